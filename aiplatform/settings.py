@@ -1,0 +1,209 @@
+"""Every setting, from the environment alone. README.md and .env.example list the variables."""
+
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.utils import get_random_secret_key
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+
+from apps.lib.environment import EnvironmentInvalidError, read_environment
+from apps.lib.logs import configure_logs
+from apps.lib.sealing import read_keys
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+AIPLATFORM_HOME = Path(os.environ.get("AIPLATFORM_HOME") or BASE_DIR / ".aiplatform").resolve()
+
+try:
+    env = read_environment(AIPLATFORM_HOME)
+except EnvironmentInvalidError as error:
+    raise ImproperlyConfigured(str(error)) from error
+
+# --- the core ---------------------------------------------------------------------------------------------------
+
+DEBUG = False
+# With neither a database nor a stack nothing is kept, so a key made on the spot does no harm (checks, migrations).
+SECRET_KEY = env.text("SECRET_KEY", None if env.is_set("DATABASE_URL") else get_random_secret_key())
+ALLOWED_HOSTS = env.listed("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
+ROOT_URLCONF = "aiplatform.urls"
+ASGI_APPLICATION = "aiplatform.asgi.application"
+WSGI_APPLICATION = "aiplatform.wsgi.application"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "accounts.User"
+LOGIN_URL = reverse_lazy("admin:login")
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "aiplatform.admin.BackOfficeConfig",
+    "csp",
+    "rest_framework",
+    "drf_spectacular",
+    "django_filters",
+    "django_celery_results",
+    "apps.ops",
+    "apps.jobs",
+    "apps.providers",
+    "apps.spend",
+    "apps.traces",
+    "apps.files",
+    "apps.accounts",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- Postgres, Redis, storage -----------------------------------------------------------------------------------
+
+
+def _database(url: str, pool_size: int) -> dict[str, object]:
+    parts = urlsplit(url)
+    if parts.scheme not in {"postgres", "postgresql"} or not parts.path.strip("/"):
+        msg = "DATABASE_URL must look like postgresql://user:password@host:5432/name."
+        raise ImproperlyConfigured(msg)
+    options: dict[str, object] = {"connect_timeout": 5, "application_name": ROLE}
+    if pool_size:
+        # One size: a pool that grows under load was measured five times slower than one that is full from the start.
+        options["pool"] = {"min_size": pool_size, "max_size": pool_size, "timeout": 10}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": parts.hostname or "",
+        "PORT": parts.port or 5432,
+        "CONN_MAX_AGE": 0 if pool_size else 600,
+        "CONN_HEALTH_CHECKS": not pool_size,
+        "OPTIONS": options,
+    }
+
+
+# Which part of the platform this process is: web, exec, exec-interactive, ingest, control, beat, flower, or a command.
+ROLE = env.text("AIPLATFORM_ROLE", "command")
+DATABASES = {
+    "default": _database(
+        env.text("DATABASE_URL", "postgresql://none@127.0.0.1:1/none"), env.whole("DATABASE_POOL", 8 if ROLE == "web" else 0)
+    )
+}
+REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:1/0")
+
+STORAGES = {
+    "default": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": env.text("AIPLATFORM_STORAGE", str(AIPLATFORM_HOME / "files"))},
+    },
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+STATIC_URL = "/static/"
+STATIC_ROOT = env.text("STATIC_ROOT", str(AIPLATFORM_HOME / "static"))
+
+# --- secrets and the edge ---------------------------------------------------------------------------------------
+
+ENCRYPTION_KEYS = read_keys(env.listed("AIPLATFORM_ENCRYPTION_KEYS"))
+
+# Behind a proxy that ends TLS set AIPLATFORM_HTTPS=true; on loopback without TLS a secure cookie would lock everybody out.
+HTTPS = env.flag("AIPLATFORM_HTTPS")
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$", "^metrics$"]
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_AGE = 12 * 3600
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "frame-ancestors": [NONE],
+        "form-action": [SELF],
+        "base-uri": [SELF],
+    }
+}
+
+# --- HTTP APIs --------------------------------------------------------------------------------------------------
+
+MAX_FILE_BYTES = env.whole("AIPLATFORM_MAX_FILE_BYTES", 512 * 1024 * 1024, at_least=1)
+MAX_LINE_BYTES = env.whole("AIPLATFORM_MAX_LINE_BYTES", 4 * 1024 * 1024, at_least=1)
+MAX_LINES = env.whole("AIPLATFORM_MAX_LINES", 1_000_000, at_least=1)
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_LINE_BYTES
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["apps.accounts.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["apps.accounts.permissions.HasScope"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "apps.lib.http_errors.answer_exception",
+}
+SPECTACULAR_SETTINGS = {"TITLE": "aiplatform", "VERSION": "0.1.0", "SERVE_INCLUDE_SCHEMA": False}
+
+# --- the engine (design: the pump) ------------------------------------------------------------------------------
+
+JOBS_MAX_IN_FLIGHT = env.whole("JOBS_MAX_IN_FLIGHT", 500, at_least=1)
+JOBS_PUMP_SECONDS = env.seconds("JOBS_PUMP_SECONDS", 600)
+JOBS_PUMPS_PER_HOST = env.whole("JOBS_PUMPS_PER_HOST", os.cpu_count() or 1, at_least=1)
+JOBS_LEASE_SECONDS = env.seconds("JOBS_LEASE_SECONDS", 60)
+JOBS_RENEW_SECONDS = env.seconds("JOBS_RENEW_SECONDS", 15)
+JOBS_SWEEP_SECONDS = env.seconds("JOBS_SWEEP_SECONDS", 10)
+JOBS_IDLE_SECONDS = env.seconds("JOBS_IDLE_SECONDS", 1)
+JOBS_MAX_ATTEMPTS = env.whole("JOBS_MAX_ATTEMPTS", 5, at_least=1)
+JOBS_RETRY_BASE_SECONDS = env.seconds("JOBS_RETRY_BASE_SECONDS", 2)
+JOBS_RETRY_CAP_SECONDS = env.seconds("JOBS_RETRY_CAP_SECONDS", 300)
+PROVIDERS_MAX_ANSWER_BYTES = env.whole("PROVIDERS_MAX_ANSWER_BYTES", 16 * 1024 * 1024, at_least=1)
+PROVIDERS_RELOAD_SECONDS = env.seconds("PROVIDERS_RELOAD_SECONDS", 2)
+
+FLOWER_URL = env.text("AIPLATFORM_FLOWER_URL", f"http://127.0.0.1:{env.whole('AIPLATFORM_FLOWER_PORT', 5555)}/flower/")
+
+# --- logs and the look of the back office -----------------------------------------------------------------------
+
+LOGGING = configure_logs(env.text("LOG_LEVEL", "INFO"))
+
+UNFOLD = {
+    "SITE_TITLE": "aiplatform",
+    "SITE_HEADER": "aiplatform",
+    "SITE_SYMBOL": "bolt",
+    "STYLES": [lambda _request: static("ops/back-office.css")],
+}

@@ -1,0 +1,8 @@
+"""Which app answers under which prefix."""
+
+from django.contrib import admin
+from django.urls import path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+]

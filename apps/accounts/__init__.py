@@ -1,0 +1,1 @@
+"""Who asks: users, workspaces, members and API keys."""

@@ -1,0 +1,89 @@
+"""Users, the workspaces that own and pay, who belongs to which, and the API keys that speak for one."""
+
+from datetime import datetime
+
+from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+
+from apps.lib.ids import uuid7
+
+
+class User(AbstractUser):
+    """A person who signs in to the back office."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+
+
+class Workspace(models.Model):
+    """Who pays and owns; every row that a caller can see belongs to one."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(max_length=100, help_text="What people call it; also the name in 'manage.py create_api_key'.")
+    time_zone = models.CharField(max_length=64, default="UTC", help_text="Where its days and months begin, for example Europe/Berlin.")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["name"], name="accounts_workspace_name_unique")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Role(models.TextChoices):
+    """What a member may do: a viewer reads, a member also submits, an owner also manages keys and money."""
+
+    VIEWER = "viewer"
+    MEMBER = "member"
+    OWNER = "owner"
+
+
+class Member(models.Model):
+    """A user's place in a workspace."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    workspace = models.ForeignKey("accounts.Workspace", on_delete=models.CASCADE, related_name="members")
+    user = models.ForeignKey("accounts.User", on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role, default=Role.MEMBER)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["workspace", "user"], name="accounts_member_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.workspace}"
+
+
+class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
+    """Which keys still open the door."""
+
+    def live(self, *, now: datetime) -> "ApiKeyQuerySet":
+        return self.filter(models.Q(expires_at=None) | models.Q(expires_at__gt=now), revoked_at=None)
+
+
+class ApiKey(models.Model):
+    """A program's way in. Only a keyed hash of the secret is stored; the prefix is for recognising it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    workspace = models.ForeignKey("accounts.Workspace", on_delete=models.CASCADE, related_name="api_keys")
+    name = models.CharField(
+        max_length=100, default="default", help_text="What this key is for, so that you know what breaks when you revoke it."
+    )
+    prefix = models.CharField(max_length=20, editable=False)
+    secret_hash = models.CharField(max_length=64, editable=False)
+    scopes = ArrayField(models.CharField(max_length=20), help_text="What the key may be used for.")
+    created_by = models.ForeignKey("accounts.User", on_delete=models.SET_NULL, null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = ApiKeyQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "API key"
+        constraints = [models.UniqueConstraint(fields=["secret_hash"], name="accounts_apikey_hash_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.prefix}… ({self.name})"

@@ -1,0 +1,1 @@
+"""What came in and went out: files, their storage and expiry."""

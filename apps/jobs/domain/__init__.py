@@ -1,0 +1,1 @@
+"""The rules of work: states, lanes, retries, fairness, what a line must look like. Plain Python."""

@@ -1,0 +1,161 @@
+"""Jobs, their items, and the pumps that run them."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+from apps.jobs.domain.lifecycle import ItemState, JobStatus, Lane
+from apps.lib.ids import public_id, uuid7
+
+BATCH_PREFIX = "batch_"
+BATCH_LINE_PREFIX = "batch_req_"
+ITEM_PREFIX = "item_"
+RUN_PREFIX = "run_"
+
+
+def _choices(kind: type[Lane] | type[ItemState] | type[JobStatus]) -> list[tuple[str, str]]:
+    return [(member.value, member.value) for member in kind]
+
+
+class Job(models.Model):
+    """One submission: a batch file (`batch`) or one call that its caller waits for (`single`).
+
+    Counts, tokens and cost are sums that `settle` keeps; the items are the truth.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    workspace = models.ForeignKey("accounts.Workspace", on_delete=models.CASCADE, related_name="jobs")
+    api_key = models.ForeignKey("accounts.ApiKey", on_delete=models.SET_NULL, null=True, blank=True)
+    created_by = models.ForeignKey("accounts.User", on_delete=models.SET_NULL, null=True, blank=True)
+    kind = models.CharField(max_length=20)
+    status = models.CharField(max_length=12, choices=_choices(JobStatus), default=JobStatus.VALIDATING)
+    lane = models.CharField(max_length=12, choices=_choices(Lane), default=Lane.DEFAULT)
+    endpoint = models.CharField(max_length=50)
+    feature = models.CharField(max_length=64, blank=True, db_default="", default="")
+    end_user = models.CharField(max_length=255, blank=True, db_default="", default="")
+    metadata = models.JSONField(null=True, blank=True)
+    max_cost_usd = models.DecimalField(max_digits=20, decimal_places=12, null=True, blank=True)
+    on_budget = models.CharField(max_length=4, choices=[("wait", "wait"), ("fail", "fail")], default="wait", db_default="wait")
+
+    input_file = models.ForeignKey("files.File", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    output_file = models.ForeignKey("files.File", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    error_file = models.ForeignKey("files.File", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    output_expires_after_seconds = models.PositiveIntegerField(null=True, blank=True)
+    errors = models.JSONField(null=True, blank=True, help_text="Why validation refused it: a list of code, message, param, line.")
+    # What the job becomes once no item is open: completed, or expired when its time ran out.
+    closes_as = models.CharField(max_length=12, default=JobStatus.COMPLETED, db_default=JobStatus.COMPLETED)
+
+    total = models.PositiveIntegerField(default=0, db_default=0)
+    done = models.PositiveIntegerField(default=0, db_default=0)
+    dead = models.PositiveIntegerField(default=0, db_default=0)
+    input_tokens = models.BigIntegerField(default=0, db_default=0)
+    cached_input_tokens = models.BigIntegerField(default=0, db_default=0)
+    output_tokens = models.BigIntegerField(default=0, db_default=0)
+    reasoning_tokens = models.BigIntegerField(default=0, db_default=0)
+    cost_usd = models.DecimalField(max_digits=20, decimal_places=12, default=0, db_default=0)
+
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    paused_at = models.DateTimeField(null=True, blank=True)
+    cancelling_at = models.DateTimeField(null=True, blank=True)
+    finishing_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["workspace", "created_at", "id"], name="jobs_job_by_workspace"),
+            models.Index(fields=["lane", "workspace", "id"], condition=models.Q(status=JobStatus.RUNNING), name="jobs_job_running"),
+            models.Index(fields=["status"], condition=models.Q(ended_at=None), name="jobs_job_open"),
+        ]
+
+    def __str__(self) -> str:
+        return self.public_id
+
+    @property
+    def public_id(self) -> str:
+        return public_id(BATCH_PREFIX, self.id)
+
+
+class Item(models.Model):
+    """One unit of work. `run_id` fences every write after a claim; ids grow with the line's position."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    job = models.ForeignKey("jobs.Job", on_delete=models.CASCADE, related_name="items", db_index=False)
+    # Implied by the job, kept here for the claim; no constraint, so that COPY doesn't check it row by row.
+    workspace = models.ForeignKey("accounts.Workspace", on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
+    model_id = models.UUIDField()
+    lane = models.CharField(max_length=12)
+    position = models.PositiveIntegerField(help_text="The line in the input file, counted from 1.")
+    custom_id = models.CharField(max_length=64)
+    end_user = models.CharField(max_length=255, db_default="")
+    feature = models.CharField(max_length=64, db_default="")
+    request_body_id = models.BinaryField(max_length=32)
+    reply_to = models.CharField(max_length=64, db_default="", help_text="The channel of the web process whose caller waits.")
+
+    state = models.CharField(max_length=10, choices=_choices(ItemState), default=ItemState.WAITING, db_default=ItemState.WAITING)
+    not_before = models.DateTimeField(db_default=Now())
+    run_id = models.UUIDField(null=True)
+    pump_id = models.UUIDField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    claimed_at = models.DateTimeField(null=True)
+    attempts = models.PositiveSmallIntegerField(db_default=0, help_text="Runs whose failure counted.")
+    ambiguous_tries = models.PositiveSmallIntegerField(db_default=0)
+    free_tries = models.PositiveSmallIntegerField(db_default=0, help_text="Runs that ended before anything was sent, or were throttled.")
+    losses = models.PositiveSmallIntegerField(db_default=0, help_text="Claims that ended without an outcome.")
+    lost_at = models.DateTimeField(null=True)
+
+    answer_body_id = models.BinaryField(max_length=32, null=True)
+    status_code = models.PositiveSmallIntegerField(null=True)
+    outcome = models.CharField(max_length=20, db_default="")
+    error_code = models.CharField(max_length=100, db_default="")
+    error_message = models.TextField(db_default="")
+    input_tokens = models.BigIntegerField(db_default=0)
+    output_tokens = models.BigIntegerField(db_default=0)
+    cost_usd = models.DecimalField(max_digits=20, decimal_places=12, db_default=0)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["job", "id"], name="jobs_item_by_job"),
+            models.Index(fields=["job", "not_before", "id"], condition=models.Q(state=ItemState.WAITING), name="jobs_item_waiting"),
+            models.Index(fields=["job"], condition=models.Q(state=ItemState.RUNNING), name="jobs_item_running"),
+        ]
+
+    def __str__(self) -> str:
+        return self.public_id
+
+    @property
+    def public_id(self) -> str:
+        return public_id(ITEM_PREFIX, self.id)
+
+
+class PumpState(models.TextChoices):
+    """A pump claims, then drains (what is in the air is settled), then ends."""
+
+    CLAIMING = "claiming"
+    DRAINING = "draining"
+    ENDED = "ended"
+
+
+class Pump(models.Model):
+    """One run of `jobs.run_items` in a worker's child; alive while `renewed_at` is fresh."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    worker_set = models.CharField(max_length=20)
+    hostname = models.CharField(max_length=255)
+    pid = models.PositiveIntegerField()
+    state = models.CharField(max_length=10, choices=PumpState, default=PumpState.CLAIMING)
+    replaces_id = models.UUIDField(null=True, help_text="The pump that this one was rung to replace.")
+    window = models.PositiveIntegerField()
+    in_flight = models.PositiveIntegerField(db_default=0, default=0)
+    done = models.PositiveBigIntegerField(db_default=0, default=0)
+    dead = models.PositiveBigIntegerField(db_default=0, default=0)
+    started_at = models.DateTimeField(db_default=Now())
+    renewed_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["worker_set", "hostname"], condition=models.Q(ended_at=None), name="jobs_pump_live")]
+
+    def __str__(self) -> str:
+        return f"{self.worker_set} pump {self.pid}@{self.hostname}"

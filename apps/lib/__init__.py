@@ -1,0 +1,1 @@
+"""Tools without domain words; no tables, no Django app."""

@@ -1,0 +1,76 @@
+"""Typed readers of the environment; each fails loudly, naming the variable and what it must look like."""
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+
+class EnvironmentInvalidError(Exception):
+    """A variable of the environment is missing or can't be read."""
+
+
+class Environment:
+    """Reads variables, first from the process environment, then from a running stack's `stack.json`."""
+
+    def __init__(self, variables: Mapping[str, str], stack: Mapping[str, str]) -> None:
+        self.variables = variables
+        self.stack = stack
+
+    def text(self, name: str, default: str | None = None) -> str:
+        value = self.variables.get(name) or self.stack.get(name) or default
+        if value is None:
+            msg = f"{name} is not set. Set it in the environment, or start the stack with 'make up'."
+            raise EnvironmentInvalidError(msg)
+        return value
+
+    def is_set(self, name: str) -> bool:
+        return bool(self.variables.get(name) or self.stack.get(name))
+
+    def whole(self, name: str, default: int, *, at_least: int = 0) -> int:
+        value = self.variables.get(name) or self.stack.get(name) or str(default)
+        try:
+            number = int(value)
+        except ValueError:
+            number = at_least - 1
+        if number < at_least:
+            msg = f"{name} must be a whole number of at least {at_least}, not {value!r}."
+            raise EnvironmentInvalidError(msg)
+        return number
+
+    def seconds(self, name: str, default: float) -> float:
+        value = self.variables.get(name) or self.stack.get(name) or str(default)
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1.0
+        if not 0 < number < float("inf"):
+            msg = f"{name} must be a number of seconds above 0, not {value!r}."
+            raise EnvironmentInvalidError(msg)
+        return number
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        value = (self.variables.get(name) or self.stack.get(name) or str(default)).lower()
+        if value in {"1", "true", "yes", "on"}:
+            return True
+        if value in {"0", "false", "no", "off"}:
+            return False
+        msg = f"{name} must be one of true, false, 1, 0, yes, no, on, off, not {value!r}."
+        raise EnvironmentInvalidError(msg)
+
+    def listed(self, name: str, default: str = "") -> list[str]:
+        value = self.variables.get(name) or self.stack.get(name) or default
+        return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def read_environment(home: Path) -> Environment:
+    """The process environment, and behind it what the stack running in `home` wrote (when one does)."""
+    file = home / "stack.json"
+    stack: dict[str, str] = {}
+    if file.exists():
+        if file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            msg = f"{file} holds secrets and others can read it: run 'chmod 600 {file}'."
+            raise EnvironmentInvalidError(msg)
+        stack = json.loads(file.read_text())["environment"]
+    return Environment(os.environ, stack)

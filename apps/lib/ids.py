@@ -1,0 +1,30 @@
+"""Primary keys (UUIDv7, time-ordered) and the public ids that callers see: a prefix and 32 hex digits."""
+
+import os
+import time
+from uuid import UUID
+
+
+def uuid7() -> UUID:
+    """A new UUIDv7 (RFC 9562): 48 bits of milliseconds, then 12 bits below the millisecond, then chance."""
+    nanoseconds = time.time_ns()
+    milliseconds, rest = divmod(nanoseconds, 1_000_000)
+    fraction = rest * 4096 // 1_000_000
+    chance = int.from_bytes(os.urandom(8), "big") & ((1 << 62) - 1)
+    return UUID(int=(milliseconds & ((1 << 48) - 1)) << 80 | 7 << 76 | fraction << 64 | 2 << 62 | chance)
+
+
+def public_id(prefix: str, key: UUID) -> str:
+    """`public_id("batch_", key)` is what callers see: `batch_` and 32 hex digits."""
+    return f"{prefix}{key.hex}"
+
+
+def parse_public_id(prefix: str, text: str) -> UUID | None:
+    """The key behind a public id; None when the text is not one."""
+    digits = text.removeprefix(prefix)
+    if len(digits) != 32 or digits == text:
+        return None
+    try:
+        return UUID(hex=digits)
+    except ValueError:
+        return None

@@ -1,0 +1,1 @@
+"""Calls, answers and what they come to, in plain Python."""

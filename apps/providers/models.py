@@ -1,0 +1,89 @@
+"""Providers (who can answer, with one credential each), models (what callers ask for), targets (who answers for a model)."""
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models.functions import Now
+
+from apps.lib.ids import uuid7
+
+TOTAL_TIMEOUT_LIMIT_SECONDS = 900
+
+
+class Kind(models.TextChoices):
+    """Which adapter speaks to a provider."""
+
+    OPENAI = "openai", "OpenAI-compatible"
+
+
+class Provider(models.Model):
+    """An endpoint with one credential; two keys of one company are two providers."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(max_length=100, help_text="A short name of your own, for example openai-team-a.")
+    kind = models.CharField(max_length=20, choices=Kind, default=Kind.OPENAI)
+    base_url = models.URLField(max_length=500, help_text="Up to and including the version, for example https://api.openai.com/v1.")
+    api_key_sealed = models.TextField(blank=True, default="", editable=False)
+    requests_per_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: no limit.")
+    tokens_per_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: no limit.")
+    max_concurrency = models.PositiveIntegerField(null=True, blank=True, help_text="Calls in the air at once. Empty: no limit.")
+    connect_timeout_seconds = models.FloatField(default=5.0, validators=[MinValueValidator(0.1)])
+    read_timeout_seconds = models.FloatField(
+        default=300.0, validators=[MinValueValidator(0.1)], help_text="The longest silence between two pieces of an answer."
+    )
+    total_timeout_seconds = models.FloatField(
+        default=300.0,
+        validators=[MinValueValidator(0.1), MaxValueValidator(TOTAL_TIMEOUT_LIMIT_SECONDS)],
+        help_text="The longest a call may take in all; at most 900.",
+    )
+    is_enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["name"], name="providers_provider_name_unique"),
+            models.CheckConstraint(
+                condition=models.Q(total_timeout_seconds__lte=TOTAL_TIMEOUT_LIMIT_SECONDS), name="providers_provider_total_timeout"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Model(models.Model):
+    """What callers name in `model`; its targets say who answers, in failover order."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(max_length=200, help_text="What callers write in 'model'.")
+    max_output_tokens = models.PositiveIntegerField(default=4096)
+    is_enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["name"], name="providers_model_name_unique")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Target(models.Model):
+    """One provider's model that can answer for ours; the lowest position is asked first."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    model = models.ForeignKey("providers.Model", on_delete=models.CASCADE, related_name="targets")
+    provider = models.ForeignKey("providers.Provider", on_delete=models.CASCADE, related_name="targets")
+    upstream_model = models.CharField(max_length=200, help_text="The provider's own name for the model.")
+    position = models.PositiveSmallIntegerField(default=0, help_text="Failover order: 0 is asked first.")
+    requests_per_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: the provider's limit alone.")
+    tokens_per_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: the provider's limit alone.")
+    is_enabled = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ["model", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["model", "provider", "upstream_model"], name="providers_target_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.upstream_model} at {self.provider}"

@@ -1,0 +1,1 @@
+"""What it costs: dated prices and one charge per used answer."""

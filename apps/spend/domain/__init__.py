@@ -1,0 +1,1 @@
+"""Money in plain Python: token buckets, prices, costs."""

@@ -1,0 +1,1 @@
+"""What happened: runs, exchanges and the bodies they refer to."""
