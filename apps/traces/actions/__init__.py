@@ -1,1 +1,6 @@
-"""To be written."""
+"""Write the record; each verb is one set-based statement inside the caller's transaction."""
+
+from apps.traces.actions.record_runs import record_exchanges, record_runs
+from apps.traces.actions.store_bodies import store_bodies
+
+__all__ = ["record_exchanges", "record_runs", "store_bodies"]

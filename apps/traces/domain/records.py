@@ -1,0 +1,45 @@
+"""What is kept of an attempt: one RunRecord, and one ExchangeRecord for each HTTP request it made."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One attempt at one item and what was decided about it."""
+
+    id: UUID
+    workspace_id: UUID
+    job_id: UUID
+    item_id: UUID
+    pump_id: UUID
+    attempt: int
+    outcome: str
+    decision: str
+    error_code: str
+    error_message: str
+    claimed_at: datetime
+    ended_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeRecord:
+    """One HTTP request to a provider; `headers` is a JSON object as text."""
+
+    id: UUID
+    workspace_id: UUID
+    run_id: UUID
+    provider_id: UUID
+    target_id: UUID
+    upstream_model: str
+    path: str
+    outcome: str
+    status_code: int | None
+    error: str
+    provider_request_id: str
+    headers: str
+    sent_at: datetime
+    first_byte_seconds: float | None
+    duration_seconds: float
+    answer_body_id: bytes | None
