@@ -1,5 +1,7 @@
 """Jobs, their items, and the pumps that run them."""
 
+from datetime import timedelta
+
 from django.db import models
 from django.db.models.functions import Now
 
@@ -10,6 +12,8 @@ BATCH_PREFIX = "batch_"
 BATCH_LINE_PREFIX = "batch_req_"
 ITEM_PREFIX = "item_"
 RUN_PREFIX = "run_"
+PUMP_RENEW_SECONDS = 5
+_PUMP_GONE = timedelta(seconds=PUMP_RENEW_SECONDS * 3)
 
 
 def _choices(kind: type[Lane] | type[ItemState] | type[JobStatus]) -> list[tuple[str, str]]:
@@ -119,6 +123,7 @@ class Item(models.Model):
             models.Index(fields=["job", "id"], name="jobs_item_by_job"),
             models.Index(fields=["job", "not_before", "id"], condition=models.Q(state=ItemState.WAITING), name="jobs_item_waiting"),
             models.Index(fields=["job"], condition=models.Q(state=ItemState.RUNNING), name="jobs_item_running"),
+            models.Index(fields=["job"], condition=models.Q(state=ItemState.WAITING, losses__gte=2), name="jobs_item_suspect"),
         ]
 
     def __str__(self) -> str:
@@ -137,6 +142,19 @@ class PumpState(models.TextChoices):
     ENDED = "ended"
 
 
+class PumpQuerySet(models.QuerySet["Pump"]):
+    """Which pumps are alive, by the Postgres clock."""
+
+    def alive(self, worker_set: str) -> "PumpQuerySet":
+        return self.filter(worker_set=worker_set, ended_at=None, renewed_at__gt=Now() - _PUMP_GONE)
+
+    def gone(self) -> "PumpQuerySet":
+        return self.filter(renewed_at__lte=Now() - _PUMP_GONE)
+
+    def claiming(self, worker_set: str) -> "PumpQuerySet":
+        return self.alive(worker_set).filter(state=PumpState.CLAIMING, is_isolating=False)
+
+
 class Pump(models.Model):
     """One run of `jobs.run_items` in a worker's child; alive while `renewed_at` is fresh."""
 
@@ -145,6 +163,7 @@ class Pump(models.Model):
     hostname = models.CharField(max_length=255)
     pid = models.PositiveIntegerField()
     state = models.CharField(max_length=10, choices=PumpState, default=PumpState.CLAIMING)
+    is_isolating = models.BooleanField(default=False, help_text="Runs only items whose earlier claims were lost.")
     replaces_id = models.UUIDField(null=True, help_text="The pump that this one was rung to replace.")
     window = models.PositiveIntegerField()
     in_flight = models.PositiveIntegerField(db_default=0, default=0)

@@ -1,0 +1,171 @@
+"""Claim items: the only place that begins a run. One short transaction, none is open while a provider thinks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+
+from apps.jobs.domain.claimed import ClaimedItem
+from apps.jobs.domain.fairness import Candidate, share_room
+from apps.jobs.domain.retry import Tries
+from apps.lib.ids import uuid7
+from apps.lib.sql import server_cursor
+from apps.traces.queries import read_bodies
+
+# An item lost this often is a suspect: it runs with few others, and after one more loss alone (see sweep).
+SUSPECT_LOSSES = 2
+ALONE_LOSSES = 3
+SUSPECTS_AT_ONCE = 8
+_ROUNDS = 3
+_JOBS_A_WORKSPACE = 50
+_JOBS_AT_ONCE = 500
+
+_READY = "state = 'waiting' AND not_before <= now()"
+_ORDINARY = f"{_READY} AND losses < {SUSPECT_LOSSES}"
+
+# Ranked within each workspace, so that one with thousands of jobs does not push another's out of the list.
+_CANDIDATES = f"""
+SELECT id, workspace_id, lane, kind, endpoint, api_key_id FROM (
+    SELECT job.*, row_number() OVER (PARTITION BY workspace_id ORDER BY id) AS rank
+    FROM jobs_job AS job
+    WHERE status = 'running' AND lane = ANY(%s)
+      AND EXISTS (SELECT 1 FROM jobs_item AS item WHERE item.job_id = job.id AND {_ORDINARY})
+) AS ranked
+WHERE rank <= {_JOBS_A_WORKSPACE} ORDER BY rank, id LIMIT {_JOBS_AT_ONCE}
+"""  # noqa: S608 -- constants of this module
+
+_RETURNED = """
+RETURNING item.id, item.run_id, item.job_id, item.workspace_id, item.model_id, item.lane, item.end_user, item.feature,
+          item.reply_to, item.attempts, item.ambiguous_tries, item.free_tries, item.claimed_at, item.request_body_id
+"""
+_BEGIN = """
+UPDATE jobs_item AS item
+SET state = 'running', run_id = run.id, pump_id = %(pump_id)s, claimed_at = now(), lease_until = now() + %(lease)s * interval '1 second'
+FROM picked JOIN unnest(%(run_ids)s::uuid[]) WITH ORDINALITY AS run (id, n) ON run.n = picked.n
+WHERE item.id = picked.id
+"""
+_CLAIM = f"""
+WITH picked AS (
+    SELECT ready.id, row_number() OVER () AS n
+    FROM unnest(%(job_ids)s::uuid[], %(quotas)s::int[]) AS wanted (job_id, quota)
+    CROSS JOIN LATERAL (
+        SELECT id FROM jobs_item WHERE job_id = wanted.job_id AND {_ORDINARY}
+        ORDER BY not_before, id LIMIT wanted.quota FOR UPDATE SKIP LOCKED
+    ) AS ready
+)
+{_BEGIN} {_RETURNED}
+"""  # noqa: S608 -- constants of this module
+_CLAIM_SUSPECTS = f"""
+WITH worst AS (
+    SELECT item.id, item.losses FROM jobs_item AS item JOIN jobs_job AS job ON job.id = item.job_id
+    WHERE item.state = 'waiting' AND item.not_before <= now() AND item.losses >= {SUSPECT_LOSSES}
+      AND job.status = 'running' AND job.lane = ANY(%(lanes)s)
+    ORDER BY item.losses DESC, item.id LIMIT {SUSPECTS_AT_ONCE} FOR UPDATE OF item SKIP LOCKED
+), picked AS (
+    SELECT id, row_number() OVER (ORDER BY losses DESC, id) AS n FROM worst
+    WHERE (SELECT max(losses) FROM worst) < {ALONE_LOSSES}
+       OR id = (SELECT id FROM worst ORDER BY losses DESC, id LIMIT 1)
+)
+{_BEGIN} {_RETURNED}
+"""  # noqa: S608 -- constants of this module
+
+
+@dataclass(frozen=True, slots=True)
+class _JobFacts:
+    kind: str
+    endpoint: str
+    api_key_id: UUID | None
+
+
+def claim_items(*, pump_id: UUID, lanes: Sequence[str], room: int, batch_room: int, turn: int) -> list[ClaimedItem]:
+    """Begin runs of at most `room` ready items, shared fairly; `batch_room` bounds batches in the interactive lane."""
+    with transaction.atomic(), server_cursor() as cursor:
+        cursor.execute(_CANDIDATES, (list(lanes),))
+        jobs: dict[UUID, _JobFacts] = {}
+        candidates: list[Candidate] = []
+        for job_id, workspace_id, lane, kind, endpoint, api_key_id in cursor.fetchall():
+            jobs[job_id] = _JobFacts(kind, endpoint, api_key_id)
+            limit = batch_room if lane == "interactive" and kind != "single" else None
+            candidates.append(Candidate(job_id=job_id, workspace_id=workspace_id, lane=lane, limit=limit))
+        rows: list[tuple[Any, ...]] = []
+        for round_ in range(_ROUNDS):
+            if not candidates or len(rows) >= room:
+                break
+            quotas = share_room(candidates, room - len(rows), turn=turn + round_)
+            taken = _take(cursor, pump_id, quotas)
+            rows += taken
+            # Who filled its quota may have more; who did not is out of ready items.
+            counts: dict[UUID, int] = {}
+            for row in taken:
+                counts[row[2]] = counts.get(row[2], 0) + 1
+            candidates = [
+                candidate
+                for candidate in candidates
+                if candidate.limit is None and counts.get(candidate.job_id, 0) >= quotas.get(candidate.job_id, 0)
+            ]
+    return _with_requests(rows, jobs)
+
+
+def claim_suspects(*, pump_id: UUID, lanes: Sequence[str]) -> list[ClaimedItem]:
+    """Begin runs of items whose earlier claims were lost: at most 8 together, or the worst one alone."""
+    with transaction.atomic(), server_cursor() as cursor:
+        cursor.execute(
+            _CLAIM_SUSPECTS,
+            {
+                "lanes": list(lanes),
+                "pump_id": pump_id,
+                "lease": settings.JOBS_LEASE_SECONDS,
+                "run_ids": [uuid7() for _ in range(SUSPECTS_AT_ONCE)],
+            },
+        )
+        rows = cursor.fetchall()
+        cursor.execute("SELECT id, kind, endpoint, api_key_id FROM jobs_job WHERE id = ANY(%s)", ([row[2] for row in rows],))
+        jobs = {job_id: _JobFacts(kind, endpoint, api_key_id) for job_id, kind, endpoint, api_key_id in cursor}
+    return _with_requests(rows, jobs)
+
+
+def _take(cursor: Any, pump_id: UUID, quotas: dict[UUID, int]) -> list[tuple[Any, ...]]:
+    if not quotas:
+        return []
+    cursor.execute(
+        _CLAIM,
+        {
+            "job_ids": list(quotas),
+            "quotas": list(quotas.values()),
+            "pump_id": pump_id,
+            "lease": settings.JOBS_LEASE_SECONDS,
+            "run_ids": [uuid7() for _ in range(sum(quotas.values()))],
+        },
+    )
+    rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+def _with_requests(rows: list[tuple[Any, ...]], jobs: dict[UUID, _JobFacts]) -> list[ClaimedItem]:
+    requests = read_bodies([row[13] for row in rows]) if rows else {}
+    claimed = []
+    for item_id, run_id, job_id, workspace_id, model_id, lane, end_user, feature, reply_to, attempts, ambiguous, free, at, body_id in rows:
+        job = jobs[job_id]
+        claimed.append(
+            ClaimedItem(
+                item_id=item_id,
+                run_id=run_id,
+                job_id=job_id,
+                workspace_id=workspace_id,
+                api_key_id=job.api_key_id,
+                model_id=model_id,
+                kind=job.kind,
+                lane=lane,
+                endpoint=job.endpoint,
+                end_user=end_user,
+                feature=feature,
+                reply_to=reply_to,
+                tries=Tries(attempts, ambiguous, free),
+                claimed_at=at,
+                request=requests.get(body_id),
+            )
+        )
+    return claimed

@@ -1,0 +1,41 @@
+"""One thread with one database connection, for an event loop that must not wait for Postgres."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from types import TracebackType
+from typing import ParamSpec, Self, TypeVar
+
+from django.db import connection
+
+from apps.lib.background import INFRASTRUCTURE_ERRORS
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class DatabaseThread:
+    """Runs one function at a time; a connection that breaks is closed, so that the next call gets a new one."""
+
+    def __init__(self, name: str) -> None:
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._executor.submit(connection.close).result()
+        self._executor.shutdown()
+
+    async def do(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The function's answer, computed on this thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, partial(_guarded, function, *args, **kwargs))
+
+
+def _guarded(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    try:
+        return function(*args, **kwargs)
+    except INFRASTRUCTURE_ERRORS:
+        connection.close()
+        raise

@@ -1,0 +1,250 @@
+"""The pump's loop: claims items, keeps a sliding window of calls in the air, settles outcomes in groups.
+
+The calls share one event loop; claim, settle and renew have a thread with a database connection each, so that no transaction is
+open while a provider thinks and the loop never waits for Postgres. In flight and unsettled stay within the window together,
+so that a killed pump leaves few items whose fate nobody knows.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, suppress
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+
+from apps.jobs.actions.claim import claim_items, claim_suspects
+from apps.jobs.actions.compose import compose_call
+from apps.jobs.actions.database_thread import DatabaseThread
+from apps.jobs.actions.listen import listen_for_wakes
+from apps.jobs.actions.renew import renew_leases, renew_pump
+from apps.jobs.actions.settle import settle_group
+from apps.jobs.domain.claimed import ClaimedItem, Finished
+from apps.jobs.domain.lifecycle import Lane
+from apps.jobs.domain.retry import Decision
+from apps.jobs.domain.tally import Tally
+from apps.jobs.models import PUMP_RENEW_SECONDS, PumpState
+from apps.lib.background import INFRASTRUCTURE_ERRORS
+from apps.lib.enqueue import enqueue
+from apps.lib.shutdown import is_stopping
+from apps.providers.actions import complete, open_session
+from apps.providers.domain.calls import Completion
+from apps.providers.domain.outcomes import Outcome
+from apps.providers.queries import load_catalogue
+from apps.spend.queries import load_price_book
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from apps.jobs.domain.settlement import Settlement
+
+log = structlog.get_logger(__name__)
+
+_POLL_SECONDS = 1.0
+_TICK_SECONDS = 1.0
+_GROUP_ITEMS = 500
+_GROUP_SECONDS = 0.05
+_RING_AGAIN_SECONDS = 10.0
+# How long outcomes are kept for a database that does not answer. Their leases run out meanwhile, so longer is no use.
+_HOLD_SECONDS = 300.0
+# A pump that can't ring its successor goes on this long past its age, and then drains within Celery's hard limit.
+_OVERTIME_SECONDS = 30.0
+
+
+class PumpLoop:
+    """One pump's state; `run` is its life."""
+
+    def __init__(
+        self, *, pump_id: UUID, worker_set: str, lanes: Sequence[Lane], lane: str, is_isolating: bool, clock: Callable[[], datetime]
+    ) -> None:
+        self.pump_id = pump_id
+        self.worker_set = worker_set
+        self.lanes = [item.value for item in lanes]
+        self.lane = lane
+        self.is_isolating = is_isolating
+        self.clock = clock
+        self.window = settings.JOBS_MAX_IN_FLIGHT
+        self.is_standing = worker_set == "exec-interactive" and not is_isolating
+        self.tally = Tally()
+        self.held: dict[UUID, ClaimedItem] = {}
+        self.finished: list[Finished] = []
+        self.calls: set[asyncio.Task[None]] = set()
+        self.is_draining = False
+        self.turn = 0
+        self.started = time.monotonic()
+        self.busy_at = self.started
+
+    async def run(self) -> None:
+        """Claim until it is time to end, then see what is held through."""
+        self.wake = asyncio.Event()
+        self.has_finished = asyncio.Event()
+        async with AsyncExitStack() as stack:
+            self.claims, self.settles, self.renewals = [
+                stack.enter_context(DatabaseThread(f"pump-{role}")) for role in ("claim", "settle", "renew")
+            ]
+            await self._load_tables()
+            self.session: aiohttp.ClientSession = await stack.enter_async_context(open_session(max_connections=self.window))
+            async with asyncio.TaskGroup() as loops:
+                listening = loops.create_task(listen_for_wakes(self.worker_set, self.wake))
+                renewing = loops.create_task(self._renew_for_ever())
+                settling = loops.create_task(self._settle_for_ever())
+                try:
+                    await self._claim_until_over()
+                finally:
+                    for task in (listening, renewing, settling):
+                        task.cancel()
+
+    # --- claim ------------------------------------------------------------------------------------------------------
+
+    async def _claim_until_over(self) -> None:
+        while not self._is_over():
+            room = self.window - len(self.held)
+            if self.is_draining or is_stopping() or room < self._least_room():
+                await self._wait(_POLL_SECONDS)
+                continue
+            try:
+                claimed = await self._claim(room)
+            except INFRASTRUCTURE_ERRORS as error:
+                log.warning("claim_failed", error=str(error))
+                self.busy_at = time.monotonic()
+                await asyncio.sleep(_POLL_SECONDS)
+                continue
+            for item in claimed:
+                self._start(item)
+            if len(claimed) < room:
+                await self._wait(_POLL_SECONDS if not claimed else _POLL_SECONDS / 5)
+
+    async def _claim(self, room: int) -> list[ClaimedItem]:
+        self.turn += 1
+        self.wake.clear()
+        if self.is_isolating:
+            return [] if self.held else await self.claims.do(claim_suspects, pump_id=self.pump_id, lanes=self.lanes)
+        batches = sum(item.kind != "single" for item in self.held.values()) if self.is_standing else 0
+        return await self.claims.do(
+            claim_items, pump_id=self.pump_id, lanes=self.lanes, room=room, batch_room=max(0, self.window // 2 - batches), turn=self.turn
+        )
+
+    def _least_room(self) -> int:
+        """Small claims cost as much as big ones: a busy pump waits until a twentieth of its window is free."""
+        return max(1, self.window // 20) if self.held and not self.is_standing else 1
+
+    def _is_over(self) -> bool:
+        if self.held:
+            self.busy_at = time.monotonic()
+            return False
+        if self.is_draining or is_stopping():
+            return True
+        return not self.is_standing and time.monotonic() - self.busy_at >= settings.JOBS_IDLE_SECONDS
+
+    async def _wait(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.wake.wait(), seconds)
+        self.wake.clear()
+
+    # --- call -------------------------------------------------------------------------------------------------------
+
+    def _start(self, item: ClaimedItem) -> None:
+        self.held[item.item_id] = item
+        task = asyncio.create_task(self._run_item(item))
+        self.calls.add(task)
+        task.add_done_callback(self.calls.discard)
+
+    async def _run_item(self, item: ClaimedItem) -> None:
+        try:
+            call = compose_call(item)
+            completion = (
+                call
+                if isinstance(call, Completion)
+                else await complete(call, session=self.session, catalogue=self.catalogue, clock=self.clock)
+            )
+        except Exception:
+            # A defect of ours must not leave the item held for ever; whether it was sent is not known.
+            log.exception("run_failed", run_id=str(item.run_id), job_id=str(item.job_id))
+            completion = Completion(
+                outcome=Outcome.AMBIGUOUS, error_code="internal_error", error_message="The platform failed; its log says how."
+            )
+        self.finished.append(Finished(item=item, completion=completion, ended_at=self.clock()))
+        self.has_finished.set()
+
+    # --- settle -----------------------------------------------------------------------------------------------------
+
+    async def _settle_for_ever(self) -> None:
+        while True:
+            await self.has_finished.wait()
+            self.has_finished.clear()
+            if not self.is_standing and len(self.finished) < _GROUP_ITEMS:
+                await asyncio.sleep(_GROUP_SECONDS)
+            while self.finished:
+                group, self.finished = self.finished[:_GROUP_ITEMS], self.finished[_GROUP_ITEMS:]
+                await self._settle(group)
+                if len(self.finished) < _GROUP_ITEMS and not self.is_standing:
+                    break
+            if self.finished:
+                self.has_finished.set()
+
+    async def _settle(self, group: list[Finished]) -> None:
+        given_up_at = time.monotonic() + _HOLD_SECONDS
+        while True:
+            try:
+                settled = await self.settles.do(settle_group, group, pump_id=self.pump_id, prices=self.prices)
+                break
+            except INFRASTRUCTURE_ERRORS as error:
+                if time.monotonic() > given_up_at:
+                    raise
+                log.warning("settle_failed", items=len(group), error=str(error))
+                await asyncio.sleep(_POLL_SECONDS)
+        self._count(settled)
+        for finished in group:
+            self.held.pop(finished.item.item_id, None)
+        self.wake.set()
+
+    def _count(self, settled: "Sequence[Settlement]") -> None:
+        for settlement in settled:
+            self.tally.add(
+                settlement.finished.item.job_id,
+                is_done=settlement.decision is Decision.DONE,
+                is_dead=settlement.decision is Decision.DEAD,
+                cost_usd=settlement.cost_usd,
+            )
+
+    # --- stay alive, hand over --------------------------------------------------------------------------------------
+
+    async def _renew_for_ever(self) -> None:
+        leases_at = tables_at = rung_at = pump_at = time.monotonic()
+        while True:
+            await asyncio.sleep(min(_TICK_SECONDS, settings.JOBS_RENEW_SECONDS))
+            now = time.monotonic()
+            try:
+                if now - leases_at >= settings.JOBS_RENEW_SECONDS:
+                    leases_at = now
+                    await self.renewals.do(renew_leases, [(item.item_id, item.run_id) for item in list(self.held.values())])
+                is_old = now - self.started > settings.JOBS_PUMP_SECONDS
+                if is_old or now - pump_at >= PUMP_RENEW_SECONDS:
+                    pump_at = now
+                    await self._renew_pump()
+                if now - tables_at >= settings.PROVIDERS_RELOAD_SECONDS:
+                    tables_at = now
+                    await self._load_tables()
+            except INFRASTRUCTURE_ERRORS as error:
+                log.warning("renew_failed", error=str(error))
+                continue
+            if is_old and not self.is_draining and now - rung_at >= _RING_AGAIN_SECONDS:
+                rung_at = now
+                await self.renewals.do(enqueue, "jobs.run_items", queue=self.lane, lane=self.lane, replaces=str(self.pump_id))
+            self.is_draining = self.is_draining or now - self.started > settings.JOBS_PUMP_SECONDS + _OVERTIME_SECONDS
+
+    async def _renew_pump(self) -> None:
+        state = PumpState.DRAINING if self.is_draining else PumpState.CLAIMING
+        has_successor = await self.renewals.do(
+            renew_pump, pump_id=self.pump_id, state=state, in_flight=len(self.held), done=self.tally.done, dead=self.tally.dead
+        )
+        if has_successor and not self.is_draining:
+            log.info("pump_replaced", in_flight=len(self.held))
+            self.is_draining = True
+
+    async def _load_tables(self) -> None:
+        self.catalogue = await self.renewals.do(load_catalogue)
+        self.prices = await self.renewals.do(load_price_book)

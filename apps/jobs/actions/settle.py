@@ -1,0 +1,136 @@
+"""Settle: the only place that ends a run. Outcomes become rows, for a whole group in one transaction."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+
+from apps.jobs.actions.announce import announce_ended
+from apps.jobs.domain.claimed import Finished
+from apps.jobs.domain.retry import Decision, Policy
+from apps.jobs.domain.settlement import Settlement, settle_finished
+from apps.lib.enqueue import enqueue
+from apps.lib.ids import uuid7
+from apps.lib.sql import server_cursor
+from apps.spend.actions import record_charges
+from apps.spend.domain.pricing import PriceBook
+from apps.traces.actions import record_exchanges, record_runs, store_bodies
+
+# Fenced: only the run that holds the item may end it. A late writer matches no row and writes nothing.
+_END_ITEMS = """
+UPDATE jobs_item AS item
+SET state = ended.state, run_id = CASE WHEN ended.state = 'waiting' THEN NULL ELSE item.run_id END, pump_id = NULL, lease_until = NULL,
+    not_before = CASE WHEN ended.state = 'waiting' THEN now() + ended.delay * interval '1 second' ELSE item.not_before END,
+    ended_at = CASE WHEN ended.state = 'waiting' THEN NULL ELSE ended.ended_at END,
+    attempts = ended.attempts, ambiguous_tries = ended.ambiguous, free_tries = ended.free,
+    answer_body_id = ended.answer_body_id, status_code = ended.status_code, outcome = ended.outcome,
+    error_code = ended.error_code, error_message = ended.error_message,
+    input_tokens = ended.input_tokens, output_tokens = ended.output_tokens, cost_usd = ended.cost_usd
+FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::float8[], %b::timestamptz[], %b::int4[], %b::int4[], %b::int4[], %b::bytea[],
+            %b::int4[], %b::text[], %b::text[], %b::text[], %b::int8[], %b::int8[], %b::numeric[])
+     AS ended (id, run_id, state, delay, ended_at, attempts, ambiguous, free, answer_body_id,
+               status_code, outcome, error_code, error_message, input_tokens, output_tokens, cost_usd)
+WHERE item.id = ended.id AND item.run_id = ended.run_id AND item.state = 'running'
+RETURNING item.id
+"""
+# Locked in one order everywhere, so that two pumps that settle the same jobs never wait for each other in a circle.
+_LOCK_JOBS = "SELECT id FROM jobs_job WHERE id = ANY(%b::uuid[]) ORDER BY id FOR NO KEY UPDATE"
+_COUNT_JOBS = """
+UPDATE jobs_job AS job
+SET done = job.done + sums.done, dead = job.dead + sums.dead, input_tokens = job.input_tokens + sums.input_tokens,
+    cached_input_tokens = job.cached_input_tokens + sums.cached, output_tokens = job.output_tokens + sums.output_tokens,
+    reasoning_tokens = job.reasoning_tokens + sums.reasoning, cost_usd = job.cost_usd + sums.cost_usd,
+    status = CASE WHEN job.kind = 'single' AND sums.done + sums.dead > 0 THEN 'completed' ELSE job.status END,
+    ended_at = CASE WHEN job.kind = 'single' AND sums.done + sums.dead > 0 THEN now() ELSE job.ended_at END
+FROM unnest(%b::uuid[], %b::int4[], %b::int4[], %b::int8[], %b::int8[], %b::int8[], %b::int8[], %b::numeric[])
+     AS sums (id, done, dead, input_tokens, cached, output_tokens, reasoning, cost_usd)
+WHERE job.id = sums.id
+RETURNING job.id, job.kind <> 'single' AND (job.done + job.dead >= job.total OR job.status = 'cancelling' OR job.closes_as <> 'completed')
+"""
+
+
+_COUNTED = ("done", "dead", "input_tokens", "cached", "output_tokens", "reasoning", "cost_usd")
+
+
+@dataclass(slots=True)
+class _Sums:
+    done: int = 0
+    dead: int = 0
+    input_tokens: int = 0
+    cached: int = 0
+    output_tokens: int = 0
+    reasoning: int = 0
+    cost_usd: Decimal = Decimal(0)
+
+    def add(self, settled: Settlement) -> None:
+        self.done += settled.decision is Decision.DONE
+        self.dead += settled.decision is Decision.DEAD
+        if settled.charge:
+            self.input_tokens += settled.charge.input_tokens + settled.charge.cached_input_tokens + settled.charge.cache_write_tokens
+            self.cached += settled.charge.cached_input_tokens
+            self.output_tokens += settled.charge.output_tokens + settled.charge.reasoning_tokens
+            self.reasoning += settled.charge.reasoning_tokens
+            self.cost_usd += settled.charge.cost_usd
+
+
+def settle_group(group: Sequence[Finished], *, pump_id: UUID, prices: PriceBook) -> list[Settlement]:
+    """End the runs of `group`; what another has settled meanwhile is left out of the answer and leaves no trace."""
+    settlements = [
+        settle_finished(
+            finished,
+            pump_id=pump_id,
+            prices=prices,
+            policy=_policy(finished),
+            chance=random.random(),
+            new_id=uuid7,  # noqa: S311 -- jitter
+        )
+        for finished in group
+    ]
+    with transaction.atomic():
+        won = _end_items(settlements)
+        settled = [settlement for settlement in settlements if settlement.finished.item.item_id in won]
+        store_bodies([body for settlement in settled for body in settlement.bodies])
+        record_runs([settlement.run for settlement in settled])
+        record_exchanges([exchange for settlement in settled for exchange in settlement.exchanges])
+        record_charges([settlement.charge for settlement in settled if settlement.charge])
+        _count_jobs(settled)
+        announce_ended(settled)
+    return settled
+
+
+def _policy(finished: Finished) -> Policy:
+    return Policy(
+        max_attempts=settings.JOBS_MAX_ATTEMPTS,
+        base_seconds=settings.JOBS_RETRY_BASE_SECONDS,
+        cap_seconds=settings.JOBS_RETRY_CAP_SECONDS,
+        is_awaited=finished.item.kind == "single",
+    )
+
+
+def _end_items(settlements: Sequence[Settlement]) -> set[UUID]:
+    rows = [settlement.item_row() for settlement in settlements]
+    with server_cursor() as cursor:
+        cursor.execute(_END_ITEMS, [list(column) for column in zip(*rows, strict=True)])
+        return {row[0] for row in cursor}
+
+
+def _count_jobs(settled: Sequence[Settlement]) -> None:
+    sums: dict[UUID, _Sums] = {}
+    for settlement in settled:
+        if settlement.decision in {Decision.DONE, Decision.DEAD}:
+            sums.setdefault(settlement.finished.item.job_id, _Sums()).add(settlement)
+    if not sums:
+        return
+    ids = sorted(sums)
+    columns: list[list[Any]] = [ids, *([getattr(sums[job_id], name) for job_id in ids] for name in _COUNTED)]
+    with server_cursor() as cursor:
+        cursor.execute(_LOCK_JOBS, (ids,))
+        cursor.execute(_COUNT_JOBS, columns)
+        ended = [job_id for job_id, is_over in cursor if is_over]
+    for job_id in ended:
+        enqueue("jobs.finish_job", queue="ingest", job_id=str(job_id))

@@ -1,0 +1,83 @@
+"""Sweep, every few seconds: take back what killed pumps held, ring where work waits unheard, finish what is over.
+
+A lost, doubled or late message costs delay, never work: this is what makes it so.
+"""
+
+from collections.abc import Sequence
+
+import structlog
+from django.db import connection
+from django.db.models.functions import Now
+
+from apps.jobs.actions.claim import SUSPECT_LOSSES
+from apps.jobs.actions.ring import WORKER_SETS, ring
+from apps.jobs.actions.take_back import take_back_lost
+from apps.jobs.domain.lifecycle import Lane
+from apps.jobs.models import Pump, PumpState
+from apps.lib.enqueue import enqueue
+
+log = structlog.get_logger(__name__)
+
+_FORGIVE = """
+UPDATE jobs_item SET losses = 0 WHERE state = 'waiting' AND losses >= %s AND lost_at < now() - interval '72 hours'
+"""
+_READY_LANES = """
+SELECT DISTINCT lane FROM jobs_job AS job WHERE status = 'running' AND lane = ANY(%s) AND EXISTS (
+    SELECT 1 FROM jobs_item AS item WHERE item.job_id = job.id AND item.state = 'waiting' AND item.not_before <= now() AND losses < %s)
+"""
+_SUSPECT_LANES = """
+SELECT DISTINCT job.lane FROM jobs_item AS item JOIN jobs_job AS job ON job.id = item.job_id
+WHERE item.state = 'waiting' AND item.losses >= %s AND item.not_before <= now() AND job.status = 'running' AND job.lane = ANY(%s)
+"""
+_OVER = """
+SELECT id FROM jobs_job AS job
+WHERE ended_at IS NULL AND kind <> 'single' AND status IN ('running', 'paused', 'cancelling', 'finishing')
+  AND NOT EXISTS (SELECT 1 FROM jobs_item WHERE job_id = job.id AND state = 'running')
+  AND NOT EXISTS (SELECT 1 FROM jobs_item WHERE job_id = job.id AND state = 'waiting')
+"""
+_NOT_VALIDATED = "SELECT id FROM jobs_job WHERE status = 'validating' AND ended_at IS NULL AND created_at < now() - interval '15 seconds'"
+# Doubles are harmless, but there is no use in more at once than the ingest workers can take.
+_RING_AGAIN = 20
+
+
+def sweep() -> dict[str, int]:
+    """Do everything that is due; safe at any time and twice at once. Returns what was found."""
+    found = {
+        "lost": take_back_lost(),
+        "rung": sum(_ring_unheard(worker_set, lanes) for worker_set, lanes in WORKER_SETS.items()),
+        "unfinished": _ring_for(_OVER, "jobs.finish_job"),
+        "unvalidated": _ring_for(_NOT_VALIDATED, "jobs.validate_job"),
+    }
+    _select(_FORGIVE, [SUSPECT_LOSSES])
+    Pump.objects.filter(ended_at=None).gone().update(state=PumpState.ENDED, ended_at=Now(), in_flight=0)
+    if any(found.values()):
+        log.info("swept", **found)
+    return found
+
+
+def _ring_unheard(worker_set: str, lanes: Sequence[Lane]) -> int:
+    names = [lane.value for lane in lanes]
+    rung = 0
+    # One pump stands ready for urgent work at all times, so that a caller does not wait for one to start.
+    ready = names if worker_set == "exec-interactive" else [row[0] for row in _select(_READY_LANES, [names, SUSPECT_LOSSES])]
+    if ready and not Pump.objects.claiming(worker_set).exists():
+        ring(lane=ready[0])
+        rung += 1
+    if not Pump.objects.alive(worker_set).filter(is_isolating=True).exists():
+        for (lane,) in _select(_SUSPECT_LANES, [SUSPECT_LOSSES, names]):
+            enqueue("jobs.run_items", queue=lane, lane=lane, is_isolating=1)
+            rung += 1
+    return rung
+
+
+def _ring_for(query: str, task_name: str) -> int:
+    jobs = [row[0] for row in _select(query, [])][:_RING_AGAIN]
+    for job_id in jobs:
+        enqueue(task_name, queue="ingest", job_id=str(job_id))
+    return len(jobs)
+
+
+def _select(query: str, values: list[object]) -> list[tuple[object, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, values)
+        return cursor.fetchall() if cursor.description else []

@@ -1,0 +1,79 @@
+"""Take back the items whose pump was killed: their lease is over by the Postgres clock."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from apps.jobs.actions.claim import ALONE_LOSSES
+from apps.lib.enqueue import enqueue
+from apps.lib.sql import server_cursor
+from apps.traces.actions import record_runs
+from apps.traces.domain.records import RunRecord
+
+_AT_ONCE = 2000
+
+# Only a loss while alone is the item's own fault; in company, its neighbours may have done it.
+_TAKE_BACK = f"""
+WITH lost AS (
+    SELECT id, run_id, pump_id, claimed_at, losses >= {ALONE_LOSSES} AS is_poison FROM jobs_item
+    WHERE state = 'running' AND lease_until < now() ORDER BY id LIMIT {_AT_ONCE} FOR UPDATE SKIP LOCKED
+)
+UPDATE jobs_item AS item
+SET state = CASE WHEN lost.is_poison THEN 'dead' ELSE 'waiting' END,
+    losses = item.losses + 1, lost_at = now(), pump_id = NULL, lease_until = NULL, not_before = now(),
+    run_id = CASE WHEN lost.is_poison THEN item.run_id END,
+    ended_at = CASE WHEN lost.is_poison THEN now() END,
+    outcome = CASE WHEN lost.is_poison THEN 'lost' ELSE item.outcome END,
+    error_code = CASE WHEN lost.is_poison THEN 'poison' ELSE item.error_code END,
+    error_message = CASE WHEN lost.is_poison THEN 'The worker died while it ran this item alone; it is not tried again by itself.'
+                         ELSE item.error_message END
+FROM lost WHERE item.id = lost.id
+RETURNING item.id, lost.run_id, item.job_id, item.workspace_id, lost.pump_id, item.losses, lost.claimed_at, now(), lost.is_poison
+"""  # noqa: S608 -- constants of this module
+_COUNT_DEAD = """
+UPDATE jobs_job AS job SET dead = job.dead + poisoned.n,
+    status = CASE WHEN job.kind = 'single' THEN 'completed' ELSE job.status END,
+    ended_at = CASE WHEN job.kind = 'single' THEN now() ELSE job.ended_at END
+FROM unnest(%s::uuid[], %s::int[]) AS poisoned (id, n) WHERE job.id = poisoned.id
+"""
+
+
+def take_back_lost() -> int:
+    """Make lost items claimable again (or dead, when they were lost while alone); returns how many."""
+    with transaction.atomic(), server_cursor() as cursor:
+        cursor.execute(_TAKE_BACK)
+        rows = cursor.fetchall()
+        record_runs([_lost_run(row) for row in rows])
+        _count_poisoned(cursor, [row[2] for row in rows if row[8]])
+        for job_id in {row[2] for row in rows}:
+            # A cancelled or expired job may have waited for just these.
+            enqueue("jobs.finish_job", queue="ingest", job_id=str(job_id))
+    return len(rows)
+
+
+def _count_poisoned(cursor: Any, job_ids: Sequence[UUID]) -> None:
+    if job_ids:
+        counts = Counter(job_ids)
+        ids = sorted(counts)
+        cursor.execute(_COUNT_DEAD, (ids, [counts[job_id] for job_id in ids]))
+
+
+def _lost_run(row: Sequence[Any]) -> RunRecord:
+    item_id, run_id, job_id, workspace_id, pump_id, losses, claimed_at, taken_at, is_poison = row
+    return RunRecord(
+        id=run_id,
+        workspace_id=workspace_id,
+        job_id=job_id,
+        item_id=item_id,
+        pump_id=pump_id,
+        attempt=losses,
+        outcome="lost",
+        decision="dead" if is_poison else "snooze",
+        error_code="lost",
+        error_message="The worker that held this item died or lost touch with the database.",
+        claimed_at=claimed_at,
+        ended_at=taken_at,
+    )

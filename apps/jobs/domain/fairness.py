@@ -1,0 +1,60 @@
+"""Who is served next: lanes by weight, workspaces in turn, and the jobs of one workspace in turn."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from apps.jobs.domain.lifecycle import Lane
+
+# A pump that serves two lanes gives the ordinary one four items for each bulk one.
+LANE_WEIGHTS = {Lane.INTERACTIVE: 1, Lane.DEFAULT: 4, Lane.BULK: 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A job with items that are ready."""
+
+    job_id: UUID
+    workspace_id: UUID
+    lane: str
+    limit: int | None = None
+
+
+def share_room(candidates: Sequence[Candidate], room: int, *, turn: int) -> dict[UUID, int]:
+    """Cut `room` items into a quota for each job; `turn` grows from call to call and moves who gets the odd ones.
+
+    With less room than jobs, the next `room` jobs in turn get one each.
+    """
+    by_lane: dict[str, list[Candidate]] = defaultdict(list)
+    for candidate in candidates:
+        by_lane[candidate.lane].append(candidate)
+    lanes = sorted(by_lane)
+    lane_rooms = _split(room, [LANE_WEIGHTS[Lane(lane)] for lane in lanes], turn)
+    quotas: dict[UUID, int] = {}
+    for lane, lane_room in zip(lanes, lane_rooms, strict=True):
+        quotas |= _share_lane(by_lane[lane], lane_room, turn)
+    return quotas
+
+
+def _share_lane(candidates: list[Candidate], room: int, turn: int) -> dict[UUID, int]:
+    by_workspace: dict[UUID, list[Candidate]] = defaultdict(list)
+    for candidate in candidates:
+        by_workspace[candidate.workspace_id].append(candidate)
+    groups = [by_workspace[key] for key in sorted(by_workspace)]
+    quotas: dict[UUID, int] = {}
+    for jobs, share in zip(groups, _split(room, [1] * len(groups), turn), strict=True):
+        for job, quota in zip(jobs, _split(share, [1] * len(jobs), turn), strict=True):
+            granted = quota if job.limit is None else min(quota, job.limit)
+            if granted:
+                quotas[job.job_id] = granted
+    return quotas
+
+
+def _split(room: int, weights: list[int], turn: int) -> list[int]:
+    """Whole parts of `room` by weight; what is left over goes round, beginning at `turn`."""
+    total = sum(weights)
+    parts = [room * weight // total for weight in weights]
+    for step in range(room - sum(parts)):
+        parts[(turn + step) % len(parts)] += 1
+    return parts

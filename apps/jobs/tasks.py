@@ -1,0 +1,39 @@
+"""Celery's way in: each task makes one call. Any of them may run twice at once; claims and fences make that harmless."""
+
+from typing import Any
+from uuid import UUID
+
+from celery.signals import worker_shutting_down
+from django.conf import settings
+from django.utils import timezone
+
+from apps.jobs import actions
+from apps.lib.background import background_task
+from apps.lib.shutdown import ask_to_stop
+
+# A pump ends by itself; the limit is for one that hangs: its age, the longest call (900 s) and a minute.
+_PUMP_LIMIT_SECONDS = int(settings.JOBS_PUMP_SECONDS) + 960
+
+
+@worker_shutting_down.connect
+def _tell_children(**_: object) -> None:
+    ask_to_stop()
+
+
+def _id(text: str | None) -> UUID | None:
+    return UUID(text) if text else None
+
+
+@background_task(name="jobs.run_items", ignore_result=False, soft_time_limit=_PUMP_LIMIT_SECONDS, time_limit=_PUMP_LIMIT_SECONDS)
+def run_items(*, lane: str, job_id: str | None = None, replaces: str | None = None, is_isolating: int = 0) -> dict[str, Any]:
+    return actions.run_items(lane=lane, job_id=_id(job_id), replaces=_id(replaces), is_isolating=bool(is_isolating), clock=timezone.now)
+
+
+@background_task(name="jobs.sweep")
+def sweep() -> dict[str, int]:
+    return actions.sweep()
+
+
+@background_task(name="jobs.report", ignore_result=False)
+def report() -> dict[str, dict[str, Any]]:
+    return actions.report_work()
