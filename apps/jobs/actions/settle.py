@@ -86,8 +86,8 @@ def settle_group(group: Sequence[Finished], *, pump_id: UUID, prices: PriceBook)
             pump_id=pump_id,
             prices=prices,
             policy=_policy(finished),
-            chance=random.random(),
-            new_id=uuid7,  # noqa: S311 -- jitter
+            chance=random.random(),  # noqa: S311 -- jitter
+            new_id=uuid7,
         )
         for finished in group
     ]

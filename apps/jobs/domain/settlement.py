@@ -160,7 +160,7 @@ def _charge_record(charge_id: UUID, finished: Finished, prices: PriceBook) -> Ch
         output_tokens=usage.output_tokens,
         reasoning_tokens=usage.reasoning_tokens,
         usage=_plain(orjson.dumps(completion.raw_usage).decode()) if completion.raw_usage is not None else None,
-        prices=price.as_json() if price else None,
+        prices=price.json if price else None,
         cost_usd=cost_of(usage, price) if price else _NOTHING,
         created_at=finished.ended_at,
     )

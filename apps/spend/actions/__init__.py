@@ -1,1 +1,5 @@
-"""To be written."""
+"""Write down prices and charges."""
+
+from apps.spend.actions.record_charges import record_charges
+
+__all__ = ["record_charges"]

@@ -1,0 +1,58 @@
+"""What follows each class of outcome."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.jobs.domain.retry import Decision, Policy, Tries, next_step
+from apps.providers.domain.outcomes import Outcome
+
+POLICY = Policy(max_attempts=3, base_seconds=2, cap_seconds=300)
+AWAITED = Policy(is_awaited=True)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "decision", "tries"),
+    [
+        (Outcome.OK, Decision.DONE, Tries()),
+        (Outcome.REJECTED, Decision.DEAD, Tries(attempts=1)),
+        (Outcome.FAILED_UPSTREAM, Decision.RETRY, Tries(attempts=1)),
+        (Outcome.AMBIGUOUS, Decision.RETRY, Tries(attempts=1, ambiguous=1)),
+        (Outcome.NOT_SENT, Decision.SNOOZE, Tries(free=1)),
+        (Outcome.THROTTLED, Decision.SNOOZE, Tries(free=1)),
+        (Outcome.CREDENTIAL, Decision.SNOOZE, Tries(free=1)),
+    ],
+)
+def test_next_step_of_a_first_try(outcome: Outcome, decision: Decision, tries: Tries) -> None:
+    step = next_step(outcome, Tries(), POLICY, chance=0.5)
+    assert (step.decision, step.tries) == (decision, tries)
+
+
+def test_next_step_last_attempt_is_dead() -> None:
+    assert next_step(Outcome.FAILED_UPSTREAM, Tries(attempts=2), POLICY, chance=0).decision is Decision.DEAD
+
+
+def test_next_step_second_ambiguous_is_dead() -> None:
+    assert next_step(Outcome.AMBIGUOUS, Tries(attempts=1, ambiguous=1), POLICY, chance=0).decision is Decision.DEAD
+
+
+def test_next_step_throttled_waits_as_told_and_never_dies() -> None:
+    step = next_step(Outcome.THROTTLED, Tries(free=500), POLICY, chance=0.0, retry_after_seconds=42)
+    assert (step.decision, step.delay_seconds) == (Decision.SNOOZE, 42)
+
+
+def test_next_step_unreachable_is_dead_after_twenty_tries() -> None:
+    assert next_step(Outcome.NOT_SENT, Tries(free=19), POLICY, chance=0).decision is Decision.SNOOZE
+    assert next_step(Outcome.NOT_SENT, Tries(free=20), POLICY, chance=0).decision is Decision.DEAD
+
+
+@pytest.mark.parametrize("outcome", [Outcome.CREDENTIAL, Outcome.THROTTLED, Outcome.NOT_SENT])
+def test_next_step_somebody_waiting_is_told_soon(outcome: Outcome) -> None:
+    assert next_step(outcome, Tries(free=4), AWAITED, chance=0).decision is Decision.DEAD
+
+
+@given(st.sampled_from(Outcome), st.integers(0, 4), st.integers(0, 1), st.integers(0, 10_000), st.floats(0, 0.999))
+def test_next_step_waits_within_bounds(outcome: Outcome, attempts: int, ambiguous: int, free: int, chance: float) -> None:
+    step = next_step(outcome, Tries(attempts, ambiguous, free), POLICY, chance=chance)
+    assert 0 <= step.delay_seconds <= POLICY.cap_seconds
+    assert step.tries.attempts - attempts in {0, 1}
