@@ -1,0 +1,98 @@
+"""A pytest plugin: a real Postgres and a real Valkey for every run, its own when DATABASE_URL and REDIS_URL name none.
+
+It is loaded with `-p tests.services`, before Django's settings are, because the settings are read from the environment.
+"""
+
+import atexit
+import base64
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import redis
+
+from apps.lib.embedded import (
+    PostgresServer,
+    ValkeyServer,
+    answers_ping,
+    answers_sql,
+    init_postgres,
+    open_database,
+    start_postgres,
+    start_valkey,
+    wait_until,
+)
+from apps.lib.ports import free_port
+from apps.lib.processes import stop_process
+
+_running = ExitStack()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The first hook that pytest calls on a plugin named with -p; pytest-django reads the settings in the next one."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return
+    # Also when pytest is interrupted before its configuration exists.
+    atexit.register(_running.close)
+    home = Path(tempfile.mkdtemp(prefix="aiplatform-tests-"))
+    _running.callback(shutil.rmtree, home, ignore_errors=True)
+    (home / "static").mkdir()
+    os.environ["AIPLATFORM_HOME"] = str(home)
+    os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(48))
+    os.environ.setdefault("AIPLATFORM_ENCRYPTION_KEYS", "tests:" + base64.b64encode(secrets.token_bytes(32)).decode())
+    if not os.environ.get("DATABASE_URL"):
+        os.environ["DATABASE_URL"] = _run_postgres(home)
+    if not os.environ.get("REDIS_URL"):
+        os.environ["REDIS_URL"] = _run_valkey(home)
+    with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
+        client.flushdb()
+
+
+def pytest_unconfigure() -> None:
+    """The end of the run, also after Ctrl-C."""
+    _running.close()
+
+
+def _run_postgres(home: Path) -> str:
+    """A throw-away server: what makes it durable is off."""
+    server = PostgresServer(
+        data=home / "postgres", port=free_port(), admin_password=secrets.token_hex(16), password=secrets.token_hex(16), durable=False
+    )
+    init_postgres(server)
+    log = _running.enter_context((home / "postgres.log").open("wb"))
+    process = start_postgres(server, log=log)
+    _running.callback(stop_process, process, stop_signal=signal.SIGINT, grace_seconds=10)
+    wait_until(lambda: answers_sql(server.admin_url("template1")), process=process, what="Postgres")
+    open_database(server)
+    return server.url()
+
+
+def _run_valkey(home: Path) -> str:
+    server = ValkeyServer(data=home / "valkey", port=free_port(), password=secrets.token_hex(16), durable=False)
+    log = _running.enter_context((home / "valkey.log").open("wb"))
+    process = start_valkey(server, log=log)
+    _running.callback(stop_process, process, stop_signal=signal.SIGTERM, grace_seconds=10)
+    wait_until(lambda: answers_ping(server.url), process=process, what="Valkey")
+    return server.url
+
+
+@pytest.fixture(autouse=True)
+def _files_in_a_folder_of_their_own(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test stores is gone after it. Tests that have no use for Django don't pay for it."""
+    if request.node.get_closest_marker("django_db") is None and "settings" not in request.fixturenames:
+        yield
+        return
+    from django.conf import settings
+    from django.test import override_settings
+
+    with tempfile.TemporaryDirectory(prefix="aiplatform-files-") as folder:
+        storages = settings.STORAGES
+        default = storages["default"] | {"OPTIONS": storages["default"].get("OPTIONS", {}) | {"location": folder}}
+        with override_settings(STORAGES=storages | {"default": default}):
+            yield
