@@ -1,0 +1,52 @@
+"""Every name that is rung for belongs to a task, on a queue that exists, and the schedule names tasks that exist."""
+
+import ast
+
+from aiplatform.celery import QUEUES, app
+from tests.architecture.source import functions, modules
+
+
+def rung() -> list[tuple[str, str | None]]:
+    """(task name, queue when it is written out) of every enqueue() in the product."""
+    found = []
+    for tree in modules().values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "enqueue":
+                name = node.args[0]
+                queue = next((keyword.value for keyword in node.keywords if keyword.arg == "queue"), None)
+                if isinstance(name, ast.Constant):
+                    found.append((name.value, queue.value if isinstance(queue, ast.Constant) else None))
+    return found
+
+
+def test_every_ring_has_a_task_and_a_queue() -> None:
+    app.loader.import_default_modules()
+    assert rung()
+    assert [name for name, _ in rung() if name not in app.tasks] == []
+    assert [queue for _, queue in rung() if queue not in {None, *QUEUES}] == []
+
+
+def test_every_scheduled_task_exists() -> None:
+    app.loader.import_default_modules()
+    assert app.conf.beat_schedule
+    assert [entry["task"] for entry in app.conf.beat_schedule.values() if entry["task"] not in app.tasks] == []
+
+
+def test_a_task_is_one_statement() -> None:
+    long = [
+        f"{path}:{node.name}"
+        for path, node in functions()
+        if path.name == "tasks.py"
+        and len([part for part in node.body if not isinstance(part, ast.Expr) or isinstance(part.value, ast.Call)]) > 1
+    ]
+    assert long == []
+
+
+def test_only_enqueue_publishes() -> None:
+    publishers = [
+        str(path)
+        for path, tree in modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr in {"delay", "apply_async", "send_task"}
+    ]
+    assert publishers == ["apps/lib/enqueue.py"]
