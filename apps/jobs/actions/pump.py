@@ -21,7 +21,7 @@ from apps.jobs.actions.compose import compose_call
 from apps.jobs.actions.database_thread import DatabaseThread
 from apps.jobs.actions.listen import listen_for_wakes
 from apps.jobs.actions.renew import renew_leases, renew_pump
-from apps.jobs.actions.settle import settle_group
+from apps.jobs.actions.settle_apart import settle_apart
 from apps.jobs.domain.claimed import ClaimedItem, Finished
 from apps.jobs.domain.lifecycle import Lane
 from apps.jobs.domain.retry import Decision
@@ -189,7 +189,7 @@ class PumpLoop:
         given_up_at = time.monotonic() + _HOLD_SECONDS
         while True:
             try:
-                settled = await self.settles.do(settle_group, group, pump_id=self.pump_id, prices=self.prices)
+                settled = await self.settles.do(settle_apart, group, pump_id=self.pump_id, prices=self.prices)
                 break
             except INFRASTRUCTURE_ERRORS as error:
                 if time.monotonic() > given_up_at:
