@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from json.decoder import scanstring
 from typing import Any
 from uuid import UUID
 
@@ -15,9 +14,10 @@ FEATURE_LENGTH = 64
 _END_USER_LENGTH = 255
 _BOM = b"\xef\xbb\xbf"
 _SPACE = " \t\r\n"
+_BLANK = _SPACE.encode()
 # Below this many brackets nothing can be nested too deeply to be written again (orjson writes 254 levels).
 _SURELY_FLAT = 200
-# Values are read only to learn where they end, so numbers need not be made (a number of 10,000 digits would be refused).
+# Values are read only to learn where they end, so numbers need not be made.
 _measure = json.JSONDecoder(parse_int=len, parse_float=len)
 
 
@@ -65,7 +65,7 @@ def read_line(line: bytes, *, number: int, rules: LineRules) -> ItemSpec | LineE
     """Judge one line (with or without its line end); None: it is blank. `number` counts from 1."""
     if number == 1:
         line = line.removeprefix(_BOM)
-    line = line.strip()
+    line = line.strip(_BLANK)
     if not line:
         return None
     try:
@@ -109,7 +109,7 @@ def _split_plain(line: bytes) -> tuple[dict[str, Any], dict[str, Any], bytes] | 
     colon = line.find(b":", name + 6)
     if name < 0 or colon < 0 or line[-1:] != b"}":
         return None
-    head, raw_body = line[: colon + 1], line[colon + 1 : -1].strip()
+    head, raw_body = line[: colon + 1], line[colon + 1 : -1].strip(_BLANK)
     try:
         envelope = orjson.loads(head + b"null}")
         body = orjson.loads(raw_body)
@@ -153,7 +153,7 @@ def _parse(line: bytes, text: str) -> Any:
         return orjson.loads(line)
     except orjson.JSONDecodeError as error:
         where = f"{error.msg} at column {error.pos + 1}"
-        if error.pos < len(text) and text[error.pos] in "NI-" and ("NaN" in text or "Infinity" in text):
+        if text[error.pos :].lstrip("-").startswith(("NaN", "Infinity")):
             where += " (JSON has no NaN and no Infinity)"
         raise _RefusedError("invalid_json_line", f"This line is not parseable as valid JSON: {where}.") from error
 
@@ -166,7 +166,7 @@ def _top_level(text: str) -> dict[str, tuple[int, int]]:
         at = _skip(text, at, _SPACE + ",")
         if text[at] == "}":
             return places
-        key, at = scanstring(text, at + 1)
+        key, at = _measure.raw_decode(text, at)
         start = _skip(text, at, _SPACE + ":")
         try:
             _, at = _measure.raw_decode(text, start)
@@ -195,7 +195,7 @@ def _is_writable(raw_body: bytes, body: dict[str, Any]) -> bool:
 
 
 def _refuse_nul(line: bytes, *values: Any) -> None:
-    """Refuse `\\u0000` in any text; a backslash before it makes it harmless, so what was parsed decides."""
+    """Refuse an escaped NUL in any text; a backslash before the escape makes it harmless, so what was parsed decides."""
     if b"\\u0000" not in line:
         return
     waiting: list[Any] = list(values)
@@ -221,13 +221,12 @@ def _kind(value: object) -> str:
 # --- from values to a spec --------------------------------------------------------------------------------------
 
 
-def _text(values: dict[str, Any], name: str) -> str:
-    value = values.get(name)
-    param = name.rpartition(".")[2]
+def _text(values: dict[str, Any], path: str) -> str:
+    value = values.get(path.rpartition(".")[2])
     if value is None or value == "":
-        raise _RefusedError("missing_required_parameter", f"{param} is missing or empty.", name)
+        raise _RefusedError("missing_required_parameter", f"{path} is missing or empty.", path)
     if not isinstance(value, str):
-        raise _RefusedError("invalid_type", f"{param} must be a string, not {_kind(value)}.", name)
+        raise _RefusedError("invalid_type", f"{path} must be a string, not {_kind(value)}.", path)
     return value
 
 
@@ -251,16 +250,12 @@ def _check_address(envelope: dict[str, Any], endpoint: str) -> None:
 
 
 def _model_id(body: dict[str, Any], rules: LineRules) -> UUID:
-    model = body.get("model")
-    if model is None or model == "":
-        raise _RefusedError("missing_required_parameter", "body.model is missing or empty.", "body.model")
-    if not isinstance(model, str):
-        raise _RefusedError("invalid_type", f"body.model must be a string, not {_kind(model)}.", "body.model")
+    model = _text(body, "body.model")
     model_id = rules.model_id(model)
     if model_id is None:
         message = f"The model {model[:100]!r} does not exist here; GET /v1/models lists those that do."
         raise _RefusedError("model_not_found", message, "body.model")
-    if body.get("stream") not in {None, False}:
+    if body.get("stream") is not None and body["stream"] is not False:
         raise _RefusedError("invalid_value", "A batch does not stream: leave out body.stream or set it to false.", "body.stream")
     return model_id
 
