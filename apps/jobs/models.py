@@ -173,6 +173,8 @@ class Pump(models.Model):
     renewed_at = models.DateTimeField(db_default=Now())
     ended_at = models.DateTimeField(null=True)
 
+    objects = PumpQuerySet.as_manager()
+
     class Meta:
         indexes = [models.Index(fields=["worker_set", "hostname"], condition=models.Q(ended_at=None), name="jobs_pump_live")]
 

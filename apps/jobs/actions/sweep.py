@@ -4,6 +4,7 @@ A lost, doubled or late message costs delay, never work: this is what makes it s
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import structlog
 from django.db import connection
@@ -77,7 +78,7 @@ def _ring_for(query: str, task_name: str) -> int:
     return len(jobs)
 
 
-def _select(query: str, values: list[object]) -> list[tuple[object, ...]]:
+def _select(query: str, values: list[Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(query, values)
         return cursor.fetchall() if cursor.description else []

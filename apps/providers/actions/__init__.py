@@ -1,1 +1,7 @@
-"""To be written."""
+"""Ask providers; the only door to a paid call."""
+
+from apps.providers.actions.complete import complete
+from apps.providers.actions.open_session import open_session
+from apps.providers.actions.save_provider_key import save_provider_key
+
+__all__ = ["complete", "open_session", "save_provider_key"]

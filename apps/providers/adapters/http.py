@@ -1,0 +1,87 @@
+"""Send one POST and bring back whatever came, bounded in bytes and time: no redirects, no retries, no exceptions for trouble."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from time import monotonic
+
+import aiohttp
+
+from apps.providers.domain.answers import Request, WireAnswer, WireFailure
+
+_KEPT_HEADERS = ("retry-after", "retry-after-ms", "x-request-id", "request-id")
+_KEPT_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long and how much: seconds for connecting, between two pieces, and in all; bytes of the decoded answer."""
+
+    connect_seconds: float
+    read_seconds: float
+    total_seconds: float
+    answer_bytes: int
+
+
+class _TooLongError(Exception):
+    pass
+
+
+async def send(session: aiohttp.ClientSession, request: Request, limits: Limits, *, clock: Callable[[], datetime]) -> WireAnswer:
+    """POST and read the answer. The total deadline is ours: per-phase timeouts never end an answer that drips."""
+    sent_at, started = clock(), monotonic()
+    answer = _Partial()
+
+    def outcome(failure: WireFailure | None = None, error: str = "") -> WireAnswer:
+        return WireAnswer(
+            sent_at=sent_at,
+            duration_seconds=monotonic() - started,
+            status=answer.status,
+            headers=answer.headers,
+            body=bytes(answer.body),
+            first_byte_seconds=answer.first_byte_at - started if answer.first_byte_at else None,
+            failure=failure,
+            error=error,
+        )
+
+    try:
+        async with asyncio.timeout(limits.total_seconds):
+            await _exchange(session, request, limits, answer)
+    except _TooLongError:
+        return outcome(WireFailure.TOO_LONG, f"The answer is longer than {limits.answer_bytes} bytes.")
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        return outcome(WireFailure.NOT_SENT, f"No connection: {error}")
+    except TimeoutError:
+        return outcome(WireFailure.TIMED_OUT, "The provider did not answer in time.")
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        return outcome(WireFailure.CUT, f"The connection broke: {type(error).__name__}: {error}")
+    return outcome()
+
+
+class _Partial:
+    """What has come so far, kept when the rest doesn't come."""
+
+    __slots__ = ("body", "first_byte_at", "headers", "status")
+
+    def __init__(self) -> None:
+        self.status: int | None = None
+        self.headers: Mapping[str, str] = {}
+        self.body = bytearray()
+        self.first_byte_at: float | None = None
+
+
+async def _exchange(session: aiohttp.ClientSession, request: Request, limits: Limits, answer: _Partial) -> None:
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_seconds, sock_read=limits.read_seconds)
+    async with session.post(request.url, data=request.body, headers=request.headers, allow_redirects=False, timeout=timeout) as response:
+        answer.status, answer.first_byte_at = response.status, monotonic()
+        answer.headers = {
+            name.lower(): value
+            for name, value in response.headers.items()
+            if name.lower() in _KEPT_HEADERS or name.lower().startswith(_KEPT_PREFIXES)
+        }
+        async for chunk in response.content.iter_any():
+            answer.body += chunk
+            if len(answer.body) > limits.answer_bytes:
+                del answer.body[limits.answer_bytes :]
+                raise _TooLongError

@@ -1,0 +1,26 @@
+"""What can be called, as it stands at one moment: model names, and for each model its targets in failover order."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from apps.providers.domain.calls import Route
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """A frozen picture of the tables; workers load it anew every few seconds."""
+
+    ids: Mapping[str, UUID] = field(default_factory=dict)
+    routes_by_model: Mapping[UUID, tuple[Route, ...]] = field(default_factory=dict)
+
+    def model_id(self, name: str) -> UUID | None:
+        """The model that callers name so; None when there is none, or it is switched off."""
+        return self.ids.get(name)
+
+    def model_names(self) -> list[str]:
+        return sorted(self.ids)
+
+    def routes(self, model_id: UUID) -> tuple[Route, ...]:
+        """The targets that may be asked, the first one first; empty when none is switched on."""
+        return self.routes_by_model.get(model_id, ())

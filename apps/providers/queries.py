@@ -1,0 +1,57 @@
+"""Read what can be called."""
+
+from collections import defaultdict
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+
+from apps.lib.sealing import SealInvalidError, unseal
+from apps.providers.domain.calls import Route
+from apps.providers.domain.catalogue import Catalogue
+from apps.providers.models import Model, Provider, Target
+
+log = structlog.get_logger(__name__)
+
+
+def sealed_owner(provider_id: UUID) -> str:
+    """What a provider's key is bound to: moved to another row it doesn't open."""
+    return f"provider:{provider_id}"
+
+
+def load_catalogue() -> Catalogue:
+    """The enabled models with their enabled targets, keys in clear; two queries. Keep it in memory, never log or store it."""
+    routes: dict[UUID, list[Route]] = defaultdict(list)
+    targets = Target.objects.filter(is_enabled=True, provider__is_enabled=True).select_related("provider")
+    for target in targets.order_by("position", "id"):
+        routes[target.model_id].append(_route(target, target.provider))
+    return Catalogue(
+        ids=dict(Model.objects.filter(is_enabled=True).values_list("name", "id")),
+        routes_by_model={model_id: tuple(entries) for model_id, entries in routes.items()},
+    )
+
+
+def _route(target: Target, provider: Provider) -> Route:
+    return Route(
+        target_id=target.id,
+        provider_id=provider.id,
+        provider_name=provider.name,
+        kind=provider.kind,
+        base_url=provider.base_url.rstrip("/"),
+        upstream_model=target.upstream_model,
+        connect_timeout_seconds=provider.connect_timeout_seconds,
+        read_timeout_seconds=provider.read_timeout_seconds,
+        total_timeout_seconds=provider.total_timeout_seconds,
+        api_key=_open_key(provider),
+    )
+
+
+def _open_key(provider: Provider) -> str:
+    if not provider.api_key_sealed:
+        return ""
+    try:
+        return unseal(provider.api_key_sealed, keys=settings.ENCRYPTION_KEYS, owner=sealed_owner(provider.id))
+    except SealInvalidError as error:
+        # The provider will answer 401, and the items wait with that reason; the log says what to mend.
+        log.error("provider_key_does_not_open", provider=provider.name, error=str(error))  # noqa: TRY400 -- the reason is in the text
+        return ""
