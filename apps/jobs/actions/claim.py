@@ -23,7 +23,7 @@ _ROUNDS = 3
 _JOBS_A_WORKSPACE = 50
 _JOBS_AT_ONCE = 500
 
-_READY = "state = 'waiting' AND not_before <= now()"
+_READY = "state = 'waiting' AND not_before <= statement_timestamp()"
 _ORDINARY = f"{_READY} AND losses < {SUSPECT_LOSSES}"
 
 # Ranked within each workspace, so that one with thousands of jobs does not push another's out of the list.
@@ -43,7 +43,7 @@ RETURNING item.id, item.run_id, item.job_id, item.workspace_id, item.model_id, i
 """
 _BEGIN = """
 UPDATE jobs_item AS item
-SET state = 'running', run_id = run.id, pump_id = %(pump_id)s, claimed_at = now(), lease_until = now() + %(lease)s * interval '1 second'
+SET state = 'running', run_id = run.id, pump_id = %(pump_id)s, claimed_at = statement_timestamp(), lease_until = statement_timestamp() + %(lease)s * interval '1 second'
 FROM picked JOIN unnest(%(run_ids)s::uuid[]) WITH ORDINALITY AS run (id, n) ON run.n = picked.n
 WHERE item.id = picked.id
 """
@@ -61,7 +61,7 @@ WITH picked AS (
 _CLAIM_SUSPECTS = f"""
 WITH worst AS (
     SELECT item.id, item.losses FROM jobs_item AS item JOIN jobs_job AS job ON job.id = item.job_id
-    WHERE item.state = 'waiting' AND item.not_before <= now() AND item.losses >= {SUSPECT_LOSSES}
+    WHERE item.state = 'waiting' AND item.not_before <= statement_timestamp() AND item.losses >= {SUSPECT_LOSSES}
       AND job.status = 'running' AND job.lane = ANY(%(lanes)s)
     ORDER BY item.losses DESC, item.id LIMIT {SUSPECTS_AT_ONCE} FOR UPDATE OF item SKIP LOCKED
 ), picked AS (

@@ -25,7 +25,7 @@ def register_pump(*, worker_set: str, replaces: UUID | None, is_isolating: bool)
         alive = Pump.objects.alive(worker_set).filter(hostname=hostname, is_isolating=is_isolating, state=PumpState.CLAIMING)
         if replaces and Pump.objects.filter(replaces_id=replaces).exists():
             return None
-        if alive.exclude(id=replaces).count() >= _most_pumps(worker_set, is_isolating=is_isolating):
+        if (alive.exclude(id=replaces) if replaces else alive).count() >= _most_pumps(worker_set, is_isolating=is_isolating):
             return None
         return Pump.objects.create(
             worker_set=worker_set,

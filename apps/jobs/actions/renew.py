@@ -10,7 +10,7 @@ from apps.jobs.models import Pump, PumpState
 from apps.lib.sql import server_cursor
 
 _RENEW = """
-UPDATE jobs_item SET lease_until = now() + %s * interval '1 second'
+UPDATE jobs_item SET lease_until = statement_timestamp() + %s * interval '1 second'
 FROM unnest(%s::uuid[], %s::uuid[]) AS held (id, run)
 WHERE jobs_item.id = held.id AND run_id = held.run AND state = 'running'
 """

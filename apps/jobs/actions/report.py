@@ -12,8 +12,8 @@ SELECT job.lane,
        coalesce(sum((SELECT count(*) FROM jobs_item WHERE job_id = job.id AND state = 'waiting')), 0)::int,
        coalesce(sum((SELECT count(*) FROM jobs_item WHERE job_id = job.id AND state = 'running')), 0)::int,
        coalesce(sum(job.dead), 0)::int,
-       coalesce(max((SELECT extract(epoch FROM now() - min(not_before)) FROM jobs_item
-                     WHERE job_id = job.id AND state = 'waiting' AND not_before <= now())), 0)::int
+       coalesce(max((SELECT extract(epoch FROM statement_timestamp() - min(not_before)) FROM jobs_item
+                     WHERE job_id = job.id AND state = 'waiting' AND not_before <= statement_timestamp())), 0)::int
 FROM jobs_job AS job WHERE job.ended_at IS NULL GROUP BY job.lane
 """
 

@@ -25,7 +25,7 @@ from apps.traces.actions import record_exchanges, record_runs, store_bodies
 _END_ITEMS = """
 UPDATE jobs_item AS item
 SET state = ended.state, run_id = CASE WHEN ended.state = 'waiting' THEN NULL ELSE item.run_id END, pump_id = NULL, lease_until = NULL,
-    not_before = CASE WHEN ended.state = 'waiting' THEN now() + ended.delay * interval '1 second' ELSE item.not_before END,
+    not_before = CASE WHEN ended.state = 'waiting' THEN statement_timestamp() + ended.delay * interval '1 second' ELSE item.not_before END,
     ended_at = CASE WHEN ended.state = 'waiting' THEN NULL ELSE ended.ended_at END,
     attempts = ended.attempts, ambiguous_tries = ended.ambiguous, free_tries = ended.free,
     answer_body_id = ended.answer_body_id, status_code = ended.status_code, outcome = ended.outcome,
@@ -46,7 +46,7 @@ SET done = job.done + sums.done, dead = job.dead + sums.dead, input_tokens = job
     cached_input_tokens = job.cached_input_tokens + sums.cached, output_tokens = job.output_tokens + sums.output_tokens,
     reasoning_tokens = job.reasoning_tokens + sums.reasoning, cost_usd = job.cost_usd + sums.cost_usd,
     status = CASE WHEN job.kind = 'single' AND sums.done + sums.dead > 0 THEN 'completed' ELSE job.status END,
-    ended_at = CASE WHEN job.kind = 'single' AND sums.done + sums.dead > 0 THEN now() ELSE job.ended_at END
+    ended_at = CASE WHEN job.kind = 'single' AND sums.done + sums.dead > 0 THEN statement_timestamp() ELSE job.ended_at END
 FROM unnest(%b::uuid[], %b::int4[], %b::int4[], %b::int8[], %b::int8[], %b::int8[], %b::int8[], %b::numeric[])
      AS sums (id, done, dead, input_tokens, cached, output_tokens, reasoning, cost_usd)
 WHERE job.id = sums.id

@@ -20,15 +20,15 @@ from apps.lib.enqueue import enqueue
 log = structlog.get_logger(__name__)
 
 _FORGIVE = """
-UPDATE jobs_item SET losses = 0 WHERE state = 'waiting' AND losses >= %s AND lost_at < now() - interval '72 hours'
+UPDATE jobs_item SET losses = 0 WHERE state = 'waiting' AND losses >= %s AND lost_at < statement_timestamp() - interval '72 hours'
 """
 _READY_LANES = """
 SELECT DISTINCT lane FROM jobs_job AS job WHERE status = 'running' AND lane = ANY(%s) AND EXISTS (
-    SELECT 1 FROM jobs_item AS item WHERE item.job_id = job.id AND item.state = 'waiting' AND item.not_before <= now() AND losses < %s)
+    SELECT 1 FROM jobs_item AS item WHERE item.job_id = job.id AND item.state = 'waiting' AND item.not_before <= statement_timestamp() AND losses < %s)
 """
 _SUSPECT_LANES = """
 SELECT DISTINCT job.lane FROM jobs_item AS item JOIN jobs_job AS job ON job.id = item.job_id
-WHERE item.state = 'waiting' AND item.losses >= %s AND item.not_before <= now() AND job.status = 'running' AND job.lane = ANY(%s)
+WHERE item.state = 'waiting' AND item.losses >= %s AND item.not_before <= statement_timestamp() AND job.status = 'running' AND job.lane = ANY(%s)
 """
 _OVER = """
 SELECT id FROM jobs_job AS job
@@ -36,7 +36,7 @@ WHERE ended_at IS NULL AND kind <> 'single' AND status IN ('running', 'paused', 
   AND NOT EXISTS (SELECT 1 FROM jobs_item WHERE job_id = job.id AND state = 'running')
   AND NOT EXISTS (SELECT 1 FROM jobs_item WHERE job_id = job.id AND state = 'waiting')
 """
-_NOT_VALIDATED = "SELECT id FROM jobs_job WHERE status = 'validating' AND ended_at IS NULL AND created_at < now() - interval '15 seconds'"
+_NOT_VALIDATED = "SELECT id FROM jobs_job WHERE status = 'validating' AND ended_at IS NULL AND created_at < statement_timestamp() - interval '15 seconds'"
 # Doubles are harmless, but there is no use in more at once than the ingest workers can take.
 _RING_AGAIN = 20
 

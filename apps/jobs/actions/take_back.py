@@ -19,24 +19,24 @@ _AT_ONCE = 2000
 _TAKE_BACK = f"""
 WITH lost AS (
     SELECT id, run_id, pump_id, claimed_at, losses >= {ALONE_LOSSES} AS is_poison FROM jobs_item
-    WHERE state = 'running' AND lease_until < now() ORDER BY id LIMIT {_AT_ONCE} FOR UPDATE SKIP LOCKED
+    WHERE state = 'running' AND lease_until < statement_timestamp() ORDER BY id LIMIT {_AT_ONCE} FOR UPDATE SKIP LOCKED
 )
 UPDATE jobs_item AS item
 SET state = CASE WHEN lost.is_poison THEN 'dead' ELSE 'waiting' END,
-    losses = item.losses + 1, lost_at = now(), pump_id = NULL, lease_until = NULL, not_before = now(),
+    losses = item.losses + 1, lost_at = statement_timestamp(), pump_id = NULL, lease_until = NULL, not_before = statement_timestamp(),
     run_id = CASE WHEN lost.is_poison THEN item.run_id END,
-    ended_at = CASE WHEN lost.is_poison THEN now() END,
+    ended_at = CASE WHEN lost.is_poison THEN statement_timestamp() END,
     outcome = CASE WHEN lost.is_poison THEN 'lost' ELSE item.outcome END,
     error_code = CASE WHEN lost.is_poison THEN 'poison' ELSE item.error_code END,
     error_message = CASE WHEN lost.is_poison THEN 'The worker died while it ran this item alone; it is not tried again by itself.'
                          ELSE item.error_message END
 FROM lost WHERE item.id = lost.id
-RETURNING item.id, lost.run_id, item.job_id, item.workspace_id, lost.pump_id, item.losses, lost.claimed_at, now(), lost.is_poison
+RETURNING item.id, lost.run_id, item.job_id, item.workspace_id, lost.pump_id, item.losses, lost.claimed_at, statement_timestamp(), lost.is_poison
 """  # noqa: S608 -- constants of this module
 _COUNT_DEAD = """
 UPDATE jobs_job AS job SET dead = job.dead + poisoned.n,
     status = CASE WHEN job.kind = 'single' THEN 'completed' ELSE job.status END,
-    ended_at = CASE WHEN job.kind = 'single' THEN now() ELSE job.ended_at END
+    ended_at = CASE WHEN job.kind = 'single' THEN statement_timestamp() ELSE job.ended_at END
 FROM unnest(%s::uuid[], %s::int[]) AS poisoned (id, n) WHERE job.id = poisoned.id
 """
 
