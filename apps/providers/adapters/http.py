@@ -1,17 +1,19 @@
 """Send one POST and bring back whatever came, bounded in bytes and time: no redirects, no retries, no exceptions for trouble."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from time import monotonic
 
 import aiohttp
+from yarl import URL
 
 from apps.providers.domain.answers import Request, WireAnswer, WireFailure
 
-_KEPT_HEADERS = ("retry-after", "retry-after-ms", "x-request-id", "request-id")
-_KEPT_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
+_KEPT_HEADERS = frozenset({b"retry-after", b"retry-after-ms", b"x-request-id", b"request-id"})
+_KEPT_PREFIXES = (b"x-ratelimit-", b"anthropic-ratelimit-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +73,31 @@ class _Partial:
         self.first_byte_at: float | None = None
 
 
+# Parsed once for each address and pair of timeouts, not once for each of thousands of calls a second.
+_parsed = lru_cache(maxsize=1024)(URL)
+
+
+@lru_cache(maxsize=1024)
+def _phase_timeouts(connect_seconds: float, read_seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds, sock_read=read_seconds)
+
+
+def _kept(raw_headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    kept = {}
+    for raw_name, value in raw_headers:
+        name = raw_name.lower()
+        if name in _KEPT_HEADERS or name.startswith(_KEPT_PREFIXES):
+            kept[name.decode("latin-1")] = value.decode("latin-1")
+    return kept
+
+
 async def _exchange(session: aiohttp.ClientSession, request: Request, limits: Limits, answer: _Partial) -> None:
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_seconds, sock_read=limits.read_seconds)
-    async with session.post(request.url, data=request.body, headers=request.headers, allow_redirects=False, timeout=timeout) as response:
+    timeout = _phase_timeouts(limits.connect_seconds, limits.read_seconds)
+    async with session.post(
+        _parsed(request.url), data=request.body, headers=request.headers, allow_redirects=False, timeout=timeout
+    ) as response:
         answer.status, answer.first_byte_at = response.status, monotonic()
-        answer.headers = {
-            name.lower(): value
-            for name, value in response.headers.items()
-            if name.lower() in _KEPT_HEADERS or name.lower().startswith(_KEPT_PREFIXES)
-        }
+        answer.headers = _kept(response.raw_headers)
         async for chunk in response.content.iter_any():
             answer.body += chunk
             if len(answer.body) > limits.answer_bytes:

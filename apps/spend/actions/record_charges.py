@@ -1,12 +1,14 @@
 """Write down what used answers cost, inside the transaction that settles them."""
 
 from collections.abc import Sequence
-from dataclasses import astuple, fields
+from dataclasses import fields
+from operator import attrgetter
 
 from apps.lib.sql import server_cursor
 from apps.spend.domain.charges import ChargeRecord
 
 _COLUMNS = [field.name for field in fields(ChargeRecord)]
+_ROW = attrgetter(*_COLUMNS)
 _TYPES = [
     *["uuid"] * 4, "int2", *["uuid"] * 3, "text", *["uuid"] * 2, *["text"] * 3, *["int8"] * 5, "text", "text", "numeric", "timestamptz",
 ]  # fmt: skip
@@ -23,6 +25,6 @@ def record_charges(charges: Sequence[ChargeRecord]) -> None:
     """Add the charges of a settled group; unique by (item, seq)."""
     if not charges:
         return
-    columns = [list(column) for column in zip(*map(astuple, charges), strict=True)]
+    columns = [list(column) for column in zip(*map(_ROW, charges), strict=True)]
     with server_cursor() as cursor:
         cursor.execute(_INSERT, columns)
