@@ -1,9 +1,38 @@
-"""The web process."""
+"""The web process: static files apart from everything else, and bodies bounded while they arrive."""
 
 import os
+from typing import cast
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aiplatform.settings")
 
+from asgiref.wsgi import WsgiToAsgi
+from django.conf import settings
 from django.core.asgi import get_asgi_application
+from whitenoise import WhiteNoise
 
-application = get_asgi_application()
+from apps.lib.body_limit import Application, BodyLimit, Message, Receive, Send
+
+_django = cast("Application", get_asgi_application())
+
+
+def _nothing(_environ: object, start_response: object) -> list[bytes]:
+    start_response("404 Not Found", [("Content-Type", "text/plain")])  # type: ignore[operator]  # WSGI's callable
+    return [b"There is no such static file."]
+
+
+# WhiteNoise is sync only: in front of everything it would send each waiting call through a thread.
+_static: Application = WsgiToAsgi(  # type: ignore[no-untyped-call]  # asgiref types only half of itself
+    WhiteNoise(_nothing, root=settings.STATIC_ROOT, prefix=settings.STATIC_URL, max_age=3600)
+)
+
+
+async def _dispatch(scope: Message, receive: Receive, send: Send) -> None:
+    is_static = scope["type"] == "http" and scope["path"].startswith(settings.STATIC_URL)
+    await (_static if is_static else _django)(scope, receive, send)
+
+
+def _limit_of(path: str) -> int:
+    return settings.MAX_FILE_BYTES if path in {"/v1/files", "/v1/files/"} or path.startswith("/admin/") else settings.MAX_LINE_BYTES
+
+
+application: Application = BodyLimit(_dispatch, limit_of=_limit_of)

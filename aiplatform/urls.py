@@ -1,8 +1,13 @@
 """Which app answers under which prefix."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
+
+handler404 = "apps.lib.http_errors.not_found"
+handler500 = "apps.lib.http_errors.server_error"
 
 urlpatterns = [
+    path("v1/", include("apps.files.urls")),
+    path("", include("apps.jobs.urls")),
     path("admin/", admin.site.urls),
 ]

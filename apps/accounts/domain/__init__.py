@@ -1,1 +1,1 @@
-"""To be written."""
+"""Keys and what they open, in plain Python."""

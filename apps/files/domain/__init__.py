@@ -1,1 +1,1 @@
-"""To be written."""
+"""What may be uploaded, in plain Python."""

@@ -1,0 +1,31 @@
+"""`manage.py create_api_key`: make an API key and print its secret, once."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.accounts.actions import create_api_key, ensure_workspace
+from apps.accounts.domain.keys import Scope
+
+
+class Command(BaseCommand):
+    """The secret is the last line of standard output, alone; what is said about it goes to standard error."""
+
+    help = "Make an API key (and its workspace, when that is missing). The secret is printed once, as the last line."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--workspace", required=True, help="The workspace's name; made when it is missing.")
+        parser.add_argument("--name", default="default", help="What the key is for.")
+        parser.add_argument("--scopes", nargs="+", default=[scope.value for scope in Scope], help="Default: all of them.")
+
+    def handle(self, *_: Any, workspace: str, name: str, scopes: list[str], **__: Any) -> None:
+        wanted = [part for text in scopes for part in text.replace(",", " ").split()]
+        known = [scope.value for scope in Scope]
+        if unknown := [part for part in wanted if part not in known]:
+            msg = f"No such scope: {', '.join(unknown)}. There are: {', '.join(known)}."
+            raise CommandError(msg)
+        owner = ensure_workspace(name=workspace)
+        made = create_api_key(workspace_id=owner.id, name=name, scopes=[Scope(part) for part in wanted])
+        self.stderr.write(f"API key {made.key.prefix}… for workspace {owner.name!r}, scopes {', '.join(wanted)}. It is shown only now:")
+        self.stdout.write(made.secret)

@@ -1,0 +1,79 @@
+"""Store a file: bytes to storage, hashed on the way, in constant memory; then the row."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from tempfile import NamedTemporaryFile
+from typing import IO, BinaryIO
+from uuid import UUID
+
+from django.conf import settings
+from django.core.files import File as DjangoFile
+from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import UploadedFile
+
+from apps.files.domain.upload import plain_name
+from apps.files.models import File, Purpose
+from apps.lib.ids import uuid7
+
+_CHUNK_BYTES = 1024 * 1024
+
+
+def create_file(
+    *,
+    workspace_id: UUID,
+    api_key_id: UUID | None,
+    purpose: str,
+    filename: str,
+    content: "BinaryIO | UploadedFile[bytes] | Iterable[bytes]",
+    expires_after_seconds: int | None,
+    now: datetime,
+) -> File:
+    """The stored file. When anything fails midway nothing stays behind.
+
+    The storage's key is ours (`workspace/file id`); nothing of the caller's name gets into a path.
+    """
+    file_id = uuid7()
+    key = f"{workspace_id.hex}/{file_id.hex}"
+    size, digest, stored_key = _store(key, content)
+    try:
+        return File.objects.create(
+            id=file_id,
+            workspace_id=workspace_id,
+            api_key_id=api_key_id,
+            purpose=Purpose(purpose),
+            filename=plain_name(filename),
+            size_bytes=size,
+            sha256=digest,
+            storage_key=stored_key,
+            created_at=now,
+            expires_at=now + timedelta(seconds=expires_after_seconds) if expires_after_seconds else None,
+        )
+    except BaseException:
+        default_storage.delete(stored_key)
+        raise
+
+
+def _store(key: str, content: "BinaryIO | UploadedFile[bytes] | Iterable[bytes]") -> tuple[int, str, str]:
+    """(bytes, SHA-256, the storage's key). A file storage takes a spooled upload over by renaming it."""
+    if isinstance(content, UploadedFile):
+        size, digest = _measure(content.chunks(_CHUNK_BYTES))
+        return size, digest, default_storage.save(key, content)
+    with NamedTemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR, prefix="written-") as spool:
+        size, digest = _measure(_written(spool, content))
+        spool.seek(0)
+        return size, digest, default_storage.save(key, DjangoFile(spool))
+
+
+def _measure(chunks: Iterable[bytes]) -> tuple[int, str]:
+    size, digest = 0, hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+        size += len(chunk)
+    return size, digest.hexdigest()
+
+
+def _written(spool: IO[bytes], content: "BinaryIO | Iterable[bytes]") -> Iterator[bytes]:
+    for chunk in content:
+        spool.write(chunk)
+        yield chunk

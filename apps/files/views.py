@@ -1,0 +1,128 @@
+"""`/v1/files`: upload, list, retrieve, content, delete, as the OpenAI API has them."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import FileResponse
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import NotFound
+from rest_framework.parsers import MultiPartParser
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.accounts.permissions import key_of
+from apps.files.actions import create_file, delete_file
+from apps.files.domain.upload import UploadRefusedError, read_upload_form
+from apps.files.models import FILE_PREFIX, File
+from apps.files.queries import FileGoneError, find_file, list_files, open_file
+from apps.files.serializers import show_file
+from apps.lib.http_errors import ApiError
+from apps.lib.ids import parse_public_id
+from apps.lib.pages import read_limit, take_page
+
+_MOST_FILES = 10_000
+
+
+def _find(request: Request, file_id: str) -> File:
+    file = find_file(workspace_id=key_of(request).workspace_id, public_id=file_id)
+    if file is None:
+        message = f"No such file: {file_id[:100]!r}."
+        raise NotFound(message)
+    return file
+
+
+class FilesView(APIView):
+    """All files of the key's workspace."""
+
+    required_scope = "files"
+    parser_classes = [MultiPartParser]
+
+    @extend_schema(operation_id="list_files", responses={200: dict[str, Any]})
+    def get(self, request: Request) -> Response:
+        """List files, newest first: `purpose`, `limit` (up to 10,000), `order`, `after`."""
+        rows = list_files(workspace_id=key_of(request).workspace_id)
+        if purpose := request.query_params.get("purpose"):
+            rows = rows.filter(purpose=purpose)
+        page = take_page(
+            rows,
+            after=_after(request),
+            limit=read_limit(request.query_params.get("limit"), default=_MOST_FILES, most=_MOST_FILES),
+            is_oldest_first=request.query_params.get("order") == "asc",
+        )
+        return Response(page.as_list(show_file))
+
+    @extend_schema(operation_id="create_file", responses={200: dict[str, Any]})
+    def post(self, request: Request) -> Response:
+        """Upload a file as multipart form data: `file`, `purpose`, `expires_after[anchor]`, `expires_after[seconds]`."""
+        upload = request.FILES.get("file")
+        if upload is None:
+            raise ApiError(400, "missing_required_parameter", "The form lacks a file in the field 'file'.", param="file")
+        if not upload.size:
+            raise ApiError(400, "empty_file", "The file is empty.", param="file")
+        try:
+            form = read_upload_form(
+                purpose=request.POST.get("purpose"),
+                anchor=request.POST.get("expires_after[anchor]"),
+                seconds=request.POST.get("expires_after[seconds]"),
+            )
+        except UploadRefusedError as refused:
+            raise ApiError(400, refused.code, refused.message, param=refused.param) from refused
+        file = create_file(
+            workspace_id=key_of(request).workspace_id,
+            api_key_id=key_of(request).id,
+            purpose=form.purpose,
+            filename=upload.name or "",
+            content=upload,
+            expires_after_seconds=form.expires_after_seconds,
+            now=timezone.now(),
+        )
+        return Response(show_file(file))
+
+
+def _after(request: Request) -> UUID | None:
+    text = request.query_params.get("after")
+    return (parse_public_id(FILE_PREFIX, text) or UUID(int=0)) if text else None
+
+
+class FileView(APIView):
+    """One file."""
+
+    required_scope = "files"
+
+    @extend_schema(operation_id="retrieve_file", responses={200: dict[str, Any]})
+    def get(self, request: Request, file_id: str) -> Response:
+        """The file's facts."""
+        return Response(show_file(_find(request, file_id)))
+
+    @extend_schema(operation_id="delete_file", responses={200: dict[str, Any]})
+    def delete(self, request: Request, file_id: str) -> Response:
+        """Delete the file's bytes; a batch that has not read them yet will fail and say so."""
+        file = _find(request, file_id)
+        delete_file(file_id=file.id, now=timezone.now())
+        return Response({"id": file.public_id, "object": "file", "deleted": True})
+
+
+class _AnyRenderer(JSONRenderer):
+    """Lets a client ask for `application/binary`, as the SDK does; only errors are rendered."""
+
+    media_type = "*/*"
+
+
+class FileContentView(APIView):
+    """One file's bytes."""
+
+    required_scope = "files"
+    renderer_classes = [_AnyRenderer]
+
+    @extend_schema(operation_id="download_file", responses={200: bytes})
+    def get(self, request: Request, file_id: str) -> FileResponse:
+        """The bytes as they were uploaded or written, always as a download."""
+        file = _find(request, file_id)
+        try:
+            content = open_file(file.id)
+        except FileGoneError as error:
+            raise NotFound(str(error)) from error
+        return FileResponse(content, as_attachment=True, filename=file.filename, content_type="application/octet-stream")

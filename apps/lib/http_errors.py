@@ -1,0 +1,143 @@
+"""One place that answers errors: OpenAI's envelope under /v1, RFC 9457 problems everywhere else."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+log = structlog.get_logger(__name__)
+
+_CODES = {
+    400: "invalid_request",
+    401: "invalid_api_key",
+    403: "permission_denied",
+    404: "not_found",
+    405: "method_not_allowed",
+    406: "not_acceptable",
+    413: "request_too_large",
+    415: "unsupported_media_type",
+    429: "rate_limit_exceeded",
+    500: "internal_error",
+    503: "unavailable",
+}
+_TYPES = {403: "permission_denied", 429: "rate_limit_exceeded"}
+# OpenAI's clients repeat these by themselves unless they are told not to.
+_REPEATED = {408, 409, 429}
+
+
+class ApiError(Exception):
+    """A request is refused; raised by any door or action, answered in one place.
+
+    `code` is for programs, `message` for people: what is wrong where, and what to do. A refusal that will not change by asking again
+    carries `headers={"x-should-retry": "false"}` when its status is one that clients repeat (408, 409, 429, 5xx).
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        param: str | None = None,
+        error_type: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.param = param
+        self.error_type = error_type or _type_of(status)
+        self.headers = dict(headers or {})
+
+
+def _type_of(status: int) -> str:
+    return _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
+
+
+def error_content(path: str, error: ApiError) -> dict[str, Any]:
+    """The body that tells `error` to a caller of `path`."""
+    if path.startswith("/v1"):
+        return {"error": {"message": error.message, "type": error.error_type, "param": error.param, "code": error.code}}
+    problem = {
+        "type": "about:blank",
+        "title": HTTPStatus(error.status).phrase,
+        "status": error.status,
+        "detail": error.message,
+        "code": error.code,
+    }
+    return problem | ({"param": error.param} if error.param else {})
+
+
+def _content_type(path: str) -> str:
+    return "application/json" if path.startswith("/v1") else "application/problem+json"
+
+
+def error_response(path: str, error: ApiError) -> HttpResponse:
+    """The answer of a plain Django view (also an async one)."""
+    return JsonResponse(error_content(path, error), status=error.status, headers=error.headers, content_type=_content_type(path))
+
+
+def answer_exception(exception: Exception, context: Mapping[str, Any]) -> Response | None:
+    """REST framework's exception handler; None lets Django answer 500 (by `server_error`) and log it."""
+    error = as_api_error(exception)
+    if error is None:
+        return None
+    path = context["request"].path
+    response = Response(error_content(path, error), status=error.status, headers=error.headers)
+    response.content_type = _content_type(path)
+    return response
+
+
+def as_api_error(exception: Exception) -> ApiError | None:
+    """The refusal behind an exception of ours, of Django's or of REST framework's; None for a defect."""
+    match exception:
+        case ApiError():
+            return exception
+        case Http404():
+            return ApiError(404, "not_found", str(exception) or "There is nothing at this address.")
+        case PermissionDenied():
+            return ApiError(403, "permission_denied", str(exception) or "This is not allowed.")
+        case RequestDataTooBig():
+            return ApiError(413, "request_too_large", "The request's body is too large; send long texts as a file.")
+        case exceptions.APIException():
+            return _from_rest_framework(exception)
+    return None
+
+
+def _from_rest_framework(exception: exceptions.APIException) -> ApiError:
+    headers = {}
+    if header := getattr(exception, "auth_header", None):
+        headers["WWW-Authenticate"] = header
+    if wait := getattr(exception, "wait", None):
+        headers["Retry-After"] = f"{wait:.0f}"
+    param, message = _first_detail(exception.detail)
+    return ApiError(exception.status_code, _CODES.get(exception.status_code, "invalid_request"), message, param=param, headers=headers)
+
+
+def _first_detail(detail: Any, param: str | None = None) -> tuple[str | None, str]:
+    """The first complaint of a (nested) validation error, with the field it is about."""
+    while isinstance(detail, dict | list) and detail:
+        if isinstance(detail, dict):
+            name, detail = next(iter(detail.items()))
+            param = name if param is None else f"{param}.{name}"
+        else:
+            detail = detail[0]
+    return (None if param == "non_field_errors" else param), str(detail)
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:  # noqa: ARG001 -- Django's signature
+    """Django's 404 for addresses that no route has."""
+    message = f"There is no {request.method} {request.path[:200]}; see /api/schema/ for what there is."
+    return error_response(request.path, ApiError(404, "not_found", message))
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's 500: the log has the traceback, the caller gets no detail."""
+    message = "Something failed inside the platform; its log has the details. Trying again is safe."
+    return error_response(request.path, ApiError(500, "internal_error", message))

@@ -1,0 +1,52 @@
+"""Give every request an id, bind it to the log and send it back as `x-request-id`, which clients show in their errors."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from apps.lib.http_errors import as_api_error, error_response
+from apps.lib.ids import uuid7
+
+
+class RequestIdMiddleware:
+    """Works in sync and async; also answers an ApiError that a plain view let out."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if iscoroutinefunction(self.get_response):
+            return self._answer(request)
+        request_id, started = _begin()
+        return _end(self.get_response(request), request_id, started)
+
+    async def _answer(self, request: HttpRequest) -> HttpResponseBase:
+        request_id, started = _begin()
+        return _end(await self.get_response(request), request_id, started)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+        error = as_api_error(exception) if request.path.startswith(("/v1", "/api")) else None
+        return error_response(request.path, error) if error else None
+
+
+def _begin() -> tuple[str, float]:
+    request_id = f"req_{uuid7().hex}"
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=request_id)
+    return request_id, time.monotonic()
+
+
+def _end(response: HttpResponseBase, request_id: str, started: float) -> HttpResponseBase:
+    response.headers["x-request-id"] = request_id
+    response.headers["openai-processing-ms"] = str(round((time.monotonic() - started) * 1000))
+    return response
