@@ -34,6 +34,9 @@ class Job(models.Model):
     status = models.CharField(max_length=12, choices=_choices(JobStatus), default=JobStatus.VALIDATING)
     lane = models.CharField(max_length=12, choices=_choices(Lane), default=Lane.DEFAULT)
     endpoint = models.CharField(max_length=50)
+    model_name = models.CharField(
+        max_length=200, blank=True, default="", db_default="", help_text="The model that all its lines ask for; empty: several."
+    )
     feature = models.CharField(max_length=64, blank=True, db_default="", default="")
     end_user = models.CharField(max_length=255, blank=True, db_default="", default="")
     metadata = models.JSONField(null=True, blank=True)

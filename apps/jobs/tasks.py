@@ -13,6 +13,8 @@ from apps.lib.shutdown import ask_to_stop
 
 # A pump ends by itself; the limit is for one that hangs: its age, the longest call (900 s) and a minute.
 _PUMP_LIMIT_SECONDS = int(settings.JOBS_PUMP_SECONDS) + 960
+# A million lines take about a minute here; a slow storage may take many.
+_INGEST_LIMIT_SECONDS = 1800
 
 
 @worker_shutting_down.connect
@@ -27,6 +29,21 @@ def _id(text: str | None) -> UUID | None:
 @background_task(name="jobs.run_items", ignore_result=False, soft_time_limit=_PUMP_LIMIT_SECONDS, time_limit=_PUMP_LIMIT_SECONDS)
 def run_items(*, lane: str, job_id: str | None = None, replaces: str | None = None, is_isolating: int = 0) -> dict[str, Any]:
     return actions.run_items(lane=lane, job_id=_id(job_id), replaces=_id(replaces), is_isolating=bool(is_isolating), clock=timezone.now)
+
+
+@background_task(name="jobs.validate_job", soft_time_limit=_INGEST_LIMIT_SECONDS, time_limit=_INGEST_LIMIT_SECONDS + 30)
+def validate_job(*, job_id: str) -> None:
+    actions.validate_job(job_id=UUID(job_id), clock=timezone.now)
+
+
+@background_task(name="jobs.finish_job", soft_time_limit=_INGEST_LIMIT_SECONDS, time_limit=_INGEST_LIMIT_SECONDS + 30)
+def finish_job(*, job_id: str) -> None:
+    actions.finish_job(job_id=UUID(job_id), clock=timezone.now)
+
+
+@background_task(name="jobs.close_job")
+def close_job(*, job_id: str) -> int:
+    return actions.close_job(job_id=UUID(job_id))
 
 
 @background_task(name="jobs.sweep")

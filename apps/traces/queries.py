@@ -11,3 +11,10 @@ def read_bodies(ids: Sequence[bytes]) -> dict[bytes, bytes]:
     with server_cursor() as cursor:
         cursor.execute("SELECT id, content FROM traces_body WHERE id = ANY(%b::bytea[])", (list(ids),))
         return {body_id: open_body(content) for body_id, content in cursor}
+
+
+def read_body_sizes(ids: Sequence[bytes]) -> dict[bytes, int]:
+    """How many bytes each content has, so that big ones need not be read together."""
+    with server_cursor() as cursor:
+        cursor.execute("SELECT id, size_bytes FROM traces_body WHERE id = ANY(%b::bytea[])", (list(ids),))
+        return dict(cursor.fetchall())

@@ -1,8 +1,29 @@
 """What can be done with work; the verbs, one file each."""
 
+from apps.jobs.actions.cancel_job import cancel_job
+from apps.jobs.actions.close_job import close_job
+from apps.jobs.actions.expire_jobs import expire_jobs
+from apps.jobs.actions.finish_job import finish_job
+from apps.jobs.actions.pause_job import pause_job, resume_job
 from apps.jobs.actions.report import report_work
 from apps.jobs.actions.ring import ring, wake_pumps
 from apps.jobs.actions.run import run_items
+from apps.jobs.actions.submit_batch import submit_batch
 from apps.jobs.actions.sweep import sweep
+from apps.jobs.actions.validate_job import validate_job
 
-__all__ = ["report_work", "ring", "run_items", "sweep", "wake_pumps"]
+__all__ = [
+    "cancel_job",
+    "close_job",
+    "expire_jobs",
+    "finish_job",
+    "pause_job",
+    "report_work",
+    "resume_job",
+    "ring",
+    "run_items",
+    "submit_batch",
+    "sweep",
+    "validate_job",
+    "wake_pumps",
+]

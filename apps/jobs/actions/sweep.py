@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from apps.jobs.actions.claim import SUSPECT_LOSSES
+from apps.jobs.actions.expire_jobs import expire_jobs
 from apps.jobs.actions.ring import WORKER_SETS, ring
 from apps.jobs.actions.take_back import take_back_lost
 from apps.jobs.domain.lifecycle import Lane
@@ -46,6 +47,7 @@ def sweep() -> dict[str, int]:
     found = {
         "lost": take_back_lost(),
         "rung": sum(_ring_unheard(worker_set, lanes) for worker_set, lanes in WORKER_SETS.items()),
+        "unclosed": expire_jobs(),
         "unfinished": _ring_for(_OVER, "jobs.finish_job"),
         "unvalidated": _ring_for(_NOT_VALIDATED, "jobs.validate_job"),
     }

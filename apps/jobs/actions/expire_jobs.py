@@ -1,0 +1,33 @@
+"""End jobs whose time has run out, and ring again for closes that were not heard. Called by the sweep."""
+
+from django.db import connection
+from django.db.models.functions import Coalesce, Now
+
+from apps.jobs.domain.intake import LineError
+from apps.jobs.domain.lifecycle import JobStatus
+from apps.jobs.models import Job
+from apps.lib.enqueue import enqueue
+
+_NEVER_VALIDATED = LineError("batch_expired", "The batch could not be validated within its completion window; submit it again.")
+# Items that were given back by a pump after the close, and closes whose message was lost.
+_UNCLOSED = """
+SELECT id FROM jobs_job AS job
+WHERE ended_at IS NULL AND kind <> 'single' AND (status = 'cancelling' OR (status = 'finishing' AND closes_as = 'expired'))
+  AND EXISTS (SELECT 1 FROM jobs_item WHERE job_id = job.id AND state = 'waiting')
+LIMIT 20
+"""
+
+
+def expire_jobs() -> int:
+    """Nothing of an expired job is claimed any more; what is in the air is settled. Returns how many closes were rung for."""
+    due = Job.objects.filter(ended_at=None, expires_at__lte=Now()).exclude(kind="single")
+    due.filter(status=JobStatus.VALIDATING).update(status=JobStatus.FAILED, ended_at=Now(), errors=[_NEVER_VALIDATED.as_json()])
+    due.filter(status__in=[JobStatus.RUNNING, JobStatus.PAUSED]).update(
+        status=JobStatus.FINISHING, closes_as=JobStatus.EXPIRED, finishing_at=Coalesce("finishing_at", Now())
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(_UNCLOSED)
+        unclosed = [row[0] for row in cursor.fetchall()]
+    for job_id in unclosed:
+        enqueue("jobs.close_job", queue="control", job_id=str(job_id))
+    return len(unclosed)

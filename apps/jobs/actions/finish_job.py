@@ -1,0 +1,86 @@
+"""Finish a job: write its output and error files and close it, in one transaction, once no item is open.
+
+Safe to run again after a kill and twice at once: a session lock lets one through, and files and end are committed together.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+
+from apps.files.actions import create_file, discard_bytes
+from apps.jobs.actions.validate_job import remove_items
+from apps.jobs.domain.lifecycle import ItemState, JobStatus
+from apps.jobs.models import Job
+from apps.jobs.queries import FAILED, SUCCEEDED, has_items, result_chunks
+from apps.lib.advisory_lock import advisory_lock
+from apps.lib.sql import server_cursor
+
+log = structlog.get_logger(__name__)
+
+# With no item open none can open again: claim takes waiting ones, settle gives back only what runs.
+_BEGIN = """
+UPDATE jobs_job AS job
+SET status = CASE WHEN status = 'cancelling' THEN status ELSE 'finishing' END,
+    finishing_at = CASE WHEN status = 'cancelling' THEN finishing_at ELSE coalesce(finishing_at, %(now)s) END
+WHERE id = %(job_id)s AND kind <> 'single' AND status IN ('running', 'paused', 'finishing', 'cancelling')
+  AND NOT EXISTS (SELECT 1 FROM jobs_item WHERE job_id = job.id AND state = 'running')
+  AND NOT EXISTS (SELECT 1 FROM jobs_item WHERE job_id = job.id AND state = 'waiting')
+"""
+# Cancelled while its files were being written: it ends as cancelled, with the files.
+_END = """
+UPDATE jobs_job
+SET status = CASE WHEN status = 'cancelling' THEN 'cancelled' ELSE closes_as END, ended_at = %(now)s,
+    output_file_id = %(output_file_id)s, error_file_id = %(error_file_id)s
+WHERE id = %(job_id)s AND status IN ('finishing', 'cancelling')
+RETURNING status
+"""
+
+
+def finish_job(*, job_id: UUID, clock: Callable[[], datetime]) -> None:
+    """End the job if nothing of it is open any more; otherwise leave it alone."""
+    with advisory_lock(job_id) as is_mine:
+        if not is_mine:
+            return
+        # Cancelled before its lines were all in: whatever is there was never promised to run.
+        if Job.objects.filter(id=job_id, status=JobStatus.CANCELLING, started_at=None).exists():
+            remove_items(job_id)
+        if _begin(job_id, clock()):
+            _end(Job.objects.get(id=job_id), clock)
+
+
+def _begin(job_id: UUID, now: datetime) -> bool:
+    with server_cursor() as cursor:
+        cursor.execute(_BEGIN, {"job_id": job_id, "now": now})
+        return cursor.rowcount == 1
+
+
+def _end(job: Job, clock: Callable[[], datetime]) -> None:
+    with ExitStack() as discard:
+        with transaction.atomic(), server_cursor() as cursor:
+            output_file_id = _write_file(job, "output", SUCCEEDED, clock(), discard)
+            error_file_id = _write_file(job, "error", FAILED, clock(), discard)
+            cursor.execute(_END, {"job_id": job.id, "now": clock(), "output_file_id": output_file_id, "error_file_id": error_file_id})
+            status = cursor.fetchone()
+        discard.pop_all()
+    log.info("job_finished", job_id=str(job.id), status=status[0] if status else None)
+
+
+def _write_file(job: Job, name: str, states: Sequence[ItemState], now: datetime, discard: ExitStack) -> UUID | None:
+    """Write one of the files, if it has lines; should the transaction fail, `discard` removes the bytes as well."""
+    if not has_items(job.id, states):
+        return None
+    file = create_file(
+        workspace_id=job.workspace_id,
+        api_key_id=job.api_key_id,
+        purpose="batch_output",
+        filename=f"{job.public_id}_{name}.jsonl",
+        content=result_chunks(job.id, states=states),
+        expires_after_seconds=job.output_expires_after_seconds,
+        now=now,
+    )
+    discard.callback(discard_bytes, storage_key=file.storage_key)
+    return file.id

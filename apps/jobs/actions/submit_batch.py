@@ -1,0 +1,53 @@
+"""Submit a batch: judge the request, write the job, and ring for its validation. The file itself is read by a worker."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+
+from apps.files.queries import find_file
+from apps.jobs.domain.lifecycle import JobStatus
+from apps.jobs.domain.submission import COMPLETION_WINDOW_SECONDS, SubmissionRefusedError, read_submission
+from apps.jobs.models import Job
+from apps.lib.enqueue import enqueue
+from apps.lib.http_errors import ApiError
+
+
+def submit_batch(*, workspace_id: UUID, api_key_id: UUID | None, values: object, now: datetime, created_by_id: UUID | None = None) -> Job:
+    """Take in the decoded body of `POST /v1/batches`; ApiError (400) names the parameter that is wrong."""
+    try:
+        submission = read_submission(values)
+    except SubmissionRefusedError as refused:
+        raise ApiError(400, refused.code, refused.message, param=refused.param) from refused
+    with transaction.atomic():
+        job = Job.objects.create(
+            workspace_id=workspace_id,
+            api_key_id=api_key_id,
+            created_by_id=created_by_id,
+            kind="batch",
+            status=JobStatus.VALIDATING,
+            lane=submission.lane,
+            endpoint=submission.endpoint,
+            feature=submission.feature,
+            metadata=submission.metadata,
+            max_cost_usd=submission.max_cost_usd,
+            on_budget=submission.on_budget,
+            input_file_id=_input_file_id(workspace_id, submission.input_file_id),
+            output_expires_after_seconds=submission.output_expires_after_seconds,
+            created_at=now,
+            expires_at=now + timedelta(seconds=COMPLETION_WINDOW_SECONDS),
+        )
+        enqueue("jobs.validate_job", queue="ingest", job_id=str(job.id))
+    return job
+
+
+def _input_file_id(workspace_id: UUID, public_id: str) -> UUID:
+    """A file of another workspace is told no differently from one that does not exist."""
+    file = find_file(workspace_id=workspace_id, public_id=public_id)
+    if file is None:
+        message = f"No such file: {public_id[:100]!r}. Upload it with purpose 'batch' first; expired and deleted files can't be used."
+        raise ApiError(400, "file_not_found", message, param="input_file_id")
+    if file.purpose != "batch":
+        message = f"The file {public_id!r} has purpose {file.purpose!r}; upload it with purpose 'batch'."
+        raise ApiError(400, "invalid_purpose", message, param="input_file_id")
+    return file.id

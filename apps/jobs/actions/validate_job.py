@@ -1,0 +1,92 @@
+"""Validate a job: read its file twice, first to judge every line, then to load them; it runs only once all are in.
+
+Safe to run again after a kill (it starts clean) and twice at once (a session lock lets one through).
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+from django.db import connection, transaction
+
+from apps.files.queries import FileGoneError, open_file
+from apps.jobs.actions.check_lines import check_lines, read_specs
+from apps.jobs.actions.load_items import NoLongerWantedError, load_items
+from apps.jobs.actions.ring import ring
+from apps.jobs.domain.intake import ItemSpec, LineError, LineRules
+from apps.jobs.domain.lifecycle import JobStatus
+from apps.jobs.models import Job
+from apps.lib.advisory_lock import advisory_lock
+from apps.lib.enqueue import enqueue
+from apps.providers.queries import load_catalogue
+
+log = structlog.get_logger(__name__)
+
+_FILE_GONE = LineError(
+    "file_not_found", "The input file was deleted or has expired before the batch was validated; upload it again.", "input_file_id"
+)
+
+
+def validate_job(*, job_id: UUID, clock: Callable[[], datetime]) -> None:
+    """Carry a `validating` job to `running`, or to `failed` with every error; anything else is left alone."""
+    with advisory_lock(job_id) as is_mine:
+        if not is_mine:
+            return
+        job = Job.objects.filter(id=job_id, status=JobStatus.VALIDATING).first()
+        if job is None:
+            return
+        remove_items(job_id)
+        try:
+            _validate(job, clock)
+        except FileGoneError:
+            remove_items(job_id)
+            _fail(job, [_FILE_GONE], 1, clock())
+        except NoLongerWantedError:
+            remove_items(job_id)
+            log.info("validation_cancelled", job_id=str(job_id))
+    if Job.objects.filter(id=job_id, status=JobStatus.CANCELLING).exists():
+        # Who cancelled it meanwhile found the lock taken.
+        enqueue("jobs.finish_job", queue="ingest", job_id=str(job_id))
+
+
+def remove_items(job_id: UUID) -> None:
+    """Remove what an earlier, unfinished validation has loaded."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM jobs_item WHERE job_id = %s", [job_id])
+
+
+def _validate(job: Job, clock: Callable[[], datetime]) -> None:
+    if job.input_file_id is None:
+        raise FileGoneError
+    catalogue = load_catalogue()
+    rules = LineRules(endpoint=job.endpoint, model_id=catalogue.model_id, feature=job.feature)
+    with open_file(job.input_file_id) as stream:
+        findings = check_lines(stream, rules)
+        if findings.error_count:
+            _fail(job, findings.errors, findings.error_count, clock())
+            return
+        total = load_items(job, (_good(spec) for spec in read_specs(stream, rules)))
+    names = [name for name in catalogue.model_names() if catalogue.model_id(name) in findings.model_ids]
+    with transaction.atomic():
+        if not Job.objects.filter(id=job.id, status=JobStatus.VALIDATING).update(
+            status=JobStatus.RUNNING, total=total, model_name=names[0] if len(names) == 1 else "", started_at=clock()
+        ):
+            raise NoLongerWantedError
+        ring(lane=job.lane, job_id=job.id)
+    log.info("job_validated", job_id=str(job.id), items=total)
+
+
+def _good(spec: ItemSpec | LineError) -> ItemSpec:
+    if isinstance(spec, LineError):
+        msg = f"line {spec.line} was good when the file was read first; the stored file has changed"
+        raise RuntimeError(msg)  # noqa: TRY004 -- no caller's type is wrong, the stored bytes are
+    return spec
+
+
+def _fail(job: Job, errors: Sequence[LineError], count: int, now: datetime) -> None:
+    listed = [error.as_json() for error in errors]
+    if count > len(errors):
+        listed.append(LineError("too_many_errors", f"{count:,} lines are wrong; the first {len(errors):,} are listed.").as_json())
+    failed = Job.objects.filter(id=job.id, status=JobStatus.VALIDATING).update(status=JobStatus.FAILED, errors=listed, ended_at=now)
+    log.info("job_refused", job_id=str(job.id), errors=count, is_recorded=bool(failed))

@@ -1,0 +1,99 @@
+"""Read work: a caller's jobs, and the results of their items."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from apps.jobs.domain.lifecycle import ItemState
+from apps.jobs.domain.result_lines import EndedItem, result_line
+from apps.jobs.models import BATCH_PREFIX, Job
+from apps.lib.http_errors import ApiError
+from apps.lib.ids import parse_public_id
+from apps.lib.sql import server_cursor
+from apps.traces.queries import read_bodies, read_body_sizes
+
+SUCCEEDED = (ItemState.DONE,)
+FAILED = (ItemState.DEAD, ItemState.CANCELLED, ItemState.EXPIRED)
+_PAGE_ITEMS = 500
+_PAGE_BYTES = 8 << 20
+_PAGE = """
+SELECT id, custom_id, state, run_id, status_code, error_code, error_message, answer_body_id FROM jobs_item
+WHERE job_id = %b AND id > %b AND state = ANY(%b::text[]) ORDER BY id LIMIT %b
+"""
+
+
+def batches_of(workspace_id: UUID) -> QuerySet[Job]:
+    """The batches that callers of this workspace see."""
+    return Job.objects.filter(workspace_id=workspace_id, kind="batch")
+
+
+def find_batch(*, workspace_id: UUID, public_id: str) -> Job:
+    """The caller's batch; ApiError 404 when there is none, told no differently for another workspace's."""
+    job_id = parse_public_id(BATCH_PREFIX, public_id)
+    job = batches_of(workspace_id).filter(id=job_id).first() if job_id else None
+    if job is None:
+        raise no_such_batch(public_id)
+    return job
+
+
+def no_such_batch(public_id: str) -> ApiError:
+    """The refusal for an id that the caller has no batch for."""
+    return ApiError(404, "not_found", f"No such batch: {public_id[:100]!r}.")
+
+
+def has_items(job_id: UUID, states: Sequence[ItemState]) -> bool:
+    """True when the job has an item in one of `states`."""
+    with server_cursor() as cursor:
+        cursor.execute("SELECT 1 FROM jobs_item WHERE job_id = %b AND state = ANY(%b::text[]) LIMIT 1", (job_id, list(states)))
+        return cursor.fetchone() is not None
+
+
+def result_chunks(
+    job_id: UUID, *, states: Sequence[ItemState] = SUCCEEDED + FAILED, after: UUID | None = None, limit: int | None = None
+) -> Iterator[bytes]:
+    """The result lines of ended items in the order of their input lines, some at a time; never all in memory.
+
+    No transaction is kept open between the pages, so a slow reader holds nothing up.
+    """
+    last = after or UUID(int=0)
+    left = limit
+    while left is None or left > 0:
+        with server_cursor() as cursor:
+            cursor.execute(_PAGE, (job_id, last, list(states), min(_PAGE_ITEMS, left or _PAGE_ITEMS)))
+            rows = cursor.fetchall()
+        if not rows:
+            return
+        for group in _by_size(rows):
+            yield _lines(group)
+        last = rows[-1][0]
+        left = None if left is None else left - len(rows)
+
+
+def _by_size(rows: Sequence[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    """Cut a page so that no group's answers come to more than 8 MB (a single one may)."""
+    sizes = read_body_sizes([row[7] for row in rows if row[7] is not None])
+    group: list[tuple[Any, ...]] = []
+    total = 0
+    for row in rows:
+        size = sizes.get(row[7], 0)
+        if group and total + size > _PAGE_BYTES:
+            yield group
+            group, total = [], 0
+        group.append(row)
+        total += size
+    yield group
+
+
+def _lines(rows: Sequence[tuple[Any, ...]]) -> bytes:
+    answers = read_bodies([row[7] for row in rows if row[7] is not None])
+    return b"".join(
+        result_line(
+            EndedItem(
+                item_id=row[0], custom_id=row[1], state=row[2], run_id=row[3], status_code=row[4], error_code=row[5],
+                error_message=row[6], answer=answers.get(row[7]),
+            )
+        )
+        for row in rows
+    )  # fmt: skip

@@ -1,0 +1,137 @@
+"""Jobs at the HTTP edge: the OpenAI API's Batch object, and the native job."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from rest_framework import serializers
+
+from apps.jobs.domain.lifecycle import JobStatus
+from apps.jobs.domain.submission import COMPLETION_WINDOW
+from apps.jobs.models import Job
+from apps.lib.ids import public_id
+
+_FILE_PREFIX = "file-"
+# The OpenAI API has other words for some states, and none for a pause.
+_STATUS_WORDS = {JobStatus.RUNNING: "in_progress", JobStatus.PAUSED: "in_progress", JobStatus.FINISHING: "finalizing"}
+_WORDS = ("validating", "failed", "in_progress", "finalizing", "completed", "expired", "cancelling", "cancelled")
+
+
+class BatchRequestSerializer(serializers.Serializer[Any]):
+    """What POST /v1/batches takes; for the schema (domain/submission.py judges)."""
+
+    input_file_id = serializers.CharField()
+    endpoint = serializers.CharField()
+    completion_window = serializers.ChoiceField(choices=[COMPLETION_WINDOW])
+    metadata = serializers.DictField(child=serializers.CharField(max_length=512), required=False, allow_null=True)
+    output_expires_after = serializers.DictField(required=False, allow_null=True)
+
+
+class _Counts(serializers.Serializer[Any]):
+    total = serializers.IntegerField()
+    completed = serializers.IntegerField()
+    failed = serializers.IntegerField()
+
+
+class BatchSerializer(serializers.Serializer[Job]):
+    """The Batch object: every key always, with null for what is not (yet) so; times in whole Unix seconds."""
+
+    id = serializers.CharField()
+    object = serializers.ChoiceField(choices=["batch"])
+    endpoint = serializers.CharField()
+    model = serializers.CharField(allow_null=True)
+    errors = serializers.DictField(allow_null=True)  # type: ignore[assignment]  # the API's name hides an attribute that only input uses
+    input_file_id = serializers.CharField()
+    completion_window = serializers.CharField()
+    status = serializers.ChoiceField(choices=_WORDS)
+    output_file_id = serializers.CharField(allow_null=True)
+    error_file_id = serializers.CharField(allow_null=True)
+    created_at = serializers.IntegerField()
+    in_progress_at = serializers.IntegerField(allow_null=True)
+    expires_at = serializers.IntegerField(allow_null=True)
+    finalizing_at = serializers.IntegerField(allow_null=True)
+    completed_at = serializers.IntegerField(allow_null=True)
+    failed_at = serializers.IntegerField(allow_null=True)
+    expired_at = serializers.IntegerField(allow_null=True)
+    cancelling_at = serializers.IntegerField(allow_null=True)
+    cancelled_at = serializers.IntegerField(allow_null=True)
+    request_counts = _Counts()
+    usage = serializers.DictField()
+    metadata = serializers.DictField(allow_null=True)
+
+    def to_representation(self, instance: Job) -> dict[str, Any]:
+        status = JobStatus(instance.status)
+        return {
+            "id": instance.public_id,
+            "object": "batch",
+            "endpoint": instance.endpoint,
+            "model": instance.model_name or None,
+            "errors": {"object": "list", "data": instance.errors} if instance.errors else None,
+            "input_file_id": _file_id(instance.input_file_id),
+            "completion_window": COMPLETION_WINDOW,
+            "status": _STATUS_WORDS.get(status, status.value),
+            "output_file_id": _file_id(instance.output_file_id),
+            "error_file_id": _file_id(instance.error_file_id),
+            **_times(instance),
+            "request_counts": {"total": instance.total, "completed": instance.done, "failed": instance.dead},
+            "usage": _usage(instance),
+            "metadata": instance.metadata,
+        }
+
+
+class BatchListSerializer(serializers.Serializer[Any]):
+    """A page of batches; for the schema."""
+
+    object = serializers.ChoiceField(choices=["list"])
+    data = BatchSerializer(many=True)  # type: ignore[assignment]  # the API's name; for the schema alone, never filled
+    first_id = serializers.CharField(allow_null=True)
+    last_id = serializers.CharField(allow_null=True)
+    has_more = serializers.BooleanField()
+
+
+class JobSerializer(serializers.ModelSerializer[Job]):
+    """A job in the native API, in the platform's own words."""
+
+    id = serializers.CharField(source="public_id")
+
+    class Meta:
+        model = Job
+        fields = [
+            "id", "kind", "status", "lane", "endpoint", "feature", "metadata", "total", "done", "dead", "cost_usd",
+            "created_at", "expires_at", "started_at", "paused_at", "cancelling_at", "finishing_at", "ended_at",
+        ]  # fmt: skip
+
+
+def _times(job: Job) -> dict[str, int | None]:
+    def ended(status: JobStatus) -> int | None:
+        return _seconds(job.ended_at) if job.status == status else None
+
+    return {
+        "created_at": _seconds(job.created_at),
+        "in_progress_at": _seconds(job.started_at),
+        "expires_at": _seconds(job.expires_at),
+        "finalizing_at": _seconds(job.finishing_at),
+        "completed_at": ended(JobStatus.COMPLETED),
+        "failed_at": ended(JobStatus.FAILED),
+        "expired_at": ended(JobStatus.EXPIRED),
+        "cancelling_at": _seconds(job.cancelling_at),
+        "cancelled_at": ended(JobStatus.CANCELLED),
+    }
+
+
+def _usage(job: Job) -> dict[str, Any]:
+    return {
+        "input_tokens": job.input_tokens,
+        "input_tokens_details": {"cached_tokens": job.cached_input_tokens},
+        "output_tokens": job.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": job.reasoning_tokens},
+        "total_tokens": job.input_tokens + job.output_tokens,
+    }
+
+
+def _file_id(key: UUID | None) -> str | None:
+    return public_id(_FILE_PREFIX, key) if key else None
+
+
+def _seconds(moment: datetime | None) -> int | None:
+    return int(moment.timestamp()) if moment else None

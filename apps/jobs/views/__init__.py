@@ -1,0 +1,1 @@
+"""The HTTP doors to work, split by what they open on."""

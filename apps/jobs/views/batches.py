@@ -1,0 +1,135 @@
+"""The batch API: /v1/batches as OpenAI's clients know it, results while a batch runs, and pause and resume under /api."""
+
+from typing import TYPE_CHECKING, cast
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import StreamingHttpResponse
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.jobs import actions
+from apps.jobs.models import BATCH_LINE_PREFIX, BATCH_PREFIX, Job
+from apps.jobs.queries import batches_of, find_batch, result_chunks
+from apps.jobs.serializers import BatchListSerializer, BatchRequestSerializer, BatchSerializer, JobSerializer
+from apps.lib.http_errors import ApiError
+from apps.lib.ids import parse_public_id
+from apps.lib.pages import Page, read_limit, take_page
+from apps.lib.streaming import stream_response
+
+if TYPE_CHECKING:
+    from apps.accounts.models import ApiKey
+
+_NDJSON = "application/x-ndjson"
+
+
+class BatchListView(APIView):
+    """Submit a batch; list batches, newest first."""
+
+    required_scope = "batches"
+
+    @extend_schema(request=BatchRequestSerializer, responses=BatchSerializer)
+    def post(self, request: Request) -> Response:
+        job = actions.submit_batch(
+            workspace_id=_key(request).workspace_id, api_key_id=_key(request).id, values=request.data, now=timezone.now()
+        )
+        return Response(BatchSerializer(job).data)
+
+    @extend_schema(
+        parameters=[OpenApiParameter("after", OpenApiTypes.STR), OpenApiParameter("limit", OpenApiTypes.INT)], responses=BatchListSerializer
+    )
+    def get(self, request: Request) -> Response:
+        limit = read_limit(request.query_params.get("limit"), default=20, most=100)
+        page = _page(batches_of(_key(request).workspace_id), request.query_params.get("after"), limit)
+        return Response(page.as_list(lambda job: BatchSerializer(job).data))
+
+
+class BatchView(APIView):
+    """One batch as it stands."""
+
+    required_scope = "batches"
+
+    @extend_schema(responses=BatchSerializer)
+    def get(self, request: Request, batch_id: str) -> Response:
+        return Response(BatchSerializer(find_batch(workspace_id=_key(request).workspace_id, public_id=batch_id)).data)
+
+
+class BatchCancelView(APIView):
+    """Cancel a batch; a second time it answers the same."""
+
+    required_scope = "batches"
+
+    @extend_schema(request=None, responses=BatchSerializer)
+    def post(self, request: Request, batch_id: str) -> Response:
+        job = actions.cancel_job(workspace_id=_key(request).workspace_id, public_id=batch_id, now=timezone.now())
+        return Response(BatchSerializer(job).data)
+
+
+class BatchResultsView(APIView):
+    """The lines of items that have ended, also while the batch runs: the output and error files in one, in the input's order."""
+
+    required_scope = "batches"
+
+    @extend_schema(
+        parameters=[OpenApiParameter("after", OpenApiTypes.STR), OpenApiParameter("limit", OpenApiTypes.INT)],
+        responses={(200, _NDJSON): OpenApiTypes.BINARY},
+    )
+    def get(self, request: Request, batch_id: str) -> StreamingHttpResponse:
+        job = find_batch(workspace_id=_key(request).workspace_id, public_id=batch_id)
+        chunks = result_chunks(job.id, after=_line_after(request), limit=_line_limit(request))
+        return stream_response(request._request, chunks, content_type=_NDJSON)  # noqa: SLF001 -- REST framework's name for Django's own
+
+
+class JobPauseView(APIView):
+    """Pause: nothing more of the job is claimed until it is resumed."""
+
+    required_scope = "jobs"
+
+    @extend_schema(request=None, responses=JobSerializer)
+    def post(self, request: Request, job_id: str) -> Response:
+        job = actions.pause_job(workspace_id=_key(request).workspace_id, public_id=job_id, now=timezone.now())
+        return Response(JobSerializer(job).data)
+
+
+class JobResumeView(APIView):
+    """Resume a paused job."""
+
+    required_scope = "jobs"
+
+    @extend_schema(request=None, responses=JobSerializer)
+    def post(self, request: Request, job_id: str) -> Response:
+        return Response(JobSerializer(actions.resume_job(workspace_id=_key(request).workspace_id, public_id=job_id)).data)
+
+
+def _key(request: Request) -> "ApiKey":
+    return cast("ApiKey", request.auth)
+
+
+def _page(batches: QuerySet[Job], after: str | None, limit: int) -> Page[Job]:
+    if not after:
+        return take_page(batches, after=None, limit=limit)
+    last = parse_public_id(BATCH_PREFIX, after)
+    return take_page(batches, after=last, limit=limit) if last else Page([], has_more=False)
+
+
+def _line_after(request: Request) -> UUID | None:
+    text = request.query_params.get("after")
+    if not text:
+        return None
+    line = parse_public_id(BATCH_LINE_PREFIX, text)
+    if line is None:
+        raise ApiError(400, "invalid_value", "'after' must be the id of a line: batch_req_ and 32 hex digits.", param="after")
+    return line
+
+
+def _line_limit(request: Request) -> int | None:
+    text = request.query_params.get("limit")
+    if not text:
+        return None
+    if not text.isdecimal() or len(text) > 9 or int(text) < 1:
+        raise ApiError(400, "invalid_value", "'limit' must be a whole number from 1 to 999999999.", param="limit")
+    return int(text)

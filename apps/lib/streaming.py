@@ -1,0 +1,21 @@
+"""Bodies that are made while they are sent, under ASGI and WSGI alike."""
+
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+
+from asgiref.sync import sync_to_async
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, StreamingHttpResponse
+
+
+def stream_response(request: HttpRequest, chunks: Iterator[bytes], *, content_type: str) -> StreamingHttpResponse:
+    """Send `chunks` as they are made; under ASGI Django would otherwise collect a plain iterator in memory first."""
+    content = _in_request_thread(chunks) if isinstance(request, ASGIRequest) else chunks
+    return StreamingHttpResponse(content, content_type=content_type)
+
+
+async def _in_request_thread(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Each chunk is made in the request's own thread, which holds its database connection."""
+    pull = sync_to_async(partial(next, chunks, None))
+    while (chunk := await pull()) is not None:
+        yield chunk
