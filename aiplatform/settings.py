@@ -25,8 +25,11 @@ except EnvironmentInvalidError as error:
 # --- the core ---------------------------------------------------------------------------------------------------
 
 DEBUG = False
+# Which part of the platform this process is: web, exec, exec-interactive, ingest, control, beat, flower, or a command;
+# "stack" is the supervisor, which makes the secrets of the others and keeps nothing itself.
+ROLE = env.text("AIPLATFORM_ROLE", "command")
 # With neither a database nor a stack nothing is kept, so a key made on the spot does no harm (checks, migrations).
-SECRET_KEY = env.text("SECRET_KEY", None if env.is_set("DATABASE_URL") else get_random_secret_key())
+SECRET_KEY = env.text("SECRET_KEY", None if env.is_set("DATABASE_URL") and ROLE != "stack" else get_random_secret_key())
 ALLOWED_HOSTS = env.listed("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
 ROOT_URLCONF = "aiplatform.urls"
 ASGI_APPLICATION = "aiplatform.asgi.application"
@@ -63,6 +66,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "apps.lib.request_ids.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -112,8 +116,6 @@ def _database(url: str, pool_size: int) -> dict[str, object]:
     }
 
 
-# Which part of the platform this process is: web, exec, exec-interactive, ingest, control, beat, flower, or a command.
-ROLE = env.text("AIPLATFORM_ROLE", "command")
 DATABASES = {
     "default": _database(
         env.text("DATABASE_URL", "postgresql://none@127.0.0.1:1/none"), env.whole("DATABASE_POOL", 8 if ROLE == "web" else 0)
@@ -169,6 +171,7 @@ MAX_FILE_BYTES = env.whole("AIPLATFORM_MAX_FILE_BYTES", 512 * 1024 * 1024, at_le
 MAX_LINE_BYTES = env.whole("AIPLATFORM_MAX_LINE_BYTES", 4 * 1024 * 1024, at_least=1)
 MAX_LINES = env.whole("AIPLATFORM_MAX_LINES", 1_000_000, at_least=1)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_LINE_BYTES
+FILE_UPLOAD_TEMP_DIR = Path(env.text("AIPLATFORM_STORAGE", str(AIPLATFORM_HOME / "files"))) / "incoming"
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["apps.accounts.authentication.ApiKeyAuthentication"],

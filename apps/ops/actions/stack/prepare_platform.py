@@ -1,0 +1,52 @@
+"""What must be done before anybody works: migrations, static files, the first superuser, the local model. Repeatable."""
+
+import hashlib
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import call_command
+from django.db import connection
+
+# Any fixed number, known to everyone who migrates this database.
+_MIGRATION_LOCK = 0x61_69_70_6C
+
+
+def prepare_platform(*, admin_password: str, local_model_url: str, local_model_key: str) -> None:
+    """An empty password makes no superuser; an empty URL declares no local model."""
+    _migrate()
+    _collect_static_files(Path(settings.STATIC_ROOT))
+    if admin_password:
+        _make_first_superuser(admin_password)
+
+
+def _migrate() -> None:
+    """One at a time, when several machines start together."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [_MIGRATION_LOCK])
+    try:
+        call_command("migrate", interactive=False, verbosity=1)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [_MIGRATION_LOCK])
+
+
+def _collect_static_files(root: Path) -> None:
+    """Collecting and compressing takes seconds, so it is done only when a file has changed."""
+    digest = hashlib.sha256()
+    for finder in get_finders():
+        for path, storage in finder.list([]):
+            digest.update(f"{path} {storage.size(path)} {storage.get_modified_time(path).timestamp()}\n".encode())
+    stamp = root / ".collected"
+    if stamp.exists() and stamp.read_text() == digest.hexdigest():
+        return
+    call_command("collectstatic", interactive=False, verbosity=0)
+    stamp.write_text(digest.hexdigest())
+
+
+def _make_first_superuser(password: str) -> None:
+    """Only when there is none: later ones, and later passwords, are people's own."""
+    users = get_user_model().objects
+    if not users.filter(is_superuser=True).exists():
+        users.create_superuser(username="admin", email="", password=password)

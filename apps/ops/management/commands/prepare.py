@@ -1,0 +1,21 @@
+"""manage.py prepare: migrations, static files, the first superuser, the local model; safe to repeat and on many machines."""
+
+import os
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from apps.ops.actions.stack.prepare_platform import prepare_platform
+
+
+class Command(BaseCommand):
+    """Run before the web and worker processes of a new version start."""
+
+    help = "Migrate, collect static files, make the first superuser (AIPLATFORM_ADMIN_PASSWORD), declare the local model."
+
+    def handle(self, **_: Any) -> None:
+        prepare_platform(
+            admin_password=os.environ.get("AIPLATFORM_ADMIN_PASSWORD", ""),
+            local_model_url=os.environ.get("AIPLATFORM_LOCAL_MODEL_URL", ""),
+            local_model_key=os.environ.get("AIPLATFORM_LOCAL_MODEL_KEY", ""),
+        )

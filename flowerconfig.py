@@ -1,0 +1,19 @@
+"""Flower's settings: read only, behind a password, with every queue on its broker page. Flower runs this file as Python."""
+
+import hashlib
+import os
+
+from flower.views import BaseHandler
+
+# By itself Flower lists the queues that workers consume; nobody consumes dead_letter, whose depth is what people look for.
+BaseHandler.get_active_queue_names = lambda self: sorted(queue.name for queue in self.capp.conf.task_queues)
+
+address = os.environ.get("AIPLATFORM_FLOWER_ADDRESS", "127.0.0.1")
+url_prefix = "flower"
+read_only = True
+basic_auth = ["admin:" + os.environ["AIPLATFORM_FLOWER_PASSWORD"]]
+cookie_secret = hashlib.sha256(f"flower:{os.environ['SECRET_KEY']}".encode()).hexdigest()
+max_tasks = 20_000
+purge_offline_workers = 300
+inspect_timeout = 5000.0
+tasks_columns = "name,uuid,state,kwargs,result,received,started,runtime,worker,retries"
