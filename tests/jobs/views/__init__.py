@@ -1,0 +1,1 @@
+"""Doors to work, over HTTP."""
