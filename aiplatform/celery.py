@@ -27,7 +27,7 @@ def _configure(sender: Celery, **_: object) -> None:
                 "schedule": timedelta(seconds=settings.JOBS_SWEEP_SECONDS),
                 "options": {"queue": "control", "expires": 60},
             },
-            "canary": {"task": "ops.canary", "schedule": timedelta(seconds=30), "options": {"queue": "control", "expires": 60}},
+            "canary": {"task": "ops.canary", "schedule": timedelta(seconds=15), "options": {"queue": "control", "expires": 60}},
             "report": {"task": "jobs.report", "schedule": timedelta(minutes=1), "options": {"queue": "control", "expires": 60}},
             "expire-files": {"task": "files.expire", "schedule": timedelta(minutes=10), "options": {"queue": "control", "expires": 600}},
             "forget-results": {
@@ -87,6 +87,7 @@ app.conf.update(
     worker_lost_wait=10,
     worker_proc_alive_timeout=30,
     worker_hijack_root_logger=False,
+    beat_scheduler="apps.ops.actions.lead_beat:LeaderScheduler",
     beat_enable_remote_control=True,
     beat_max_loop_interval=10,
     enable_utc=True,

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import transaction
 
 from apps.jobs.actions.announce import announce_ended
+from apps.jobs.actions.count_calls import count_calls
 from apps.jobs.domain.claimed import Finished
 from apps.jobs.domain.retry import Decision, Policy
 from apps.jobs.domain.settlement import Settlement, settle_finished
@@ -100,6 +101,7 @@ def settle_group(group: Sequence[Finished], *, pump_id: UUID, prices: PriceBook)
         record_charges([settlement.charge for settlement in settled if settlement.charge])
         _count_jobs(settled)
         announce_ended(settled)
+        count_calls(settled)
     return settled
 
 

@@ -1,0 +1,1 @@
+"""What operators look at: is it up, what waits, what it costs."""
