@@ -2,16 +2,26 @@
 
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
+from typing import BinaryIO
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, StreamingHttpResponse
+
+_CHUNK_BYTES = 256 * 1024
 
 
 def stream_response(request: HttpRequest, chunks: Iterator[bytes], *, content_type: str) -> StreamingHttpResponse:
     """Send `chunks` as they are made; under ASGI Django would otherwise collect a plain iterator in memory first."""
     content = _in_request_thread(chunks) if isinstance(request, ASGIRequest) else chunks
     return StreamingHttpResponse(content, content_type=content_type)
+
+
+def read_chunks(stream: BinaryIO) -> Iterator[bytes]:
+    """The bytes of `stream` in pieces; it is closed at the end."""
+    with stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            yield chunk
 
 
 async def _in_request_thread(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
