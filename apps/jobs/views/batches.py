@@ -81,7 +81,18 @@ class BatchResultsView(APIView):
     def get(self, request: Request, batch_id: str) -> StreamingHttpResponse:
         job = find_batch(workspace_id=_key(request).workspace_id, public_id=batch_id)
         chunks = result_chunks(job.id, after=_line_after(request), limit=_line_limit(request))
-        return stream_response(request._request, chunks, content_type=_NDJSON)  # noqa: SLF001 -- REST framework's name for Django's own
+        django_request = request._request  # noqa: SLF001 -- REST framework's name for Django's own
+        return stream_response(django_request, chunks, content_type=_NDJSON)
+
+
+class JobView(APIView):
+    """One job, with what it has cost so far."""
+
+    required_scope = "jobs"
+
+    @extend_schema(responses=JobSerializer)
+    def get(self, request: Request, job_id: str) -> Response:
+        return Response(JobSerializer(find_batch(workspace_id=_key(request).workspace_id, public_id=job_id)).data)
 
 
 class JobPauseView(APIView):
