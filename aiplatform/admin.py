@@ -1,14 +1,62 @@
 """The back office: one site, in the order in which people look for things."""
 
+from typing import Any
+
+from django.conf import settings
 from django.contrib.admin.apps import AdminConfig
+from django.http import HttpRequest
+from django.urls import reverse
 from unfold.sites import UnfoldAdminSite
 
 
 class BackOffice(UnfoldAdminSite):  # type: ignore[misc]  # unfold ships no types
     """The admin site of aiplatform."""
 
+    index_template = "ops/dashboard.html"
+    enable_nav_sidebar = True
+
 
 class BackOfficeConfig(AdminConfig):
     """Makes BackOffice the default admin site."""
 
     default_site = "aiplatform.admin.BackOffice"
+
+
+# Group -> (title, icon, page, for superusers only)
+_PAGES = {
+    "Work": [
+        ("Jobs", "stacks", "jobs_job", False),
+        ("Items", "list", "jobs_item", False),
+        ("Files", "draft", "files_file", False),
+    ],
+    "Money": [("Charges", "receipt_long", "spend_charge", False), ("Prices", "sell", "spend_price", True)],
+    "Record": [("Runs", "history", "traces_run", False), ("Exchanges", "swap_horiz", "traces_exchange", False)],
+    "Providers": [("Providers", "cloud", "providers_provider", True), ("Models", "neurology", "providers_model", True)],
+    "Accounts": [
+        ("Workspaces", "workspaces", "accounts_workspace", False),
+        ("API keys", "key", "accounts_apikey", False),
+        ("Users", "person", "accounts_user", True),
+    ],
+    "System": [
+        ("Pumps", "water_pump", "jobs_pump", True),
+        ("Task results", "task", "django_celery_results_taskresult", True),
+    ],
+}
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """The sidebar, without what this user may not open."""
+    home = {"title": "Home", "icon": "home", "link": reverse("admin:index")}
+    flower = {"title": "Flower", "icon": "local_florist", "link": settings.FLOWER_URL}
+    groups: list[dict[str, Any]] = [{"items": [home]}]
+    for title, pages in _PAGES.items():
+        items = [
+            {"title": name, "icon": icon, "link": reverse(f"admin:{page}_changelist")}
+            for name, icon, page, is_for_superusers in pages
+            if request.user.is_superuser or not is_for_superusers
+        ]
+        if title == "System" and request.user.is_superuser:
+            items.append(flower)
+        if items:
+            groups.append({"title": title, "separator": True, "items": items})
+    return groups

@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
+    "django.contrib.humanize",
     "aiplatform.admin.BackOfficeConfig",
     "csp",
     "rest_framework",
@@ -69,6 +70,7 @@ MIDDLEWARE = [
     "apps.lib.request_ids.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
+    "apps.ops.middleware.BackOfficePolicy",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -209,4 +211,6 @@ UNFOLD = {
     "SITE_HEADER": "aiplatform",
     "SITE_SYMBOL": "bolt",
     "STYLES": [lambda _request: static("ops/back-office.css")],
+    "DASHBOARD_CALLBACK": "apps.ops.views.dashboard",
+    "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": "aiplatform.admin.navigation"},
 }

@@ -1,11 +1,13 @@
-"""What a key may be used for."""
+"""What a key may be used for, and what staff may see and do in the back office."""
 
 from typing import Any
 
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from apps.accounts.models import ApiKey
+from apps.accounts.models import ApiKey, Member, Role
 from apps.lib.http_errors import ApiError
 
 
@@ -32,3 +34,72 @@ class HasScope(BasePermission):
             return False
         require_scope(request.auth, scope)
         return True
+
+
+_RANK = {Role.VIEWER: 0, Role.MEMBER: 1, Role.OWNER: 2}
+
+
+class ByWorkspace:
+    """For a ModelAdmin: staff see the rows of the workspaces they belong to and change them by their role; superusers see all."""
+
+    workspace_path = "workspace"
+    change_role = Role.MEMBER
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset(request)  # type: ignore[misc]  # a mixin
+        if request.user.is_superuser:
+            return rows
+        return rows.filter(**{f"{self._to('members__user')}": request.user})
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_active and request.user.is_staff
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return request.user.is_active and request.user.is_staff and (obj is None or self._rank(request, obj) >= 0)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_superuser
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        if obj is None:
+            return self.has_view_permission(request)
+        return self._rank(request, obj) >= _RANK[self.change_role]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002 -- Django's signature
+        return request.user.is_superuser
+
+    def _rank(self, request: HttpRequest, row: Model) -> int:
+        """The user's role in the row's workspace as a number; -1 for a stranger."""
+        if request.user.is_superuser:
+            return _RANK[Role.OWNER]
+        workspace: Any = row
+        for part in filter(None, self.workspace_path.split("__")):
+            workspace = getattr(workspace, part)
+        role = Member.objects.filter(workspace=workspace, user_id=str(request.user.pk)).values_list("role", flat=True).first()
+        return -1 if role is None else _RANK[Role(role)]
+
+    def _to(self, field: str) -> str:
+        return f"{self.workspace_path}__{field}" if self.workspace_path else field
+
+
+class ForSuperusers:
+    """For a ModelAdmin of what belongs to the whole platform: superusers alone."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_superuser
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002 -- Django's signature
+        return request.user.is_superuser
+
+
+class ReadOnly:
+    """For a ModelAdmin of records that nobody edits."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 -- Django's signature
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002 -- Django's signature
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002 -- Django's signature
+        return False

@@ -1,19 +1,25 @@
 """Read work: a caller's jobs, and the results of their items."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet, Sum
+from django.db.models.functions import Now
 
 from apps.jobs.domain.lifecycle import ItemState
 from apps.jobs.domain.result_lines import EndedItem, result_line
-from apps.jobs.models import BATCH_PREFIX, Job
+from apps.jobs.models import BATCH_PREFIX, Item, Job, Pump
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import parse_public_id
+from apps.lib.redis_client import redis_client
 from apps.lib.sql import server_cursor
-from apps.traces.queries import read_bodies, read_body_sizes
+from apps.spend.queries import list_charges
+from apps.traces.queries import list_runs, read_bodies, read_body_sizes
 
+COUNTERS_KEY = "aiplatform:counters"
 SUCCEEDED = (ItemState.DONE,)
 FAILED = (ItemState.DEAD, ItemState.CANCELLED, ItemState.EXPIRED)
 _PAGE_ITEMS = 500
@@ -97,3 +103,63 @@ def _lines(rows: Sequence[tuple[Any, ...]]) -> bytes:
         )
         for row in rows
     )  # fmt: skip
+
+
+def read_counters() -> dict[str, float]:
+    """The running counters that settle keeps in Redis, by name (`outcome:ok`, `tokens:input`, `cost_usd`, ...)."""
+    return {str(name): float(value) for name, value in redis_client().hgetall(COUNTERS_KEY).items()}
+
+
+def has_renewed_pump(worker_set: str, *, within: timedelta) -> bool:
+    """True when a pump of the worker set said within that time that it lives."""
+    return Pump.objects.filter(worker_set=worker_set, ended_at=None, renewed_at__gt=Now() - within).exists()
+
+
+def list_live_pumps() -> "QuerySet[Pump]":
+    """The pumps that have not ended, as they last said they stand."""
+    return Pump.objects.filter(ended_at=None).order_by("worker_set", "started_at")
+
+
+def count_jobs_by_status() -> dict[str, int]:
+    """Open jobs only: ended ones are history, and there are many."""
+    return dict(Job.objects.filter(ended_at=None).values_list("status").annotate(number=Count("id")))
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRecord:
+    """Everything that is known of an item: bodies as bytes (None when expired), runs with their exchanges, charges."""
+
+    request: bytes | None
+    answer: bytes | None
+    runs: list[dict[str, Any]]
+    charges: list[dict[str, Any]]
+
+
+def read_item_record(item: Item) -> ItemRecord:
+    """The record of one item, for its page."""
+    ids = [bytes(body_id) for body_id in (item.request_body_id, item.answer_body_id) if body_id is not None]
+    bodies = read_bodies(ids)
+    return ItemRecord(
+        request=bodies.get(ids[0]),
+        answer=bodies.get(ids[1]) if len(ids) > 1 else None,
+        runs=list_runs(item_id=item.id),
+        charges=list_charges(item_id=item.id),
+    )
+
+
+def sum_open_work(*, workspace_ids: Sequence[UUID] | None) -> dict[str, int]:
+    """Over open jobs: how many jobs, items not ended and items dead; and dead items of jobs that ended in the last day."""
+    jobs = _in_workspaces(workspace_ids)
+    sums = jobs.filter(ended_at=None).aggregate(jobs=Count("id"), total=Sum("total"), done=Sum("done"), dead=Sum("dead"))
+    counts = {name: value or 0 for name, value in sums.items()}
+    lately = jobs.filter(ended_at__gt=Now() - timedelta(days=1)).aggregate(dead=Sum("dead"))["dead"] or 0
+    return {"jobs": counts["jobs"], "open": max(0, counts["total"] - counts["done"] - counts["dead"]), "dead": counts["dead"] + lately}
+
+
+def list_recent_jobs(*, workspace_ids: Sequence[UUID] | None) -> list[Job]:
+    """The newest batches, for the home page."""
+    return list(_in_workspaces(workspace_ids).exclude(kind="single").select_related("workspace").order_by("-created_at")[:10])
+
+
+def _in_workspaces(workspace_ids: Sequence[UUID] | None) -> "QuerySet[Job]":
+    return Job.objects.all() if workspace_ids is None else Job.objects.filter(workspace_id__in=workspace_ids)

@@ -1,9 +1,15 @@
-"""`/healthz`, `/readyz`, `/metrics`: for load balancers, orchestrators and Prometheus; no secrets, no names."""
+"""`/healthz`, `/readyz`, `/metrics` for machines (no secrets, no names), and the back office's home page for people."""
 
+from typing import Any
+
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from apps.accounts.queries import workspaces_of
+from apps.ops.queries.dashboard import read_dashboard
 from apps.ops.queries.health import check_readiness
 from apps.ops.queries.metrics import PlatformCollector
 
@@ -34,3 +40,11 @@ def readyz(_request: HttpRequest) -> JsonResponse:
 def metrics(_request: HttpRequest) -> HttpResponse:
     """Prometheus' text format."""
     return HttpResponse(generate_latest(_registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Adds to the context of the back office's home page (unfold calls it)."""
+    now = timezone.now()
+    day_began_at = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    shown = read_dashboard(workspace_ids=workspaces_of(request.user), day_began_at=day_began_at)
+    return context | shown | {"flower_url": settings.FLOWER_URL}

@@ -1,9 +1,12 @@
 """Read the record."""
 
 from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
 
 from apps.lib.sql import server_cursor
 from apps.traces.domain.bodies import open_body
+from apps.traces.models import Exchange, Run
 
 
 def read_bodies(ids: Sequence[bytes]) -> dict[bytes, bytes]:
@@ -18,3 +21,12 @@ def read_body_sizes(ids: Sequence[bytes]) -> dict[bytes, int]:
     with server_cursor() as cursor:
         cursor.execute("SELECT id, size_bytes FROM traces_body WHERE id = ANY(%b::bytea[])", (list(ids),))
         return dict(cursor.fetchall())
+
+
+def list_runs(*, item_id: UUID) -> list[dict[str, Any]]:
+    """Every attempt at an item, oldest first, each with its `exchanges`."""
+    runs: list[dict[str, Any]] = [dict(run) for run in Run.objects.filter(item_id=item_id).order_by("id").values()]
+    exchanges = Exchange.objects.filter(run_id__in=[run["id"] for run in runs]).order_by("id").values()
+    for run in runs:
+        run["exchanges"] = [exchange for exchange in exchanges if exchange["run_id"] == run["id"]]
+    return runs

@@ -1,0 +1,83 @@
+"""Items: one unit of work, with its request, its answer and every run."""
+
+import json
+from contextlib import suppress
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from unfold.admin import ModelAdmin
+
+from apps.accounts.permissions import ByWorkspace, ReadOnly
+from apps.jobs.models import Item
+from apps.jobs.queries import ItemRecord, read_item_record
+
+_SHOWN_CHARACTERS = 20_000
+
+
+@admin.register(Item)
+class ItemAdmin(ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+    """What was asked, what came back, what it cost, and how it got there."""
+
+    list_display = (
+        "custom_id",
+        "state",
+        "job_link",
+        "outcome",
+        "status_code",
+        "error_code",
+        "attempts",
+        "input_tokens",
+        "output_tokens",
+        "cost",
+    )
+    list_filter = ("state", "lane", "outcome")
+    list_select_related = ("job",)
+    search_fields = ("id", "job__id", "custom_id")
+    search_help_text = "An item's id, a job's id, or the custom_id."
+    show_full_result_count = False
+    ordering = ("-id",)
+    change_form_before_template = "jobs/item.html"
+    fields = (
+        "public_id", "job_link", "workspace", "custom_id", "position", "state", "lane", "outcome", "status_code", "error_code",
+        "error_message", "attempts", "ambiguous_tries", "free_tries", "losses", "not_before", "ended_at", "input_tokens", "output_tokens",
+        "cost", "end_user", "feature",
+    )  # fmt: skip
+    readonly_fields = ("public_id", "job_link", "cost")
+
+    @admin.display(description="job")
+    def job_link(self, item: Item) -> str:
+        return format_html('<a href="{}">{}</a>', reverse("admin:jobs_job_change", args=[item.job_id]), item.job.public_id)
+
+    @admin.display(description="cost", ordering="cost_usd")
+    def cost(self, item: Item) -> str:
+        return f"${item.cost_usd:.6f}"
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        item = self.get_object(request, object_id)
+        context = {"record": _shown(read_item_record(item))} if item else {}
+        response: HttpResponse = super().change_view(request, object_id, form_url, (extra_context or {}) | context)
+        return response
+
+
+def _shown(record: ItemRecord) -> dict[str, Any]:
+    return {
+        "request": _pretty(record.request),
+        "answer": _pretty(record.answer),
+        "runs": record.runs,
+        "charges": record.charges,
+    }
+
+
+def _pretty(content: bytes | None) -> str:
+    """JSON with indents; what isn't JSON as it is, and long texts cut."""
+    if content is None:
+        return ""
+    text = content.decode("utf-8", "replace")
+    with suppress(ValueError, RecursionError):
+        text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}\n… cut here; the whole is in the job's files."

@@ -1,0 +1,168 @@
+"""Jobs: watch them live, pause, resume and cancel them."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.views.decorators.http import require_POST
+from unfold.admin import ModelAdmin
+
+from apps.accounts.permissions import ByWorkspace, ReadOnly
+from apps.jobs.actions import cancel_job, pause_job, resume_job
+from apps.jobs.domain.progress import Progress
+from apps.jobs.models import Job
+from apps.lib.http_errors import ApiError
+
+Change = Callable[..., Job]
+
+
+def progress_of(job: Job) -> Progress:
+    return Progress(total=job.total, done=job.done, dead=job.dead, started_at=job.started_at, ended_at=job.ended_at)
+
+
+@admin.register(Job)
+class JobAdmin(ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+    """What was submitted and how far it is."""
+
+    list_display = ("public_id", "workspace", "kind", "status", "lane", "progress", "tokens", "cost", "created_at")
+    list_filter = ("kind", "status", "lane", "workspace")
+    list_select_related = ("workspace",)
+    search_fields = ("id", "feature", "end_user")
+    search_help_text = "A job's id (as UUID), feature or user."
+    show_full_result_count = False
+    ordering = ("-created_at",)
+    change_form_before_template = "jobs/job.html"
+    fields = (
+        "public_id", "workspace", "kind", "endpoint", "lane", "feature", "api_key", "created_by", "metadata", "input", "output",
+        "errors_file",
+        "errors", "created_at", "started_at", "paused_at", "cancelling_at", "finishing_at", "ended_at", "expires_at",
+    )  # fmt: skip
+    readonly_fields = ("public_id", "input", "output", "errors_file")
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view
+        return [
+            path("<uuid:job_id>/progress/", view(self.show_progress), name="jobs_job_progress"),
+            path("<uuid:job_id>/pause/", view(require_POST(self.pause)), name="jobs_job_pause"),
+            path("<uuid:job_id>/resume/", view(require_POST(self.resume)), name="jobs_job_resume"),
+            path("<uuid:job_id>/cancel/", view(self.cancel), name="jobs_job_cancel"),
+            *super().get_urls(),
+        ]
+
+    # --- columns ------------------------------------------------------------------------------------------------
+
+    @admin.display(description="progress")
+    def progress(self, job: Job) -> str:
+        now = progress_of(job)
+        return format_html(
+            '<div class="bar" title="{} done, {} dead of {}"><i class="good" style="width:{}%"></i>'
+            '<i class="bad" style="width:{}%"></i></div>{} / {}',
+            job.done, job.dead, job.total, now.done_percent, now.dead_percent, now.ended, job.total,
+        )  # fmt: skip
+
+    @admin.display(description="tokens in / out")
+    def tokens(self, job: Job) -> str:
+        return f"{job.input_tokens:,} / {job.output_tokens:,}"
+
+    @admin.display(description="cost", ordering="cost_usd")
+    def cost(self, job: Job) -> str:
+        return f"${job.cost_usd:.4f}"
+
+    @admin.display(description="input file")
+    def input(self, job: Job) -> str:
+        return _file_link(job.input_file)
+
+    @admin.display(description="output file")
+    def output(self, job: Job) -> str:
+        return _file_link(job.output_file)
+
+    @admin.display(description="error file")
+    def errors_file(self, job: Job) -> str:
+        return _file_link(job.error_file)
+
+    # --- the page -----------------------------------------------------------------------------------------------
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        job = self.get_object(request, object_id)
+        context = self._context(request, job) if job else {}
+        response: HttpResponse = super().change_view(request, object_id, form_url, (extra_context or {}) | context)
+        return response
+
+    def show_progress(self, request: HttpRequest, job_id: UUID) -> HttpResponse:
+        """The part of the page that renews itself."""
+        return TemplateResponse(request, "jobs/progress.html", self._context(request, self._job(request, job_id)))
+
+    def _context(self, request: HttpRequest, job: Job) -> dict[str, Any]:
+        now, progress = timezone.now(), progress_of(job)
+        return {
+            "job": job,
+            "progress": progress,
+            "rate": progress.items_per_second(now),
+            "remaining": progress.remaining(now),
+            "may_change": self.may_change(request, job),
+            "is_open": job.ended_at is None,
+            "items_url": f"{reverse('admin:jobs_item_changelist')}?q={job.pk}",
+            "dead_url": f"{reverse('admin:jobs_item_changelist')}?q={job.pk}&state__exact=dead",
+            "flower_url": f"{settings.FLOWER_URL}tasks?search=kwargs:job_id={job.pk}",
+        }
+
+    # --- changes ------------------------------------------------------------------------------------------------
+
+    def may_change(self, request: HttpRequest, job: Job) -> bool:
+        """Members and owners of the job's workspace."""
+        return ByWorkspace.has_change_permission(self, request, job)
+
+    def pause(self, request: HttpRequest, job_id: UUID) -> HttpResponse:
+        """No item of it is claimed until it is resumed."""
+        return self._change(request, job_id, pause_job, "The job is paused; calls in the air finish.")
+
+    def resume(self, request: HttpRequest, job_id: UUID) -> HttpResponse:
+        """Its items are claimed again."""
+        return self._change(request, job_id, _resume, "The job goes on.")
+
+    def cancel(self, request: HttpRequest, job_id: UUID) -> HttpResponse:
+        """Ask first: it can't be undone."""
+        if request.method == "POST":
+            return self._change(request, job_id, cancel_job, "The job is being cancelled; calls in the air finish and are charged.")
+        context = self.admin_site.each_context(request) | self._context(request, self._job(request, job_id))
+        return TemplateResponse(request, "jobs/cancel.html", context | {"title": "Cancel this job?"})
+
+    def _change(self, request: HttpRequest, job_id: UUID, change: Change, message: str) -> HttpResponse:
+        job = self._job(request, job_id)
+        if not self.may_change(request, job):
+            messages.error(request, "Your role in this workspace only lets you look.")
+        else:
+            try:
+                change(workspace_id=job.workspace_id, public_id=job.public_id, now=timezone.now())
+                messages.success(request, message)
+            except ApiError as error:
+                messages.error(request, error.message)
+        return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[job.pk]))
+
+    def _job(self, request: HttpRequest, job_id: UUID) -> Job:
+        job: Job = get_object_or_404(self.get_queryset(request), pk=job_id)
+        return job
+
+
+def _resume(*, workspace_id: UUID, public_id: str, now: datetime) -> Job:  # noqa: ARG001 -- the shape of the other changes
+    return resume_job(workspace_id=workspace_id, public_id=public_id)
+
+
+def _file_link(file: Any) -> str:
+    if file is None:
+        return "none"
+    return format_html(
+        '<a href="{}">{}</a> · <a href="{}">Download</a>',
+        reverse("admin:files_file_change", args=[file.pk]), file.filename, reverse("admin:files_file_content", args=[file.pk]),
+    )  # fmt: skip

@@ -1,0 +1,16 @@
+"""Pumps: what runs now, and what ran."""
+
+from django.contrib import admin
+from unfold.admin import ModelAdmin
+
+from apps.accounts.permissions import ForSuperusers, ReadOnly
+from apps.jobs.models import Pump
+
+
+@admin.register(Pump)
+class PumpAdmin(ReadOnly, ForSuperusers, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+    """The tasks that run items."""
+
+    list_display = ("worker_set", "hostname", "pid", "state", "in_flight", "window", "done", "dead", "started_at", "renewed_at", "ended_at")
+    list_filter = ("worker_set", "state")
+    ordering = ("-started_at",)

@@ -1,0 +1,76 @@
+"""Providers, models and targets in the back office."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.widgets import UnfoldAdminPasswordWidget
+
+from apps.accounts.permissions import ForSuperusers
+from apps.providers.actions import save_provider_key
+from apps.providers.models import Model, Provider, Target
+
+
+class ProviderForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own form
+    """A provider, with its key write-only."""
+
+    api_key = forms.CharField(
+        required=False,
+        widget=UnfoldAdminPasswordWidget(render_value=False),
+        help_text="Stored encrypted and never shown. Empty: the key stays as it is.",
+    )
+
+    class Meta:
+        model = Provider
+        fields = (
+            "name", "kind", "base_url", "is_enabled", "requests_per_minute", "tokens_per_minute", "max_concurrency",
+            "connect_timeout_seconds", "read_timeout_seconds", "total_timeout_seconds",
+        )  # fmt: skip
+
+
+class TargetInline(TabularInline):  # type: ignore[misc]  # unfold ships no types
+    """Who answers for a model, the first one first."""
+
+    model = Target
+    extra = 0
+
+
+@admin.register(Provider)
+class ProviderAdmin(ForSuperusers, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+    """Endpoints with one credential each."""
+
+    form = ProviderForm
+    list_display = ("name", "kind", "base_url", "has_key", "is_enabled", "updated_at")
+    search_fields = ("name", "base_url")
+    fieldsets = (
+        (None, {"fields": ("name", "kind", "base_url", "api_key", "is_enabled")}),
+        ("Limits", {"fields": ("requests_per_minute", "tokens_per_minute", "max_concurrency")}),
+        ("Timeouts", {"fields": ("connect_timeout_seconds", "read_timeout_seconds", "total_timeout_seconds")}),
+    )
+
+    @admin.display(description="key", boolean=True)
+    def has_key(self, provider: Provider) -> bool:
+        return bool(provider.api_key_sealed)
+
+    def save_model(self, request: HttpRequest, obj: Provider, form: Any, change: bool) -> None:  # noqa: FBT001 -- Django's signature
+        super().save_model(request, obj, form, change)
+        if form.cleaned_data["api_key"]:
+            save_provider_key(provider_id=obj.pk, api_key=form.cleaned_data["api_key"])
+
+
+@admin.register(Model)
+class ModelAdminPage(ForSuperusers, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+    """What callers can ask for."""
+
+    list_display = ("name", "answered_by", "max_output_tokens", "is_enabled")
+    search_fields = ("name",)
+    inlines = (TargetInline,)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).prefetch_related("targets__provider")
+
+    @admin.display(description="answered by, in this order")
+    def answered_by(self, model: Model) -> str:
+        return ", ".join(str(target) for target in model.targets.all() if target.is_enabled) or "nobody: give it a target"

@@ -1,0 +1,42 @@
+"""Prices and charges in the back office."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+
+from apps.accounts.permissions import ByWorkspace, ForSuperusers, ReadOnly
+from apps.spend.models import Charge, Price
+
+
+@admin.register(Price)
+class PriceAdmin(ForSuperusers, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+    """Dated prices: a new one is added, an old one is never changed, because charges refer to it."""
+
+    list_display = ("upstream_model", "effective_from", "input_usd_per_million", "cached_input_usd_per_million", "output_usd_per_million")
+    search_fields = ("upstream_model",)
+    list_filter = ("upstream_model",)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 -- Django's signature
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 -- Django's signature
+        return False
+
+
+@admin.register(Charge)
+class ChargeAdmin(ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+    """What used answers cost; a ledger that only grows."""
+
+    list_display = ("created_at", "workspace", "upstream_model", "cost", "input_tokens", "output_tokens", "end_user", "feature", "lane")
+    list_filter = ("lane", "upstream_model")
+    list_select_related = ("workspace",)
+    search_fields = ("item_id", "job_id", "run_id")
+    show_full_result_count = False
+    date_hierarchy = None
+    ordering = ("-created_at",)
+
+    @admin.display(description="cost", ordering="cost_usd")
+    def cost(self, charge: Charge) -> str:
+        return f"${charge.cost_usd:.6f}" if charge.price_id else "no price known"
