@@ -35,7 +35,7 @@ setup: ## Build .venv from requirements.lock (skipped while the lock is unchange
 		rm -f .venv.log; \
 	fi; \
 	echo "Installing the locked packages into $(VENV) (about a minute) ..."; \
-	$(RUN) -m pip install --quiet --no-input --no-deps --require-hashes -r requirements.lock; \
+	$(RUN) -m pip install -qq --no-input --no-deps --require-hashes -r requirements.lock; \
 	echo "$(LOCK_HASH)" > $(STAMP)
 
 demo: setup ## Start everything, run a real sample batch through the local model, show results and cost

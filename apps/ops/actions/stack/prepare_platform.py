@@ -1,6 +1,8 @@
 """What must be done before anybody works: migrations, static files, the first superuser, the local model. Repeatable."""
 
 import hashlib
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 from django.conf import settings
@@ -9,16 +11,24 @@ from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.db import connection
 
+from apps.ops.actions.stack.serve_model import LOCAL_MODEL
+from apps.providers.actions import declare_model
+from apps.spend.actions import ensure_price
+
 # Any fixed number, known to everyone who migrates this database.
 _MIGRATION_LOCK = 0x61_69_70_6C
+# It costs nothing; a small price makes the money visible from the first batch on.
+_SAMPLE_INPUT_USD, _SAMPLE_OUTPUT_USD = Decimal("0.01"), Decimal("0.04")
 
 
-def prepare_platform(*, admin_password: str, local_model_url: str, local_model_key: str) -> None:
+def prepare_platform(*, admin_password: str, local_model_url: str, local_model_key: str, now: datetime) -> None:
     """An empty password makes no superuser; an empty URL declares no local model."""
     _migrate()
     _collect_static_files(Path(settings.STATIC_ROOT))
     if admin_password:
         _make_first_superuser(admin_password)
+    if local_model_url:
+        _declare_local_model(url=local_model_url, key=local_model_key, now=now)
 
 
 def _migrate() -> None:
@@ -50,3 +60,15 @@ def _make_first_superuser(password: str) -> None:
     users = get_user_model().objects
     if not users.filter(is_superuser=True).exists():
         users.create_superuser(username="admin", email="", password=password)
+
+
+def _declare_local_model(*, url: str, key: str, now: datetime) -> None:
+    """Its address may change with each start."""
+    provider_id = declare_model(provider_name="local", base_url=url, api_key=key, model_name=LOCAL_MODEL, upstream_model=LOCAL_MODEL)
+    ensure_price(
+        provider_id=provider_id,
+        upstream_model=LOCAL_MODEL,
+        input_usd_per_million=_SAMPLE_INPUT_USD,
+        output_usd_per_million=_SAMPLE_OUTPUT_USD,
+        effective_from=now,
+    )

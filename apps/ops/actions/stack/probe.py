@@ -47,7 +47,7 @@ def healthy_parts(names: Collection[str], environment: Mapping[str, str]) -> set
         "postgres": lambda: answers_sql(environment["DATABASE_URL"]),
         "valkey": lambda: answers_ping(environment["REDIS_URL"]),
         "model": lambda: answers_http(environment["AIPLATFORM_LOCAL_MODEL_URL"].removesuffix("/v1") + "/health"),
-        "web": lambda: answers_http(f"http://127.0.0.1:{port}/admin/login/"),
+        "web": lambda: answers_http(f"http://127.0.0.1:{port}/healthz"),
         "flower": lambda: answers_http(f"http://127.0.0.1:{flower_port}/flower/healthcheck"),
     }
     healthy = {name for name in names if name in questions and questions[name]()}

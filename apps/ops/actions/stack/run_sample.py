@@ -51,7 +51,7 @@ def run_sample(*, url: str, api_key: str, file: Path, report: Callable[[int, int
             output = client.files.content(batch.output_file_id).text
             # What the batch cost is not part of OpenAI's API; the platform's own tells it for the same id.
             native = client.with_options(base_url=f"{url}/api/")
-            job = native.get(f"/jobs/{batch.id.removeprefix('batch_')}", cast_to=dict[str, object])
+            job = native.get(f"/jobs/{batch.id}", cast_to=dict[str, object])
         except openai.APIError as error:
             msg = f"The API refused the sample batch: {error}"
             raise StackError(msg) from error

@@ -1,5 +1,6 @@
 """manage.py demo: the whole platform at work on a real sample batch, with what it said and what it cost."""
 
+import logging
 import signal
 import subprocess
 import sys
@@ -34,6 +35,8 @@ class Command(BaseCommand):
         # Being told to stop, by whatever signal, must end what was started.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         signal.signal(signal.SIGHUP, signal.default_int_handler)
+        # The client's line for each request would tear the progress bar apart.
+        logging.getLogger("httpx2").setLevel(logging.WARNING)
         console, supervisor = wide_console(stderr=False), None
         try:
             supervisor, addresses = self._find_or_start(console)

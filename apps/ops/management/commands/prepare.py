@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from django.core.management.base import BaseCommand
+from django.utils import timezone
 
 from apps.ops.actions.stack.prepare_platform import prepare_platform
 
@@ -18,4 +19,5 @@ class Command(BaseCommand):
             admin_password=os.environ.get("AIPLATFORM_ADMIN_PASSWORD", ""),
             local_model_url=os.environ.get("AIPLATFORM_LOCAL_MODEL_URL", ""),
             local_model_key=os.environ.get("AIPLATFORM_LOCAL_MODEL_KEY", ""),
+            now=timezone.now(),
         )
