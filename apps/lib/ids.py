@@ -28,3 +28,17 @@ def parse_public_id(prefix: str, text: str) -> UUID | None:
         return UUID(hex=digits)
     except ValueError:
         return None
+
+
+def new_request_id() -> str:
+    """What a caller quotes when a request went wrong."""
+    return f"req_{uuid7().hex}"
+
+
+def find_uuid(text: str) -> UUID | None:
+    """The key in what a person pasted: a UUID, or a public id of any kind; None when it is neither."""
+    digits = text.strip().replace("_", "-").rsplit("-", 1)[-1] if len(text.strip()) != 36 else text.strip()
+    try:
+        return UUID(digits) if len(digits) in {32, 36} else None
+    except ValueError:
+        return None

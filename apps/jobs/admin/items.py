@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -13,6 +14,7 @@ from unfold.admin import ModelAdmin
 from apps.accounts.permissions import ByWorkspace, ReadOnly
 from apps.jobs.models import Item
 from apps.jobs.queries import ItemRecord, read_item_record
+from apps.lib.ids import find_uuid
 
 _SHOWN_CHARACTERS = 20_000
 
@@ -35,8 +37,8 @@ class ItemAdmin(ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unf
     )
     list_filter = ("state", "lane", "outcome")
     list_select_related = ("job",)
-    search_fields = ("id", "job__id", "custom_id")
-    search_help_text = "An item's id, a job's id, or the custom_id."
+    search_fields = ("custom_id",)
+    search_help_text = "The id of an item, a job or a run; or a custom_id."
     show_full_result_count = False
     ordering = ("-id",)
     change_form_before_template = "jobs/item.html"
@@ -46,6 +48,17 @@ class ItemAdmin(ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unf
         "cost", "end_user", "feature",
     )  # fmt: skip
     readonly_fields = ("public_id", "job_link", "cost")
+
+    def get_search_results(
+        self,
+        request: HttpRequest,
+        queryset: Any,
+        search_term: str,  # noqa: ARG002 -- Django's signature
+    ) -> tuple[Any, bool]:
+        """The id of an item, a run or a job, with or without its prefix; anything else is taken for a whole custom_id."""
+        if key := find_uuid(search_term):
+            return queryset.filter(Q(pk=key) | Q(job_id=key) | Q(run_id=key)), False
+        return (queryset.filter(custom_id=search_term) if search_term else queryset), False
 
     @admin.display(description="job")
     def job_link(self, item: Item) -> str:

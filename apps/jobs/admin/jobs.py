@@ -21,6 +21,7 @@ from apps.jobs.actions import cancel_job, pause_job, resume_job
 from apps.jobs.domain.progress import Progress
 from apps.jobs.models import Job
 from apps.lib.http_errors import ApiError
+from apps.lib.ids import find_uuid
 
 Change = Callable[..., Job]
 
@@ -33,11 +34,11 @@ def progress_of(job: Job) -> Progress:
 class JobAdmin(ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """What was submitted and how far it is."""
 
-    list_display = ("public_id", "workspace", "kind", "status", "lane", "progress", "tokens", "cost", "created_at")
+    list_display = ("public_id", "workspace", "status", "lane", "progress", "tokens", "cost", "created_at")
     list_filter = ("kind", "status", "lane", "workspace")
     list_select_related = ("workspace",)
-    search_fields = ("id", "feature", "end_user")
-    search_help_text = "A job's id (as UUID), feature or user."
+    search_fields = ("feature", "end_user")
+    search_help_text = "A job's id, a feature or a user."
     show_full_result_count = False
     ordering = ("-created_at",)
     change_form_before_template = "jobs/job.html"
@@ -58,6 +59,11 @@ class JobAdmin(ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfo
             *super().get_urls(),
         ]
 
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """An id, with or without its prefix, finds its job at once; anything else searches features and users."""
+        key = find_uuid(search_term)
+        return (queryset.filter(pk=key), False) if key else super().get_search_results(request, queryset, search_term)
+
     # --- columns ------------------------------------------------------------------------------------------------
 
     @admin.display(description="progress")
@@ -71,7 +77,7 @@ class JobAdmin(ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfo
 
     @admin.display(description="tokens in / out")
     def tokens(self, job: Job) -> str:
-        return f"{job.input_tokens:,} / {job.output_tokens:,}"
+        return format_html('<span class="whole">{} / {}</span>', f"{job.input_tokens:,}", f"{job.output_tokens:,}")
 
     @admin.display(description="cost", ordering="cost_usd")
     def cost(self, job: Job) -> str:
