@@ -58,7 +58,7 @@ def load_items(job: Job, specs: Iterable[ItemSpec]) -> int:
 
 
 def _read_ahead(chunks: Iterator[_Chunk]) -> Iterator[_Chunk]:
-    """Make the next chunk in a thread while Postgres takes this one: half as long again in lines a second."""
+    """Make the next chunk in a thread while Postgres takes this one; about a tenth faster where both share two cores."""
     with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
         upcoming = reader.submit(next, chunks, None)
         while (chunk := upcoming.result()) is not None:

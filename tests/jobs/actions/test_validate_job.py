@@ -158,6 +158,7 @@ def test_validate_job_leaves_a_job_to_the_worker_that_has_it() -> None:
         validate_job(job_id=job.id, clock=clock)
         job.refresh_from_db()
         assert job.status == JobStatus.VALIDATING
+        other.execute("SELECT pg_advisory_unlock_all()")
     validate_job(job_id=job.id, clock=clock)
     job.refresh_from_db()
     assert job.status == JobStatus.RUNNING

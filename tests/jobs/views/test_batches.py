@@ -5,7 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.test import Client
+from asgiref.sync import async_to_sync
+from django.test import AsyncClient, Client
 
 from apps.accounts.actions import create_api_key
 from apps.accounts.domain.keys import Scope
@@ -175,6 +176,20 @@ def test_get_results_gives_what_has_ended_while_the_rest_runs() -> None:
     end_item(second, answer=b"{}")
     answer_all(job)
     assert [line["custom_id"] for line in results(client, job)] == ["a", "b", "c", "d"]
+
+
+def test_get_results_streams_under_asgi_as_well() -> None:
+    job = validated(jsonl(input_line(name) for name in "ab"))
+    answer_all(job)
+    key = create_api_key(workspace_id=make_workspace().id, name="test")
+    headers = {"Authorization": f"Bearer {key.secret}"}
+
+    async def read() -> bytes:
+        answer = await AsyncClient().get(f"/v1/batches/{job.public_id}/results", headers=headers)
+        assert answer.status_code == 200, answer.content
+        return b"".join([chunk async for chunk in answer.streaming_content])
+
+    assert [json.loads(line)["custom_id"] for line in async_to_sync(read)().splitlines()] == ["a", "b"]
 
 
 @pytest.mark.parametrize("query", [{"after": "nonsense"}, {"limit": "0"}, {"limit": "-1"}, {"limit": "1" * 5000}])
