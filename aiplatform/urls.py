@@ -7,7 +7,9 @@ handler404 = "apps.lib.http_errors.not_found"
 handler500 = "apps.lib.http_errors.server_error"
 
 urlpatterns = [
+    path("", include("apps.ops.urls")),
     path("v1/", include("apps.files.urls")),
+    path("v1/", include("apps.providers.urls")),
     path("", include("apps.jobs.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -1,14 +1,16 @@
 """Read what can be called."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from uuid import UUID
 
 import structlog
 from django.conf import settings
+from django.db.models import Max, Q, QuerySet
 
 from apps.lib.sealing import SealInvalidError, unseal
 from apps.providers.domain.calls import Route
-from apps.providers.domain.catalogue import Catalogue
+from apps.providers.domain.catalogue import CallableModel, Catalogue
 from apps.providers.models import Model, Provider, Target
 
 log = structlog.get_logger(__name__)
@@ -29,6 +31,23 @@ def load_catalogue() -> Catalogue:
         ids=dict(Model.objects.filter(is_enabled=True).values_list("name", "id")),
         routes_by_model={model_id: tuple(entries) for model_id, entries in routes.items()},
     )
+
+
+def find_callable(name: str) -> CallableModel | None:
+    """The model that callers name so, when it is switched on and somebody can answer for it; one query."""
+    return next(iter(_callable(Model.objects.filter(name=name))), None)
+
+
+def list_callable() -> Sequence[CallableModel]:
+    """Every model that can be called, by name."""
+    return _callable(Model.objects.order_by("name"))
+
+
+def _callable(models: QuerySet[Model]) -> list[CallableModel]:
+    answering = Q(targets__is_enabled=True, targets__provider__is_enabled=True)
+    timeouts = models.filter(is_enabled=True).annotate(longest=Max("targets__provider__total_timeout_seconds", filter=answering))
+    rows = timeouts.exclude(longest=None).values_list("id", "name", "created_at", "longest")
+    return [CallableModel(id=id_, name=name, created_at=at, longest_timeout_seconds=longest) for id_, name, at, longest in rows]
 
 
 def _route(target: Target, provider: Provider) -> Route:

@@ -1,5 +1,6 @@
 """What can be done with work; the verbs, one file each."""
 
+from apps.jobs.actions.answer_call import answer_call
 from apps.jobs.actions.cancel_job import cancel_job
 from apps.jobs.actions.close_job import close_job
 from apps.jobs.actions.expire_jobs import expire_jobs
@@ -13,6 +14,7 @@ from apps.jobs.actions.sweep import sweep
 from apps.jobs.actions.validate_job import validate_job
 
 __all__ = [
+    "answer_call",
     "cancel_job",
     "close_job",
     "expire_jobs",

@@ -2,9 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from apps.providers.domain.calls import Route
+
+
+@dataclass(frozen=True, slots=True)
+class CallableModel:
+    """A model that is switched on and has a target that is; the timeout is that of its slowest provider."""
+
+    id: UUID
+    name: str
+    created_at: datetime
+    longest_timeout_seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,99 @@
+"""Wait for items without holding a thread or a connection each.
+
+One Redis subscription per process brings the ids of ended items to the futures that wait for them. One shared look into Postgres
+each second is the net below it, so that a lost word (or a Redis that is down) costs a second.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+import redis
+import structlog
+
+from apps.jobs.actions.call_threads import in_thread
+from apps.lib.background import INFRASTRUCTURE_ERRORS
+from apps.lib.ids import uuid7
+from apps.lib.redis_client import open_async_redis
+from apps.lib.sql import server_cursor
+
+log = structlog.get_logger(__name__)
+
+_POLL_SECONDS = 1.0
+_AGAIN_SECONDS = 1.0
+_ENDED = "SELECT id FROM jobs_item WHERE id = ANY(%b::uuid[]) AND state NOT IN ('waiting', 'running')"
+
+
+class ReplyHub:
+    """The waiting callers of one event loop; `channel` is what goes into `Item.reply_to`."""
+
+    def __init__(self) -> None:
+        self.channel = f"aiplatform:reply:{uuid7().hex}"
+        self._waiting: dict[UUID, asyncio.Future[None]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @contextmanager
+    def expect(self, item_id: UUID) -> Iterator["asyncio.Future[None]"]:
+        """A future that is done when the item has ended. Enter before the item exists, or its end may pass unheard."""
+        if not self._tasks or any(task.done() for task in self._tasks):
+            self._start()
+        future = self._waiting[item_id] = asyncio.get_running_loop().create_future()
+        try:
+            yield future
+        finally:
+            del self._waiting[item_id]
+
+    def _start(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        self._tasks = [asyncio.create_task(self._listen_for_ever()), asyncio.create_task(self._poll_for_ever())]
+
+    def _tell(self, item_id: UUID) -> None:
+        future = self._waiting.get(item_id)
+        if future and not future.done():
+            future.set_result(None)
+
+    async def _listen_for_ever(self) -> None:
+        while True:
+            try:
+                async with open_async_redis() as client, client.pubsub() as subscription:
+                    await subscription.subscribe(self.channel)
+                    async for message in subscription.listen():
+                        if message["type"] == "message":
+                            self._tell(UUID(hex=message["data"]))
+            except (redis.RedisError, OSError) as error:
+                log.warning("not_listening_for_replies", error=str(error))
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _poll_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(_POLL_SECONDS)
+            if not self._waiting:
+                continue
+            try:
+                ended = await in_thread(_find_ended, list(self._waiting))
+            except INFRASTRUCTURE_ERRORS as error:
+                log.warning("replies_not_polled", waiting=len(self._waiting), error=str(error))
+                continue
+            for item_id in ended:
+                self._tell(item_id)
+
+
+_hubs: "WeakKeyDictionary[asyncio.AbstractEventLoop, ReplyHub]" = WeakKeyDictionary()
+
+
+def reply_hub() -> ReplyHub:
+    """The hub of the running event loop; a web process has one."""
+    loop = asyncio.get_running_loop()
+    hub = _hubs.get(loop)
+    if hub is None:
+        hub = _hubs[loop] = ReplyHub()
+    return hub
+
+
+def _find_ended(ids: Sequence[UUID]) -> list[UUID]:
+    with server_cursor() as cursor:
+        cursor.execute(_ENDED, (list(ids),))
+        return [row[0] for row in cursor]

@@ -1,0 +1,72 @@
+"""What the caller of a single call is told once its item has ended."""
+
+from dataclasses import dataclass
+
+import orjson
+
+from apps.jobs.domain.lifecycle import ItemState
+from apps.providers.domain.outcomes import Outcome
+
+_FAILURES = {
+    Outcome.THROTTLED: (503, "provider_throttled", "The provider takes no more calls at present; try again later."),
+    Outcome.NOT_SENT: (503, "provider_unreachable", "The provider could not be reached; nothing was sent."),
+    Outcome.CREDENTIAL: (
+        503,
+        "provider_refused_credential",
+        "The provider refuses this platform's credential or model; tell its operator.",
+    ),
+    Outcome.FAILED_UPSTREAM: (502, "provider_failed", "The provider failed, each time it was asked."),
+    Outcome.AMBIGUOUS: (504, "provider_answer_lost", "The provider was asked, and no whole answer came back."),
+    Outcome.REJECTED: (502, "provider_rejected", "The provider rejected the request."),
+}
+_UNKNOWN = (502, "not_answered", "The call ended without an answer.")
+# What will pass by waiting; anything else has been repeated by the platform as often as is sensible.
+_PASSING = {Outcome.THROTTLED, Outcome.NOT_SENT}
+
+
+@dataclass(frozen=True, slots=True)
+class EndedCall:
+    """An ended item as it stands in the database; `answer` is the provider's body."""
+
+    state: str
+    outcome: str
+    status_code: int | None
+    error_code: str
+    error_message: str
+    answer: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswer:
+    """The provider's own body (`content`), or the failure that takes its place."""
+
+    status: int
+    content: bytes | None = None
+    code: str = ""
+    message: str = ""
+    should_retry: bool = True
+
+
+def answer_of(ended: EndedCall) -> CallAnswer:
+    """A good answer goes out as it came; so does a rejection that has OpenAI's shape. All else is put into words."""
+    if ended.state == ItemState.DONE and ended.answer is not None:
+        return CallAnswer(status=ended.status_code or 200, content=ended.answer)
+    if ended.state == ItemState.CANCELLED:
+        return CallAnswer(status=409, code="cancelled", message="The call was cancelled before it was sent.", should_retry=False)
+    outcome = Outcome(ended.outcome) if ended.outcome in set(Outcome) else None
+    status, code, message = _FAILURES.get(outcome, _UNKNOWN) if outcome else _UNKNOWN
+    if outcome is Outcome.REJECTED and 400 <= (ended.status_code or 0) < 500:
+        status = ended.status_code or status
+        if ended.answer is not None and _is_envelope(ended.answer):
+            return CallAnswer(status=status, content=ended.answer)
+    return CallAnswer(
+        status=status, code=ended.error_code or code, message=ended.error_message or message, should_retry=outcome in _PASSING
+    )
+
+
+def _is_envelope(answer: bytes) -> bool:
+    try:
+        body = orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(body, dict) and isinstance(body.get("error"), dict)

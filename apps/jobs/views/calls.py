@@ -1,0 +1,64 @@
+"""Single calls, as OpenAI's clients make them. Async: while a caller waits, neither a thread nor a database connection is held."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+
+from apps.accounts.actions import authenticate_key
+from apps.accounts.permissions import require_scope
+from apps.jobs import actions
+from apps.jobs.actions.answer_call import Caller
+from apps.jobs.actions.call_threads import in_thread
+from apps.jobs.domain.call_answer import CallAnswer
+from apps.jobs.domain.call_request import CallRefusedError, CallRequest, read_call
+from apps.jobs.models import ITEM_PREFIX
+from apps.lib.background import INFRASTRUCTURE_ERRORS
+from apps.lib.http_errors import ApiError
+from apps.lib.ids import public_id, uuid7
+
+ITEM_HEADER = "X-Item-Id"
+
+
+def call_view(endpoint: str) -> Callable[[HttpRequest], Coroutine[Any, Any, HttpResponse]]:
+    """The view that answers POST on `endpoint`, for example `/v1/chat/completions`."""
+
+    @csrf_exempt
+    async def view(request: HttpRequest) -> HttpResponse:
+        if request.method != "POST":
+            message = f"{endpoint} takes POST alone, not {request.method}."
+            raise ApiError(405, "method_not_allowed", message, headers={"Allow": "POST"})
+        try:
+            return await _answer(request, endpoint)
+        except INFRASTRUCTURE_ERRORS as error:
+            message = "The platform's database does not answer at present; try again in a moment."
+            raise ApiError(503, "unavailable", message, headers={"Retry-After": "5"}) from error
+
+    return view
+
+
+async def _answer(request: HttpRequest, endpoint: str) -> HttpResponse:
+    caller, call = await in_thread(_admit, request, endpoint)
+    item_id = uuid7()
+    answer = await actions.answer_call(item_id=item_id, caller=caller, request=call, now=timezone.now())
+    headers = {ITEM_HEADER: public_id(ITEM_PREFIX, item_id)}
+    if answer.content is None:
+        raise _failure(answer, headers)
+    return HttpResponse(answer.content, status=answer.status, content_type="application/json", headers=headers)
+
+
+def _admit(request: HttpRequest, endpoint: str) -> tuple[Caller, CallRequest]:
+    key = authenticate_key(request.headers.get("Authorization"), now=timezone.now())
+    require_scope(key, "chat")
+    try:
+        call = read_call(request.body, endpoint=endpoint, headers=request.headers)
+    except CallRefusedError as refused:
+        raise ApiError(400, refused.code, refused.message, param=refused.param) from refused
+    return Caller(workspace_id=key.workspace_id, api_key_id=key.id), call
+
+
+def _failure(answer: CallAnswer, headers: dict[str, str]) -> ApiError:
+    repeat = {} if answer.should_retry else {"x-should-retry": "false"}
+    return ApiError(answer.status, answer.code, answer.message, headers=headers | repeat)

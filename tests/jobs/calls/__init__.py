@@ -1,0 +1,1 @@
+"""Single calls: waiting for their answers."""

@@ -1,0 +1,1 @@
+"""Who can answer, and how they are asked."""
