@@ -13,8 +13,9 @@ _KNOWN = {
     b"PAR1": "a Parquet file",
 }
 _TEXT_CONTROLS = b"\t\n\r\f"
-# Text has next to no control characters, random bytes have 11 %.
+# Text has next to no control characters, random bytes have 11 %. A few are told line by line, with their places.
 _MAX_CONTROL_SHARE = 0.05
+_MAX_CONTROLS = 16
 
 
 def refuse_head(head: bytes) -> LineError | None:
@@ -25,7 +26,7 @@ def refuse_head(head: bytes) -> LineError | None:
         if head.startswith(magic):
             return _not_jsonl(f"{kind}; unpack or export it as JSONL first")
     controls = sum(byte < 32 and byte not in _TEXT_CONTROLS for byte in head)
-    if controls > len(head) * _MAX_CONTROL_SHARE and controls > 1:
+    if controls > len(head) * _MAX_CONTROL_SHARE and controls > _MAX_CONTROLS:
         return _not_jsonl("binary data; a batch file is JSON objects, one a line, in UTF-8")
     return None
 

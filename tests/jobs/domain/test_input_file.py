@@ -30,7 +30,7 @@ def test_refuse_head_says_what_the_file_is(head: bytes, told: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "head", [b"", b"\n", b'{"a": 1}\r\n', b"\xef\xbb\xbf{}", '{"a": "é 日本"}'.encode()[:-3], b'{"a": "\x00"}', b"hello"]
+    "head", [b"", b"\n", b'{"a": 1}\r\n', b"\xef\xbb\xbf{}", '{"a": "é 日本"}'.encode()[:-3], b'{"a": "\x00"}', b"\0\0\0\n", b"hello"]
 )
 def test_refuse_head_leaves_text_to_the_lines(head: bytes) -> None:
     assert refuse_head(head) is None
