@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from apps.lib.http_errors import ApiError, error_content
+from apps.lib.ids import new_request_id
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -70,8 +71,13 @@ async def _refuse(scope: MutableMapping[str, Any], receive: Receive, send: Send,
         if message["type"] != "http.request" or not message.get("more_body"):
             break
     megabytes = f"{limit / 1_048_576:.0f} MB"
-    error = ApiError(413, "request_too_large", f"The body is longer than the {megabytes} that are taken here; send it in parts.")
+    error = ApiError(413, "request_too_large", f"The body is longer than the {megabytes} that are taken here. Split it into several.")
     body = orjson.dumps(error_content(scope["path"], error))
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
+    headers = [
+        (b"content-type", b"application/json" if scope["path"].startswith("/v1") else b"application/problem+json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+        (b"x-request-id", new_request_id().encode()),
+    ]
     await send({"type": "http.response.start", "status": 413, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -98,16 +98,20 @@ def as_api_error(exception: Exception) -> ApiError | None:
     """The refusal behind an exception of ours, of Django's or of REST framework's; None for a defect."""
     match exception:
         case ApiError():
-            return exception
+            error: ApiError | None = exception
         case Http404():
-            return ApiError(404, "not_found", str(exception) or "There is nothing at this address.")
+            error = ApiError(404, "not_found", str(exception) or "There is nothing at this address.")
         case PermissionDenied():
-            return ApiError(403, "permission_denied", str(exception) or "This is not allowed.")
+            error = ApiError(403, "permission_denied", str(exception) or "This is not allowed.")
         case RequestDataTooBig():
-            return ApiError(413, "request_too_large", "The request's body is too large; send long texts as a file.")
+            error = ApiError(413, "request_too_large", "The request's body is too large; send long texts as a file.")
+        case SuspiciousOperation():
+            error = ApiError(400, "invalid_request", f"The request was not taken: {exception}")
         case exceptions.APIException():
-            return _from_rest_framework(exception)
-    return None
+            error = _from_rest_framework(exception)
+        case _:
+            error = None
+    return error
 
 
 def _from_rest_framework(exception: exceptions.APIException) -> ApiError:

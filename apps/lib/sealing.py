@@ -20,7 +20,7 @@ def read_keys(pairs: list[str]) -> dict[str, bytes]:
     keys: dict[str, bytes] = {}
     for pair in pairs:
         key_id, _, encoded = pair.partition(":")
-        key = base64.b64decode(encoded, validate=True) if encoded else b""
+        key = _decode(encoded)
         if not key_id or len(key) != _KEY_BYTES:
             msg = "AIPLATFORM_ENCRYPTION_KEYS must be 'id:base64 of 32 bytes', several separated by commas."
             raise ValueError(msg)
@@ -42,9 +42,17 @@ def unseal(sealed: str, *, keys: Mapping[str, bytes], owner: str) -> str:
     if key_id not in keys:
         msg = f"The key {key_id!r} is not in AIPLATFORM_ENCRYPTION_KEYS; put it back, or enter the secret anew."
         raise SealInvalidError(msg)
-    raw = base64.b64decode(encoded)
+    raw = _decode(encoded)
     try:
         return AESGCM(keys[key_id]).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], owner.encode()).decode()
-    except InvalidTag as error:
+    except (InvalidTag, ValueError) as error:  # ValueError: too short to hold a nonce
         msg = f"A sealed secret of {owner} does not open; enter it anew."
         raise SealInvalidError(msg) from error
+
+
+def _decode(encoded: str) -> bytes:
+    """The bytes, or none at all when this is no base64."""
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except ValueError:
+        return b""

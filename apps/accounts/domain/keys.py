@@ -38,4 +38,4 @@ def hash_secret(secret: str, *, pepper: str) -> str:
 
 def is_plausible(secret: str) -> bool:
     """False for what can't be a key of ours; saves a query."""
-    return secret.startswith(_START) and len(secret) <= _LONGEST
+    return secret.startswith(_START) and len(secret) <= _LONGEST and secret.isascii()

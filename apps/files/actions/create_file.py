@@ -35,8 +35,8 @@ def create_file(
     """
     file_id = uuid7()
     key = f"{workspace_id.hex}/{file_id.hex}"
-    size, digest, stored_key = _store(key, content)
     try:
+        size, digest = _store(key, content)
         return File.objects.create(
             id=file_id,
             workspace_id=workspace_id,
@@ -45,24 +45,35 @@ def create_file(
             filename=plain_name(filename),
             size_bytes=size,
             sha256=digest,
-            storage_key=stored_key,
+            storage_key=key,
             created_at=now,
             expires_at=now + timedelta(seconds=expires_after_seconds) if expires_after_seconds else None,
         )
     except BaseException:
-        default_storage.delete(stored_key)
+        default_storage.delete(key)
         raise
 
 
-def _store(key: str, content: "BinaryIO | UploadedFile[bytes] | Iterable[bytes]") -> tuple[int, str, str]:
-    """(bytes, SHA-256, the storage's key). A file storage takes a spooled upload over by renaming it."""
+def _store(key: str, content: "BinaryIO | UploadedFile[bytes] | Iterable[bytes]") -> tuple[int, str]:
+    """(bytes, SHA-256). A file storage takes a spooled upload over by renaming it."""
     if isinstance(content, UploadedFile):
-        size, digest = _measure(content.chunks(_CHUNK_BYTES))
-        return size, digest, default_storage.save(key, content)
+        measured = _measure(content.chunks(_CHUNK_BYTES))
+        _save(key, content)
+        return measured
     with NamedTemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR, prefix="written-") as spool:
-        size, digest = _measure(_written(spool, content))
+        measured = _measure(_written(spool, content))
         spool.seek(0)
-        return size, digest, default_storage.save(key, DjangoFile(spool))
+        _save(key, DjangoFile(spool))
+        return measured
+
+
+def _save(key: str, content: "DjangoFile[bytes]") -> None:
+    """A storage that finds the key taken would choose another one; ids don't repeat, so that is a defect."""
+    stored = default_storage.save(key, content)
+    if stored != key:
+        default_storage.delete(stored)
+        msg = f"The storage kept {key} as {stored}."
+        raise FileExistsError(msg)
 
 
 def _measure(chunks: Iterable[bytes]) -> tuple[int, str]:

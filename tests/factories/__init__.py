@@ -1,0 +1,1 @@
+"""Rows for tests, made through the actions that make them for people."""

@@ -1,0 +1,139 @@
+"""List, show, read, delete and expire: each workspace sees its own files, and only those that are there."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from pytest_django import DjangoCaptureOnCommitCallbacks
+
+from apps.files.actions import delete_file, expire_files
+from apps.files.models import File
+from apps.files.queries import FileGoneError, open_file
+from tests.factories.accounts import make_client, make_workspace
+from tests.factories.files import NOW, make_file, stored_names
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def client() -> Client:
+    return make_client()
+
+
+def listed(client: Client, **parameters: Any) -> list[str]:
+    answer = client.get("/v1/files", parameters)
+    assert answer.status_code == 200, answer.content
+    return [file["id"] for file in answer.json()["data"]]
+
+
+def test_an_empty_list_has_no_ids(client: Client) -> None:
+    expected = {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
+    assert client.get("/v1/files").json() == expected
+
+
+def test_files_are_listed_newest_first_or_oldest_first(client: Client) -> None:
+    made = [make_file(now=NOW + timedelta(seconds=second)).public_id for second in range(3)]
+    assert listed(client) == listed(client, order="desc") == listed(client, order="sideways") == made[::-1]
+    assert listed(client, order="asc") == made
+
+
+def test_pages_follow_each_other(client: Client) -> None:
+    made = [make_file(now=NOW + timedelta(seconds=second)).public_id for second in range(5)][::-1]
+    first = client.get("/v1/files", {"limit": 2}).json()
+    assert (first["first_id"], first["last_id"], first["has_more"]) == (made[0], made[1], True)
+    assert listed(client, limit=2, after=first["last_id"]) == made[2:4]
+    last = client.get("/v1/files", {"limit": 2, "after": made[3]}).json()
+    assert ([file["id"] for file in last["data"]], last["has_more"]) == (made[4:], False)
+
+
+@pytest.mark.parametrize(("limit", "number"), [("0", 1), ("-1", 1), ("99999999999", 3), ("x", 3), ("", 3), ("9" * 6000, 3)])
+def test_a_limit_out_of_range_is_brought_into_it(client: Client, limit: str, number: int) -> None:
+    for _ in range(3):
+        make_file()
+    assert len(listed(client, limit=limit)) == number
+
+
+@pytest.mark.parametrize("after", ["x", "file-", "file-" + "0" * 32, "batch_" + "0" * 32, "ü" * 1000])
+def test_after_what_is_not_there_nothing_follows(client: Client, after: str) -> None:
+    make_file()
+    assert listed(client, after=after) == []
+
+
+def test_after_a_file_of_somebody_else_nothing_follows(client: Client) -> None:
+    theirs = make_file(workspace=make_workspace("theirs"), now=NOW + timedelta(days=1))
+    make_file()
+    assert listed(client, after=theirs.public_id) == []
+
+
+def test_files_are_listed_by_purpose(client: Client) -> None:
+    batch, output = make_file(), make_file(purpose="batch_output")
+    assert listed(client, purpose="batch") == [batch.public_id]
+    assert listed(client, purpose="batch_output") == [output.public_id]
+    assert listed(client, purpose="party") == []
+
+
+def test_others_and_deleted_and_expired_files_are_not_listed(client: Client) -> None:
+    make_file(workspace=make_workspace("theirs"))
+    make_file(expires_after_seconds=3600, now=timezone.now() - timedelta(hours=2))
+    gone = make_file()
+    delete_file(file_id=gone.id, now=NOW)
+    here = make_file()
+    assert listed(client) == [here.public_id]
+
+
+def test_the_bytes_come_back_as_a_download(client: Client) -> None:
+    content = bytes(range(256)) * 4000
+    file = make_file(content, filename='it\'s "mine" ü.jsonl')
+    for accept in ("application/binary", "*/*", "text/html", "nonsense", "application/json;q=0"):
+        answer = client.get(f"/v1/files/{file.public_id}/content", headers={"Accept": accept})
+        assert answer.status_code == 200, accept
+        assert b"".join(answer.streaming_content) == content  # type: ignore[attr-defined]  # the stream of the client's answer
+        assert answer.headers["Content-Length"] == str(len(content))
+        assert answer.headers["Content-Disposition"] == "attachment; filename*=utf-8''it%27s%20%22mine%22%20%C3%BC.jsonl"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_deleted_file_is_gone_and_its_bytes_too(
+    client: Client, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    file = make_file()
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = client.delete(f"/v1/files/{file.public_id}")
+        assert stored_names() != []
+    assert answer.json() == {"id": file.public_id, "object": "file", "deleted": True}
+    assert stored_names() == []
+    assert File.objects.filter(id=file.id, deleted_at__isnull=False).exists()
+    for answer in (
+        client.get(f"/v1/files/{file.public_id}"),
+        client.get(f"/v1/files/{file.public_id}/content"),
+        client.delete(f"/v1/files/{file.public_id}"),
+    ):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+    with pytest.raises(FileGoneError):
+        open_file(file.id)
+
+
+def test_when_the_storage_lost_the_bytes_the_caller_is_told(client: Client) -> None:
+    file = make_file()
+    File.objects.filter(id=file.id).update(storage_key="lost")
+    answer = client.get(f"/v1/files/{file.public_id}/content")
+    assert answer.status_code == 404
+    assert "missing from the storage" in answer.json()["error"]["message"]
+
+
+def test_expired_files_are_deleted_with_their_bytes(django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks) -> None:
+    for _ in range(3):
+        make_file(expires_after_seconds=3600)
+    later, forever = make_file(expires_after_seconds=3601), make_file()
+    with django_capture_on_commit_callbacks(execute=True):
+        assert expire_files(now=NOW + timedelta(seconds=3600)) == 3
+        assert expire_files(now=NOW + timedelta(seconds=3600)) == 0
+    assert stored_names() == sorted([later.storage_key, forever.storage_key])
+
+
+def test_an_expired_file_is_not_served_even_before_it_is_deleted(client: Client) -> None:
+    file = make_file(expires_after_seconds=3600, now=timezone.now() - timedelta(hours=2))
+    assert client.get(f"/v1/files/{file.public_id}").status_code == 404
+    assert client.get(f"/v1/files/{file.public_id}/content").status_code == 404

@@ -1,0 +1,92 @@
+"""Bodies that are too long are refused while they arrive, declared or not."""
+
+import json
+from collections.abc import MutableMapping
+from typing import Any
+
+import pytest
+
+from apps.lib.body_limit import BodyLimit
+
+LIMIT = 1_000_000
+FORM = 65_536
+
+
+class Exchange:
+    """One request: what the client sends piece by piece, and what it gets."""
+
+    def __init__(self, pieces: list[bytes], *, declared: int | None = None, path: str = "/v1/files") -> None:
+        headers = [] if declared is None else [(b"content-length", str(declared).encode())]
+        self.scope: MutableMapping[str, Any] = {"type": "http", "path": path, "headers": headers}
+        self.pieces = list(pieces)
+        self.sent: list[MutableMapping[str, Any]] = []
+        self.read_by_application = 0
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        if not self.pieces:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": self.pieces.pop(0), "more_body": bool(self.pieces)}
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        self.sent.append(message)
+
+    async def application(self, _scope: object, receive: Any, send: Any) -> None:
+        while True:
+            message = await receive()
+            self.read_by_application += len(message.get("body", b""))
+            if not message.get("more_body"):
+                break
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    async def run(self) -> int:
+        await BodyLimit(self.application, limit_of=lambda _path: LIMIT)(self.scope, self.receive, self.send)
+        return int(self.sent[0]["status"])
+
+
+async def test_a_body_within_the_limit_goes_through_whole() -> None:
+    exchange = Exchange([b"x" * LIMIT, b"y" * FORM], declared=LIMIT + FORM)
+    assert await exchange.run() == 200
+    assert exchange.read_by_application == LIMIT + FORM
+
+
+async def test_a_longer_one_that_says_so_never_reaches_the_application() -> None:
+    exchange = Exchange([b"x" * 1_200_000], declared=1_200_000)
+    assert await exchange.run() == 413
+    assert exchange.read_by_application == 0
+
+
+async def test_a_longer_one_that_says_nothing_is_cut_while_it_arrives() -> None:
+    exchange = Exchange([b"x" * 100_000] * 15)
+    assert await exchange.run() == 413
+    assert exchange.read_by_application <= LIMIT + FORM
+
+
+async def test_the_client_can_finish_sending_before_it_is_answered_but_not_for_ever() -> None:
+    modest, endless = Exchange([b"x" * 100_000] * 15), Exchange([b"x" * 100_000] * 1000)
+    assert await modest.run() == await endless.run() == 413
+    assert modest.pieces == []
+    assert len(endless.pieces) > 900
+
+
+@pytest.mark.parametrize("path", ["/v1/files", "/api/jobs"])
+async def test_the_refusal_is_told_like_any_other(path: str) -> None:
+    exchange = Exchange([b"x" * 1_200_000], declared=1_200_000, path=path)
+    await exchange.run()
+    headers = dict(exchange.sent[0]["headers"])
+    answer = json.loads(exchange.sent[1]["body"])
+    assert headers[b"x-request-id"].startswith(b"req_")
+    assert headers[b"connection"] == b"close"
+    assert "1 MB" in (answer["error"]["message"] if path.startswith("/v1") else answer["detail"])
+    assert headers[b"content-type"] == (b"application/json" if path.startswith("/v1") else b"application/problem+json")
+
+
+async def test_other_kinds_of_connection_pass() -> None:
+    seen = []
+
+    async def application(scope: MutableMapping[str, Any], _receive: object, _send: object) -> None:
+        seen.append(scope["type"])
+
+    exchange = Exchange([])
+    await BodyLimit(application, limit_of=lambda _path: 0)({"type": "lifespan"}, exchange.receive, exchange.send)
+    assert seen == ["lifespan"]

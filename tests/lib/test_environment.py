@@ -1,0 +1,58 @@
+"""Variables are read with their types; a wrong one is named."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from apps.lib.environment import Environment, EnvironmentInvalidError, read_environment
+
+
+def env(**variables: str) -> Environment:
+    return Environment(variables, {})
+
+
+def test_a_variable_goes_before_the_stack_and_the_stack_before_the_default() -> None:
+    both = Environment({"A": "1"}, {"A": "2", "B": "3"})
+    assert (both.text("A"), both.text("B"), both.text("C", "4")) == ("1", "3", "4")
+
+
+def test_an_empty_variable_counts_as_missing() -> None:
+    assert not env(A="").is_set("A")
+    with pytest.raises(EnvironmentInvalidError, match="A is not set"):
+        env(A="").text("A")
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda: env(A="x").whole("A", 1),
+        lambda: env(A="-1").whole("A", 1),
+        lambda: env(A="0").whole("A", 1, at_least=1),
+        lambda: env(A="1.5").whole("A", 1),
+        lambda: env(A="x").seconds("A", 1),
+        lambda: env(A="0").seconds("A", 1),
+        lambda: env(A="inf").seconds("A", 1),
+        lambda: env(A="nan").seconds("A", 1),
+        lambda: env(A="maybe").flag("A"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_the_variables_name(read: Callable[[], object]) -> None:
+    with pytest.raises(EnvironmentInvalidError, match=r"^A must be "):
+        read()
+
+
+def test_flags_and_lists() -> None:
+    assert [env(A=text).flag("A") for text in ("1", "TRUE", "yes", "on", "0", "False", "no", "off")] == [True] * 4 + [False] * 4
+    assert env(A=" a, ,b ,").listed("A") == ["a", "b"]
+
+
+def test_a_running_stacks_variables_are_found(tmp_path: Path) -> None:
+    file = tmp_path / "stack.json"
+    file.write_text(json.dumps({"environment": {"ONLY_THE_STACK_HAS_THIS": "yes"}}))
+    file.chmod(0o600)
+    assert read_environment(tmp_path).text("ONLY_THE_STACK_HAS_THIS") == "yes"
+    file.chmod(0o644)
+    with pytest.raises(EnvironmentInvalidError, match="chmod 600"):
+        read_environment(tmp_path)
