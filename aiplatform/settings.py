@@ -183,7 +183,14 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "apps.lib.http_errors.answer_exception",
 }
-SPECTACULAR_SETTINGS = {"TITLE": "aiplatform", "VERSION": "0.1.0", "SERVE_INCLUDE_SCHEMA": False}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "aiplatform",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    # The schema tells nothing that this repository doesn't; it is open to everybody who reaches the server.
+    "SERVE_AUTHENTICATION": [],
+    "POSTPROCESSING_HOOKS": [],  # the default one makes a named type of each choice, by names that collide
+}
 
 # --- the engine (design: the pump) ------------------------------------------------------------------------------
 

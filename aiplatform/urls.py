@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
 
 handler404 = "apps.lib.http_errors.not_found"
 handler500 = "apps.lib.http_errors.server_error"
@@ -11,5 +12,6 @@ urlpatterns = [
     path("v1/", include("apps.files.urls")),
     path("v1/", include("apps.providers.urls")),
     path("", include("apps.jobs.urls")),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("admin/", admin.site.urls),
 ]

@@ -1,12 +1,12 @@
 """`/v1/files`: upload, list, retrieve, content, delete, as the OpenAI API has them."""
 
-from typing import Any
 from uuid import UUID
 
 from django.http import StreamingHttpResponse
 from django.utils import timezone
 from django.utils.http import content_disposition_header
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import NotFound
 from rest_framework.parsers import MultiPartParser
 from rest_framework.renderers import JSONRenderer
@@ -19,7 +19,7 @@ from apps.files.actions import create_file, delete_file
 from apps.files.domain.upload import UploadRefusedError, read_upload_form
 from apps.files.models import FILE_PREFIX, File
 from apps.files.queries import FileGoneError, find_file, list_files, open_file
-from apps.files.serializers import show_file
+from apps.files.serializers import FileDeletedSerializer, FileListSerializer, FileSerializer, UploadSerializer
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import parse_public_id
 from apps.lib.pages import read_limit, take_page
@@ -42,7 +42,16 @@ class FilesView(APIView):
     required_scope = "files"
     parser_classes = [MultiPartParser]
 
-    @extend_schema(operation_id="list_files", responses={200: dict[str, Any]})
+    @extend_schema(
+        operation_id="list_files",
+        parameters=[
+            OpenApiParameter("purpose", OpenApiTypes.STR),
+            OpenApiParameter("limit", OpenApiTypes.INT),
+            OpenApiParameter("order", OpenApiTypes.STR, enum=["asc", "desc"]),
+            OpenApiParameter("after", OpenApiTypes.STR),
+        ],
+        responses=FileListSerializer,
+    )
     def get(self, request: Request) -> Response:
         """List files, newest first: `purpose`, `limit` (up to 10,000), `order`, `after`."""
         rows = list_files(workspace_id=key_of(request).workspace_id)
@@ -54,9 +63,9 @@ class FilesView(APIView):
             limit=read_limit(request.query_params.get("limit"), default=_MOST_FILES, most=_MOST_FILES),
             is_oldest_first=request.query_params.get("order") == "asc",
         )
-        return Response(page.as_list(show_file))
+        return Response(page.as_list(lambda file: FileSerializer(file).data))
 
-    @extend_schema(operation_id="create_file", responses={200: dict[str, Any]})
+    @extend_schema(operation_id="create_file", request={"multipart/form-data": UploadSerializer}, responses=FileSerializer)
     def post(self, request: Request) -> Response:
         """Upload a file as multipart form data: `file`, `purpose`, `expires_after[anchor]`, `expires_after[seconds]`."""
         upload = request.FILES.get("file")
@@ -81,7 +90,7 @@ class FilesView(APIView):
             expires_after_seconds=form.expires_after_seconds,
             now=timezone.now(),
         )
-        return Response(show_file(file))
+        return Response(FileSerializer(file).data)
 
 
 def _after(request: Request) -> UUID | None:
@@ -94,12 +103,12 @@ class FileView(APIView):
 
     required_scope = "files"
 
-    @extend_schema(operation_id="retrieve_file", responses={200: dict[str, Any]})
+    @extend_schema(operation_id="retrieve_file", responses=FileSerializer)
     def get(self, request: Request, file_id: str) -> Response:
         """The file's facts."""
-        return Response(show_file(_find(request, file_id)))
+        return Response(FileSerializer(_find(request, file_id)).data)
 
-    @extend_schema(operation_id="delete_file", responses={200: dict[str, Any]})
+    @extend_schema(operation_id="delete_file", responses={200: FileDeletedSerializer})
     def delete(self, request: Request, file_id: str) -> Response:
         """Delete the file's bytes; a batch that has not read them yet will fail and say so."""
         file = _find(request, file_id)
@@ -119,7 +128,7 @@ class FileContentView(APIView):
     required_scope = "files"
     renderer_classes = [_AnyRenderer]
 
-    @extend_schema(operation_id="download_file", responses={200: bytes})
+    @extend_schema(operation_id="download_file", responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
     def get(self, request: Request, file_id: str) -> StreamingHttpResponse:
         """The bytes as they were uploaded or written, always as a download."""
         file = _find(request, file_id)

@@ -32,7 +32,7 @@ class BatchListView(APIView):
 
     required_scope = "batches"
 
-    @extend_schema(request=BatchRequestSerializer, responses=BatchSerializer)
+    @extend_schema(operation_id="create_batch", request=BatchRequestSerializer, responses=BatchSerializer)
     def post(self, request: Request) -> Response:
         job = actions.submit_batch(
             workspace_id=_key(request).workspace_id, api_key_id=_key(request).id, values=request.data, now=timezone.now()
@@ -40,7 +40,9 @@ class BatchListView(APIView):
         return Response(BatchSerializer(job).data)
 
     @extend_schema(
-        parameters=[OpenApiParameter("after", OpenApiTypes.STR), OpenApiParameter("limit", OpenApiTypes.INT)], responses=BatchListSerializer
+        operation_id="list_batches",
+        parameters=[OpenApiParameter("after", OpenApiTypes.STR), OpenApiParameter("limit", OpenApiTypes.INT)],
+        responses=BatchListSerializer,
     )
     def get(self, request: Request) -> Response:
         limit = read_limit(request.query_params.get("limit"), default=20, most=100)
@@ -53,7 +55,7 @@ class BatchView(APIView):
 
     required_scope = "batches"
 
-    @extend_schema(responses=BatchSerializer)
+    @extend_schema(operation_id="retrieve_batch", responses=BatchSerializer)
     def get(self, request: Request, batch_id: str) -> Response:
         return Response(BatchSerializer(find_batch(workspace_id=_key(request).workspace_id, public_id=batch_id)).data)
 
@@ -63,7 +65,7 @@ class BatchCancelView(APIView):
 
     required_scope = "batches"
 
-    @extend_schema(request=None, responses=BatchSerializer)
+    @extend_schema(operation_id="cancel_batch", request=None, responses=BatchSerializer)
     def post(self, request: Request, batch_id: str) -> Response:
         job = actions.cancel_job(workspace_id=_key(request).workspace_id, public_id=batch_id, now=timezone.now())
         return Response(BatchSerializer(job).data)
@@ -75,6 +77,7 @@ class BatchResultsView(APIView):
     required_scope = "batches"
 
     @extend_schema(
+        operation_id="read_batch_results",
         parameters=[OpenApiParameter("after", OpenApiTypes.STR), OpenApiParameter("limit", OpenApiTypes.INT)],
         responses={(200, _NDJSON): OpenApiTypes.BINARY},
     )

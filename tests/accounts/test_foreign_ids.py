@@ -1,0 +1,104 @@
+"""Nothing of another workspace shows, on any route: the answer is the one for an id that never was.
+
+The routes come from the URLconf. A new route with a parameter fails here until SAMPLES has a line for it.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from apps.accounts.models import Workspace
+from tests.factories.accounts import make_client, make_workspace
+from tests.factories.files import make_file
+from tests.jobs.rows import make_job
+
+Make = Callable[[Workspace], str]
+
+
+def _file(workspace: Workspace) -> str:
+    return make_file(workspace=workspace).public_id
+
+
+def _batch(workspace: Workspace) -> str:
+    return make_job(workspace=workspace).public_id
+
+
+# Route -> what makes an object of a workspace and gives its public id.
+SAMPLES: dict[str, Make] = {
+    "v1/files/<str:file_id>": _file,
+    "v1/files/<str:file_id>/content": _file,
+    "v1/batches/<str:batch_id>": _batch,
+    "v1/batches/<str:batch_id>/cancel": _batch,
+    "v1/batches/<str:batch_id>/results": _batch,
+    "api/jobs/<str:job_id>": _batch,
+    "api/jobs/<str:job_id>/pause": _batch,
+    "api/jobs/<str:job_id>/resume": _batch,
+}
+# Routes whose parameter names nothing that a workspace owns.
+PLATFORM_WIDE = {"v1/models/<path:name>", "v1/models/<str:name>"}
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+def _routes(resolver: URLResolver, prefix: str = "") -> Iterator[str]:
+    for pattern in resolver.url_patterns:
+        route = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from _routes(pattern, route)
+        elif isinstance(pattern, URLPattern):
+            yield route
+
+
+def routes_with_a_parameter() -> set[str]:
+    return {route for route in _routes(get_resolver()) if route.startswith(("v1/", "api/")) and "<" in route}
+
+
+def test_each_route_with_a_parameter_has_a_sample() -> None:
+    assert routes_with_a_parameter() - PLATFORM_WIDE == set(SAMPLES), "add the new route to SAMPLES, or take the old one out"
+
+
+def _ask(workspace: str, method: str, path: str) -> tuple[int, Any, dict[str, str]]:
+    answer = make_client(workspace).generic(method, path, b"{}", content_type="application/json")
+    headers = {name: value for name, value in answer.headers.items() if name not in {"x-request-id", "openai-processing-ms"}}
+    return answer.status_code, json.loads(answer.content), headers
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("route", sorted(SAMPLES))
+def test_a_foreign_id_is_answered_like_an_unknown_one(route: str, method: str) -> None:
+    theirs = SAMPLES[route](make_workspace("theirs"))
+    unknown = theirs[:-32] + uuid4().hex
+    foreign_answer = _ask("ours", method, "/" + re.sub("<.*>", theirs, route))
+    unknown_answer = _ask("ours", method, "/" + re.sub("<.*>", unknown, route))
+    assert foreign_answer[0] in {404, 405}
+    assert json.dumps(foreign_answer).replace(theirs, unknown) == json.dumps(unknown_answer)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("route", sorted(SAMPLES))
+def test_the_owner_is_answered_otherwise(route: str) -> None:
+    """Else the matrix above would prove nothing."""
+    path = "/" + re.sub("<.*>", SAMPLES[route](make_workspace("ours")), route)
+    client = make_client("ours")
+    answers = [client.generic(method, path, b"", content_type="application/json") for method in ("GET", "POST")]
+    for answer in answers:
+        b"".join(answer)  # a stream that is read to its end is closed
+    statuses = {answer.status_code for answer in answers}
+    assert statuses - {405} <= {200, 409}
+    assert statuses != {405}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("route", sorted(SAMPLES))
+@pytest.mark.parametrize(
+    "text", ["x", "..", "%00", "%ff%fe", "a" * 3000, "%F0%9F%98%80", "file-" + "f" * 32, "batch_" + "0" * 32, "%27%20or%201=1--"]
+)
+def test_a_nonsense_id_is_refused_in_the_same_shape(route: str, text: str) -> None:
+    status, body, _ = _ask("ours", "POST" if route.endswith(("cancel", "pause", "resume")) else "GET", "/" + re.sub("<.*>", text, route))
+    assert status == (400 if text == "%00" else 404)
+    assert set(body) >= ({"error"} if route.startswith("v1/") else {"type", "title", "status", "detail"})
