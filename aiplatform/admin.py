@@ -29,9 +29,9 @@ _PAGES = {
         ("Items", "list", "jobs_item", False),
         ("Files", "draft", "files_file", False),
     ],
-    "Money": [("Charges", "receipt_long", "spend_charge", False), ("Prices", "sell", "spend_price", True)],
-    "Record": [("Runs", "history", "traces_run", False), ("Exchanges", "swap_horiz", "traces_exchange", False)],
     "Providers": [("Providers", "cloud", "providers_provider", True), ("Models", "neurology", "providers_model", True)],
+    "Money": [("Charges", "receipt_long", "spend_charge", False), ("Prices", "sell", "spend_price", True)],
+    "Traces": [("Runs", "history", "traces_run", False), ("Exchanges", "swap_horiz", "traces_exchange", False)],
     "Accounts": [
         ("Workspaces", "workspaces", "accounts_workspace", False),
         ("API keys", "key", "accounts_apikey", False),

@@ -7,7 +7,8 @@ from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.forms import CheckboxSelectMultiple, ModelForm, MultipleChoiceField
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils import timezone
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
@@ -15,7 +16,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from apps.accounts.actions import create_api_key, revoke_api_key
 from apps.accounts.domain.keys import Scope
 from apps.accounts.models import ApiKey, Member, Role, User, Workspace
-from apps.accounts.permissions import ByWorkspace
+from apps.accounts.permissions import ByWorkspace, WorkspaceFilter
 
 admin.site.unregister(Group)
 
@@ -41,6 +42,11 @@ class MemberInline(TabularInline):  # type: ignore[misc]  # unfold ships no type
     model = Member
     extra = 0
     autocomplete_fields = ("user",)
+    verbose_name_plural = "members"
+
+    def has_view_permission(self, request: HttpRequest, obj: Workspace | None = None) -> bool:  # noqa: ARG002 -- Django's signature
+        """Whoever may open the workspace's page sees who belongs to it; superusers change it."""
+        return True
 
 
 @admin.register(Workspace)
@@ -52,6 +58,10 @@ class WorkspaceAdmin(ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold s
     list_display = ("name", "time_zone", "created_at")
     search_fields = ("name",)
     inlines = (MemberInline,)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 -- Django's signature
+        """Millions of rows in many tables can belong to a workspace: not the work of a web request."""
+        return False
 
 
 class ApiKeyForm(ModelForm):  # type: ignore[type-arg]  # Django's own form
@@ -76,7 +86,7 @@ class ApiKeyAdmin(ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ship
     change_role = Role.OWNER
     form = ApiKeyForm
     list_display = ("prefix", "name", "workspace", "state", "scopes", "last_used_at", "expires_at", "created_at")
-    list_filter = ("workspace",)
+    list_filter = (("workspace", WorkspaceFilter),)
     list_select_related = ("workspace",)
     search_fields = ("prefix", "name")
     actions = ("revoke",)
@@ -118,8 +128,20 @@ class ApiKeyAdmin(ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ship
             return "revoked"
         return "expired" if key.expires_at and key.expires_at <= timezone.now() else "live"
 
-    @admin.action(description="Revoke: refused from the next request on", permissions=["change"])
-    def revoke(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> None:
-        allowed = [key for key in keys.select_related("workspace") if self.has_change_permission(request, key)]
+    @admin.action(description="Revoke…", permissions=["change"])
+    def revoke(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> HttpResponse | None:
+        """Ask first, then revoke those of the workspaces that the user owns."""
+        allowed = [key for key in keys.filter(revoked_at=None).select_related("workspace") if self.has_change_permission(request, key)]
+        if not allowed:
+            messages.error(request, "Nothing to revoke: these keys are revoked already, or you don't own their workspace.")
+            return None
+        if "confirmed" not in request.POST:
+            context = self.admin_site.each_context(request) | {"title": "Revoke these keys?", "keys": allowed}
+            return TemplateResponse(request, "accounts/revoke.html", context)
         revoked = sum(revoke_api_key(key_id=key.pk, now=timezone.now()) for key in allowed)
-        messages.success(request, f"{revoked} keys are revoked.")
+        messages.success(request, f"{revoked} key{'' if revoked == 1 else 's'} revoked.")
+        return None
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 -- Django's signature
+        """Keys are revoked, so that what they did stays explained."""
+        return False

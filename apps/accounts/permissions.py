@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib.admin import RelatedFieldListFilter
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from rest_framework.permissions import BasePermission
@@ -37,6 +38,14 @@ class HasScope(BasePermission):
 
 
 _RANK = {Role.VIEWER: 0, Role.MEMBER: 1, Role.OWNER: 2}
+
+
+class WorkspaceFilter(RelatedFieldListFilter):
+    """Offers the workspaces that the user may see."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:  # noqa: ARG002 -- Django's signature
+        own = {} if request.user.is_superuser else {"members__user": request.user}
+        return field.get_choices(include_blank=False, ordering=("name",), limit_choices_to=own)
 
 
 class ByWorkspace:

@@ -1,28 +1,34 @@
 """Files in the back office: to look at and to download."""
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin, messages
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404
 from django.template.defaultfilters import filesizeformat
 from django.urls import path, reverse
 from django.utils.html import format_html
+from django.utils.http import content_disposition_header
 from unfold.admin import ModelAdmin
 
-from apps.accounts.permissions import ByWorkspace, ReadOnly
+from apps.accounts.permissions import ByWorkspace, ReadOnly, WorkspaceFilter
 from apps.files.models import File
 from apps.files.queries import FileGoneError, open_file
+from apps.lib.large_tables import LargeTable
+from apps.lib.streaming import read_chunks, stream_response
 
 
 @admin.register(File)
-class FileAdmin(ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class FileAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """Uploads, and what jobs wrote."""
 
     list_display = ("filename", "public_id", "purpose", "size", "workspace", "created_at", "expires_at", "download")
-    list_filter = ("purpose", "workspace")
+    list_filter = ("purpose", ("workspace", WorkspaceFilter))
     list_select_related = ("workspace",)
-    search_fields = ("filename", "id")
-    show_full_result_count = False
+    text_fields = ("filename",)
+    search_help_text = "A file's id, or its whole name."
     fields = ("filename", "public_id", "workspace", "purpose", "size", "sha256", "created_at", "expires_at", "deleted_at", "download")
     readonly_fields = ("public_id", "size", "download")
 
@@ -39,12 +45,15 @@ class FileAdmin(ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unf
             return "deleted"
         return format_html('<a href="{}">Download</a>', reverse("admin:files_file_content", args=[file.pk]))
 
-    def content(self, request: HttpRequest, file_id: Any) -> HttpResponse | FileResponse:
-        """The bytes, for those who may see the row."""
-        file = self.get_queryset(request).filter(pk=file_id).first()
+    def content(self, request: HttpRequest, file_id: UUID) -> HttpResponseBase:
+        """The bytes, for those who may see the row; always as a download."""
+        file = get_object_or_404(self.get_queryset(request), pk=file_id)
         try:
-            if file is not None:
-                return FileResponse(open_file(file.pk), as_attachment=True, filename=file.filename, content_type="application/octet-stream")
+            chunks = read_chunks(open_file(file.pk))
         except FileGoneError as error:
             messages.error(request, str(error))
-        return HttpResponseRedirect(reverse("admin:files_file_changelist"))
+            return HttpResponseRedirect(reverse("admin:files_file_changelist"))
+        response = stream_response(request, chunks, content_type="application/octet-stream")
+        response.headers["Content-Length"] = str(file.size_bytes)
+        response.headers["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=file.filename) or "attachment"
+        return response

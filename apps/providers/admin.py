@@ -1,12 +1,16 @@
 """Providers, models and targets in the back office."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin
+from django.db.models import URLField
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
-from unfold.widgets import UnfoldAdminPasswordWidget
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminURLInputWidget
 
 from apps.accounts.permissions import ForSuperusers
 from apps.providers.actions import save_provider_key
@@ -24,10 +28,7 @@ class ProviderForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own f
 
     class Meta:
         model = Provider
-        fields = (
-            "name", "kind", "base_url", "is_enabled", "requests_per_minute", "tokens_per_minute", "max_concurrency",
-            "connect_timeout_seconds", "read_timeout_seconds", "total_timeout_seconds",
-        )  # fmt: skip
+        fields = ()  # The admin names them, in its fieldsets.
 
 
 class TargetInline(TabularInline):  # type: ignore[misc]  # unfold ships no types
@@ -35,6 +36,19 @@ class TargetInline(TabularInline):  # type: ignore[misc]  # unfold ships no type
 
     model = Target
     extra = 0
+    readonly_fields = ("prices",)
+
+    @admin.display(description="prices")
+    def prices(self, target: Target) -> str:
+        """Prices live below providers and know no names, so the link brings them along."""
+        if target.pk is None or target.provider_id is None:
+            return "after saving"
+        query = urlencode({"provider_id": target.provider_id, "upstream_model": target.upstream_model})
+        known = urlencode({"q": target.upstream_model})
+        return format_html(
+            '<span class="whole"><a href="{}?{}">Show</a> · <a href="{}?{}">Add</a></span>',
+            reverse("admin:spend_price_changelist"), known, reverse("admin:spend_price_add"), query,
+        )  # fmt: skip
 
 
 @admin.register(Provider)
@@ -44,6 +58,7 @@ class ProviderAdmin(ForSuperusers, ModelAdmin):  # type: ignore[misc]  # unfold 
     form = ProviderForm
     list_display = ("name", "kind", "base_url", "has_key", "is_enabled", "updated_at")
     search_fields = ("name", "base_url")
+    formfield_overrides = {URLField: {"widget": UnfoldAdminURLInputWidget, "assume_scheme": "https"}}
     fieldsets = (
         (None, {"fields": ("name", "kind", "base_url", "api_key", "is_enabled")}),
         ("Limits", {"fields": ("requests_per_minute", "tokens_per_minute", "max_concurrency")}),

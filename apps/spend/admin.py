@@ -4,9 +4,11 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils import timezone
 from unfold.admin import ModelAdmin
 
 from apps.accounts.permissions import ByWorkspace, ForSuperusers, ReadOnly
+from apps.lib.large_tables import LargeTable, RecentValuesFilter
 from apps.spend.models import Charge, Price
 
 
@@ -16,7 +18,12 @@ class PriceAdmin(ForSuperusers, ModelAdmin):  # type: ignore[misc]  # unfold shi
 
     list_display = ("upstream_model", "effective_from", "input_usd_per_million", "cached_input_usd_per_million", "output_usd_per_million")
     search_fields = ("upstream_model",)
-    list_filter = ("upstream_model",)
+    ordering = ("upstream_model", "-effective_from")
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """A price holds from now on, unless somebody says otherwise."""
+        given: dict[str, Any] = super().get_changeform_initial_data(request)
+        return {"effective_from": timezone.now()} | given
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 -- Django's signature
         return False
@@ -26,16 +33,14 @@ class PriceAdmin(ForSuperusers, ModelAdmin):  # type: ignore[misc]  # unfold shi
 
 
 @admin.register(Charge)
-class ChargeAdmin(ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class ChargeAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """What used answers cost; a ledger that only grows."""
 
     list_display = ("created_at", "workspace", "upstream_model", "cost", "input_tokens", "output_tokens", "end_user", "feature", "lane")
-    list_filter = ("lane", "upstream_model")
+    list_filter = (("lane", RecentValuesFilter), ("upstream_model", RecentValuesFilter))
     list_select_related = ("workspace",)
-    search_fields = ("item_id", "job_id", "run_id")
-    show_full_result_count = False
-    date_hierarchy = None
-    ordering = ("-created_at",)
+    id_fields = ("pk", "item_id")
+    search_help_text = "The id of a charge or of an item."
 
     @admin.display(description="cost", ordering="cost_usd")
     def cost(self, charge: Charge) -> str:

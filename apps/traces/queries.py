@@ -1,6 +1,6 @@
 """Read the record."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -26,7 +26,18 @@ def read_body_sizes(ids: Sequence[bytes]) -> dict[bytes, int]:
 def list_runs(*, item_id: UUID) -> list[dict[str, Any]]:
     """Every attempt at an item, oldest first, each with its `exchanges`."""
     runs: list[dict[str, Any]] = [dict(run) for run in Run.objects.filter(item_id=item_id).order_by("id").values()]
-    exchanges = Exchange.objects.filter(run_id__in=[run["id"] for run in runs]).order_by("id").values()
+    exchanges = list_exchanges(run_ids=[run["id"] for run in runs])
     for run in runs:
         run["exchanges"] = [exchange for exchange in exchanges if exchange["run_id"] == run["id"]]
     return runs
+
+
+def list_exchanges(*, run_ids: Sequence[UUID]) -> list[dict[str, Any]]:
+    """The requests of these runs, oldest first."""
+    rows: Iterable[Any] = Exchange.objects.filter(run_id__in=run_ids).order_by("id").values()
+    return list(rows)
+
+
+def find_item_of_run(run_id: UUID) -> UUID | None:
+    """Which item a run tried; None for an unknown run."""
+    return Run.objects.filter(id=run_id).values_list("item_id", flat=True).first()

@@ -5,7 +5,6 @@ from contextlib import suppress
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -15,12 +14,14 @@ from apps.accounts.permissions import ByWorkspace, ReadOnly
 from apps.jobs.models import Item
 from apps.jobs.queries import ItemRecord, read_item_record
 from apps.lib.ids import find_uuid
+from apps.lib.large_tables import LargeTable, RecentValuesFilter
+from apps.traces.queries import find_item_of_run
 
 _SHOWN_CHARACTERS = 20_000
 
 
 @admin.register(Item)
-class ItemAdmin(ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class ItemAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """What was asked, what came back, what it cost, and how it got there."""
 
     list_display = (
@@ -35,12 +36,11 @@ class ItemAdmin(ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unf
         "output_tokens",
         "cost",
     )
-    list_filter = ("state", "lane", "outcome")
+    list_filter = ("state", ("lane", RecentValuesFilter), ("outcome", RecentValuesFilter))
     list_select_related = ("job",)
-    search_fields = ("custom_id",)
+    id_fields = ("pk", "job_id")
+    text_fields = ("custom_id",)
     search_help_text = "The id of an item, a job or a run; or a custom_id."
-    show_full_result_count = False
-    ordering = ("-id",)
     change_form_before_template = "jobs/item.html"
     fields = (
         "public_id", "job_link", "workspace", "custom_id", "position", "state", "lane", "outcome", "status_code", "error_code",
@@ -49,16 +49,11 @@ class ItemAdmin(ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unf
     )  # fmt: skip
     readonly_fields = ("public_id", "job_link", "cost")
 
-    def get_search_results(
-        self,
-        request: HttpRequest,
-        queryset: Any,
-        search_term: str,  # noqa: ARG002 -- Django's signature
-    ) -> tuple[Any, bool]:
-        """The id of an item, a run or a job, with or without its prefix; anything else is taken for a whole custom_id."""
-        if key := find_uuid(search_term):
-            return queryset.filter(Q(pk=key) | Q(job_id=key) | Q(run_id=key)), False
-        return (queryset.filter(custom_id=search_term) if search_term else queryset), False
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """Also finds an item by the id of one of its runs."""
+        key = find_uuid(search_term)
+        item_id = find_item_of_run(key) if key else None
+        return (queryset.filter(pk=item_id), False) if item_id else super().get_search_results(request, queryset, search_term)
 
     @admin.display(description="job")
     def job_link(self, item: Item) -> str:

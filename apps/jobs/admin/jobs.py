@@ -16,14 +16,16 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
 
-from apps.accounts.permissions import ByWorkspace, ReadOnly
+from apps.accounts.permissions import ByWorkspace, ReadOnly, WorkspaceFilter
 from apps.jobs.actions import cancel_job, pause_job, resume_job
 from apps.jobs.domain.progress import Progress
 from apps.jobs.models import Job
 from apps.lib.http_errors import ApiError
-from apps.lib.ids import find_uuid
+from apps.lib.large_tables import LargeTable, RecentValuesFilter
 
 Change = Callable[..., Job]
+# htmx stops asking when it gets this status.
+_STOP_POLLING = 286
 
 
 def progress_of(job: Job) -> Progress:
@@ -31,16 +33,14 @@ def progress_of(job: Job) -> Progress:
 
 
 @admin.register(Job)
-class JobAdmin(ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class JobAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """What was submitted and how far it is."""
 
     list_display = ("public_id", "workspace", "status", "lane", "progress", "tokens", "cost", "created_at")
-    list_filter = ("kind", "status", "lane", "workspace")
+    list_filter = (("kind", RecentValuesFilter), "status", "lane", ("workspace", WorkspaceFilter))
     list_select_related = ("workspace",)
-    search_fields = ("feature", "end_user")
-    search_help_text = "A job's id, a feature or a user."
-    show_full_result_count = False
-    ordering = ("-created_at",)
+    text_fields = ("feature", "end_user")
+    search_help_text = "A job's id, or a whole feature or user."
     change_form_before_template = "jobs/job.html"
     fields = (
         "public_id", "workspace", "kind", "endpoint", "lane", "feature", "api_key", "created_by", "metadata", "input", "output",
@@ -59,14 +59,6 @@ class JobAdmin(ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfo
             *super().get_urls(),
         ]
 
-    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        """An id, with or without its prefix, finds its job at once; anything else searches features and users."""
-        key = find_uuid(search_term)
-        return (queryset.filter(pk=key), False) if key else super().get_search_results(request, queryset, search_term)
-
-    # --- columns ------------------------------------------------------------------------------------------------
-
-    @admin.display(description="progress")
     def progress(self, job: Job) -> str:
         now = progress_of(job)
         return format_html(
@@ -106,8 +98,10 @@ class JobAdmin(ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfo
         return response
 
     def show_progress(self, request: HttpRequest, job_id: UUID) -> HttpResponse:
-        """The part of the page that renews itself."""
-        return TemplateResponse(request, "jobs/progress.html", self._context(request, self._job(request, job_id)))
+        """The part of the page that renews itself, until the job has ended."""
+        job = self._job(request, job_id)
+        status = _STOP_POLLING if job.ended_at else 200
+        return TemplateResponse(request, "jobs/progress.html", self._context(request, job), status=status)
 
     def _context(self, request: HttpRequest, job: Job) -> dict[str, Any]:
         now, progress = timezone.now(), progress_of(job)
