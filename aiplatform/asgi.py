@@ -1,5 +1,6 @@
 """The web process: static files apart from everything else, and bodies bounded while they arrive."""
 
+import asyncio
 import os
 from typing import cast
 
@@ -21,9 +22,25 @@ def _nothing(_environ: object, start_response: object) -> list[bytes]:
 
 
 # WhiteNoise is sync only: in front of everything it would send each waiting call through a thread.
-_static: Application = WsgiToAsgi(  # type: ignore[no-untyped-call]  # asgiref types only half of itself
+_files: Application = WsgiToAsgi(  # type: ignore[no-untyped-call]  # asgiref types only half of itself
     WhiteNoise(_nothing, root=settings.STATIC_ROOT, prefix=settings.STATIC_URL, max_age=3600)
 )
+
+
+async def _static(scope: Message, receive: Receive, send: Send) -> None:
+    """The answer is sent from here, not from inside the bridge to WSGI.
+
+    uvicorn starts the connection's next request in the context of whoever ends the last one; the bridge's context names a thread
+    that is gone by then, and the next request on the same connection would answer 500.
+    """
+    messages: list[Message] = []
+
+    async def keep(message: Message) -> None:
+        messages.append(message)
+
+    await asyncio.ensure_future(_files(scope, receive, keep))
+    for message in messages:
+        await send(message)
 
 
 async def _dispatch(scope: Message, receive: Receive, send: Send) -> None:

@@ -1,0 +1,85 @@
+"""A person signs in to a running stack: the back office opens its lists, Flower its queues, and the browser does not complain."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, sync_playwright
+
+from apps.lib.ports import free_port
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """A whole stack without the local model; `password` is the one that it made for `admin`."""
+    home = tmp_path_factory.mktemp("home")
+    environment = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL", "SECRET_KEY"}} | {
+        "AIPLATFORM_HOME": str(home),
+        "AIPLATFORM_PORT": str(free_port()),
+        "AIPLATFORM_FLOWER_PORT": str(free_port()),
+        "AIPLATFORM_LOCAL_MODEL": "off",
+    }
+    done = subprocess.run(
+        [sys.executable, "manage.py", "up", "--detach"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 0, done.stderr
+    yield json.loads(done.stdout) | {"password": json.loads((home / "stack.json").read_text())["secrets"]["admin"]}
+    subprocess.run([sys.executable, "manage.py", "down"], env=environment, check=True, capture_output=True)
+
+
+@pytest.fixture
+def browser(stack: dict[str, Any], tmp_path: Path) -> Iterator[BrowserContext]:
+    chromium = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+    assert chromium, "Chromium is not installed: 'make browser' says how."
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            tmp_path / "profile",
+            executable_path=chromium,
+            args=_ARGUMENTS,
+            viewport={"width": 1440, "height": 900},
+            http_credentials={"username": "admin", "password": stack["password"]},
+        )
+        yield context
+        context.close()
+
+
+def test_a_person_signs_in_and_walks_through_the_back_office(stack: dict[str, Any], browser: BrowserContext) -> None:
+    page = browser.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(stack["admin_url"])
+    page.fill("input[name=username]", "admin")
+    page.fill("input[name=password]", stack["password"])
+    page.click("button[type=submit]")
+    page.wait_for_url(stack["admin_url"])
+    for path in ("jobs/job/", "jobs/item/", "files/file/", "accounts/apikey/", "providers/provider/", "providers/model/", "spend/price/"):
+        answer = page.goto(stack["admin_url"] + path)
+        assert answer is not None
+        assert (path, answer.status) == (path, 200)
+    assert complaints == []
+
+
+def test_flower_shows_every_queue_and_only_with_the_password(stack: dict[str, Any], browser: BrowserContext) -> None:
+    page = browser.new_page()
+    page.goto(stack["flower_url"] + "broker")
+    shown = page.inner_text("table")
+    assert [name for name in ("interactive", "default", "bulk", "ingest", "control", "dead_letter") if name not in shown] == []
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(stack["flower_url"])
