@@ -34,9 +34,8 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # rows of any kind
 class RecentValuesFilter(AllValuesFieldListFilter):
     """Offers the values that the newest rows have, instead of looking for all there are."""
 
-    def __init__(self, field: Any, request: HttpRequest, *rest: Any) -> None:
-        super().__init__(field, request, *rest)
-        _, _, model_admin, _ = rest
+    def __init__(self, field: Any, request: HttpRequest, params: Any, model: Any, model_admin: Any, *, field_path: str) -> None:
+        super().__init__(field, request, params, model, model_admin, field_path)
         newest = model_admin.get_queryset(request).order_by("-pk").values_list(field.name, flat=True)[:_SAMPLED_ROWS]
         self.lookup_choices = sorted({value for value in newest if value not in {None, ""}})  # type: ignore[assignment]  # only iterated
 
