@@ -213,7 +213,8 @@ class PumpLoop:
     # --- stay alive, hand over --------------------------------------------------------------------------------------
 
     async def _renew_for_ever(self) -> None:
-        leases_at = tables_at = rung_at = pump_at = time.monotonic()
+        leases_at = tables_at = pump_at = time.monotonic()
+        rung_at = float("-inf")
         while True:
             await asyncio.sleep(min(_TICK_SECONDS, settings.JOBS_RENEW_SECONDS))
             now = time.monotonic()

@@ -1,0 +1,211 @@
+"""How many items a second, with everything recorded, beside a bare client that keeps nothing and a Celery task per item."""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from apps.jobs.actions import ring
+from bench.harness import (
+    ROOT,
+    Job,
+    Reading,
+    declare_model,
+    forget_work,
+    get_json,
+    make_job,
+    prepare,
+    print_table,
+    process,
+    read_meter,
+    simulator,
+    wait_until_ended,
+    workers,
+    write_results,
+)
+
+IN_FLIGHT = 500  # a pump; two pumps
+SLOTS = 1000
+
+
+def run_job(base_url: str, *, items: int, exec_worker: Any, seconds: float = 600) -> tuple[Job, Reading, Reading]:
+    """One job from ring to the last settled item."""
+    forget_work()
+    workspace, model = declare_model(base_url)
+    job = make_job(workspace, model, items=items)
+    before = read_meter([exec_worker])
+    ring(lane="default", job_id=job.id)
+    wait_until_ended(job, seconds=seconds)
+    return job, before, read_meter([exec_worker])
+
+
+def measure(name: str, latency: str, items: int, folder: Path, *, ceiling: float | None = None) -> dict[str, Any]:
+    """The platform on one scenario."""
+    with (
+        simulator(latency=latency, folder=folder) as base_url,
+        workers("exec", folder=folder, JOBS_MAX_IN_FLIGHT=str(IN_FLIGHT), JOBS_PUMPS_PER_HOST="2") as running,
+    ):
+        job, before, after = run_job(base_url, items=items, exec_worker=running["exec"])
+        calls = get_json(base_url.removesuffix("/v1") + "/sim/calls")
+    seconds = after.at - before.at
+    return {
+        "what": name,
+        "items": items,
+        "items_per_second": round(items / seconds),
+        "share_of_ceiling": round(items / seconds / ceiling, 3) if ceiling else "",
+        "worker_cpu_ms_per_item": round((after.worker_cpu - before.worker_cpu) / items * 1000, 3),
+        "postgres_cpu_ms_per_item": round((after.postgres_cpu - before.postgres_cpu) / items * 1000, 3),
+        "biggest_process_mb": round(after.biggest_rss / 1e6),
+        "wal_bytes_per_item": round((after.wal - before.wal) / items),
+        "provider_calls": calls["total"],
+        "dead": job.dead,
+    }
+
+
+def measure_bare(latency: str, items: int, folder: Path) -> dict[str, Any]:
+    """Asyncio and aiohttp, nothing stored: what the same calls cost without a platform."""
+    with simulator(latency=latency, folder=folder) as base_url:
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.peer_bare", base_url, str(items), str(SLOTS)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    rate, cpu = map(float, done.stdout.split())
+    return {
+        "what": f"bare aiohttp client, stores nothing, {latency}",
+        "items": items,
+        "items_per_second": round(rate),
+        "worker_cpu_ms_per_item": round(cpu * 1000, 3),
+    }
+
+
+def measure_task_per_item(latency: str, items: int, folder: Path) -> dict[str, Any]:
+    """One Celery task per item with the OpenAI SDK, 50 threads, results kept in Redis."""
+    with simulator(latency=latency, folder=folder) as base_url:
+        command = [
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            "bench.peer_task",
+            "worker",
+            "-P",
+            "threads",
+            "-c",
+            "50",
+            "-Q",
+            "peer",
+            "--without-gossip",
+            "--without-mingle",
+            "-l",
+            "INFO",
+        ]
+        with process(command, log=folder / "peer.log", ready=" ready.", PEER_BASE_URL=base_url) as worker:
+            from bench.peer_task import ask  # noqa: PLC0415 -- reads the environment
+
+            before = read_meter([worker])
+            started = time.perf_counter()
+            pending = [ask.delay(f"prompt {n}") for n in range(items)]
+            for result in pending:
+                result.get(timeout=300)
+            seconds = time.perf_counter() - started
+            after = read_meter([worker])
+    return {
+        "what": f"one Celery task per item, OpenAI SDK, {latency}",
+        "items": items,
+        "items_per_second": round(items / seconds),
+        "worker_cpu_ms_per_item": round((after.worker_cpu - before.worker_cpu) / items * 1000, 3),
+        "biggest_process_mb": round(after.biggest_rss / 1e6),
+    }
+
+
+def measure_slots(folder: Path, *, seconds: float) -> dict[str, Any]:
+    """Which share of the slots is in use with latencies as in real life: log-normal, median 3 s, 99th percentile 30 s."""
+    with (
+        simulator(latency="lognormal:3000:30000", folder=folder) as base_url,
+        workers("exec", folder=folder, JOBS_MAX_IN_FLIGHT=str(IN_FLIGHT), JOBS_PUMPS_PER_HOST="2") as running,
+    ):
+        forget_work()
+        workspace, model = declare_model(base_url)
+        job = make_job(workspace, model, items=int(seconds * 300) + 2 * SLOTS)
+        ring(lane="default", job_id=job.id)
+        time.sleep(10)  # until the window has filled
+        root = base_url.removesuffix("/v1")
+        before = get_json(f"{root}/sim/stats")
+        time.sleep(seconds)
+        after = get_json(f"{root}/sim/stats")
+        biggest = read_meter([running["exec"]]).biggest_rss
+        Job.objects.filter(id=job.id).update(status="paused")
+    elapsed = after["elapsed_seconds"] - before["elapsed_seconds"]
+    used = (after["in_flight_seconds"] - before["in_flight_seconds"]) / (elapsed * SLOTS)
+    return {
+        "what": "slots in use, log-normal latencies (median 3 s, p99 30 s)",
+        "seconds": round(elapsed),
+        "share_of_slots": round(used, 3),
+        "biggest_process_mb": round(biggest / 1e6),
+    }
+
+
+def measure_growth(folder: Path, *, big: int) -> dict[str, Any]:
+    """What an item costs (CPU of workers and Postgres) in jobs of 1,000 and in one big job."""
+    costs = {}
+    with (
+        simulator(latency="fixed:50", folder=folder) as base_url,
+        workers("exec", folder=folder, JOBS_MAX_IN_FLIGHT=str(IN_FLIGHT), JOBS_PUMPS_PER_HOST="2") as running,
+    ):
+        run_job(base_url, items=2000, exec_worker=running["exec"])
+        for items, rounds in ((1000, 10), (big, 1)):
+            spent = 0.0
+            for _ in range(rounds):
+                _, before, after = run_job(base_url, items=items, exec_worker=running["exec"])
+                spent += after.worker_cpu - before.worker_cpu + after.postgres_cpu - before.postgres_cpu
+            costs[items] = spent / rounds / items * 1000
+    small, large = costs[1000], costs[big]
+    return {
+        "what": f"CPU an item, jobs of 1,000 and of {big:,}",
+        "ms_small": round(small, 3),
+        "ms_big": round(large, 3),
+        "growth": round(large / small - 1, 3),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", choices=("rate", "slots", "growth"))
+    arguments = parser.parse_args()
+    scale = 10 if arguments.quick else 1
+    prepare()
+    results: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="bench-throughput-") as name:
+        folder = Path(name)
+        if arguments.only in {None, "rate"}:
+            rows = [
+                measure("platform, 50 ms", "fixed:50", 20_000 // scale, folder),
+                measure("platform, 1 s, 1,000 in flight", "fixed:1000", 10_000 // scale, folder, ceiling=SLOTS),
+                measure_bare("fixed:50", 20_000 // scale, folder),
+                measure_bare("fixed:1000", 10_000 // scale, folder),
+                measure_task_per_item("fixed:50", 2_000 // scale, folder),
+            ]
+            ours = rows[0]["items_per_second"]
+            for row in rows:
+                row["platform_50ms_is_times"] = round(ours / row["items_per_second"], 2)
+            print_table(rows)
+            results["rates"] = rows
+        if arguments.only in {None, "slots"}:
+            results["slots"] = measure_slots(folder, seconds=300 / scale)
+            print_table([results["slots"]])
+        if arguments.only in {None, "growth"}:
+            results["growth"] = measure_growth(folder, big=200_000 // scale)
+            print_table([results["growth"]])
+    forget_work()
+    write_results("throughput" if arguments.only is None else f"throughput-{arguments.only}", results)
+
+
+if __name__ == "__main__":
+    main()
