@@ -1,8 +1,11 @@
 """Primary keys (UUIDv7, time-ordered) and the public ids that callers see: a prefix and 32 hex digits."""
 
 import os
+import re
 import time
 from uuid import UUID
+
+_PASTED_ID = re.compile(r"(?:[a-z_-]+[_-])?(?P<key>[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE)
 
 
 def uuid7() -> UUID:
@@ -37,8 +40,5 @@ def new_request_id() -> str:
 
 def find_uuid(text: str) -> UUID | None:
     """The key in what a person pasted: a UUID, or a public id of any kind; None when it is neither."""
-    digits = text.strip().replace("_", "-").rsplit("-", 1)[-1] if len(text.strip()) != 36 else text.strip()
-    try:
-        return UUID(digits) if len(digits) in {32, 36} else None
-    except ValueError:
-        return None
+    found = _PASTED_ID.fullmatch(text.strip())
+    return UUID(found["key"]) if found else None

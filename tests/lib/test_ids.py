@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from apps.lib.ids import parse_public_id, public_id, uuid7
+from apps.lib.ids import find_uuid, parse_public_id, public_id, uuid7
 
 
 def test_uuid7_is_a_version_7_uuid_of_now_and_never_repeats() -> None:
@@ -43,3 +43,16 @@ def test_a_public_id_comes_back_as_the_same_key() -> None:
 )
 def test_what_is_no_public_id_gives_none(text: str) -> None:
     assert parse_public_id("batch_", text) is None
+
+
+@pytest.mark.parametrize(
+    "form", ["{hex}", "{key}", "run_{hex}", "batch_{hex}", "file-{hex}", "batch_req_{hex}", "  item_{hex}\n", "RUN_{hex}"]
+)
+def test_a_pasted_id_is_found_in_every_form(form: str) -> None:
+    key = uuid7()
+    assert find_uuid(form.format(hex=key.hex, key=key)) == key
+
+
+@pytest.mark.parametrize("text", ["", "question-1", "run_", "run_123", "z" * 32, "f" * 31, "f" * 33, "f" * 36, "order-" + "f" * 36])
+def test_what_is_no_id_is_none(text: str) -> None:
+    assert find_uuid(text) is None
