@@ -217,6 +217,7 @@ UNFOLD = {
     "SITE_TITLE": "aiplatform",
     "SITE_HEADER": "aiplatform",
     "SITE_SYMBOL": "bolt",
+    "SITE_FAVICONS": [{"rel": "icon", "sizes": "any", "type": "image/svg+xml", "href": lambda _request: static("ops/icon.svg")}],
     "STYLES": [lambda _request: static("ops/back-office.css")],
     "DASHBOARD_CALLBACK": "apps.ops.views.dashboard",
     "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": "aiplatform.admin.navigation"},

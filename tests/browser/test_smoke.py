@@ -62,7 +62,7 @@ def browser(stack: dict[str, Any], tmp_path: Path) -> Iterator[BrowserContext]:
 def test_a_person_signs_in_and_walks_through_the_back_office(stack: dict[str, Any], browser: BrowserContext) -> None:
     page = browser.new_page()
     complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("console", lambda message: complaints.append(f"{message.text} {message.location['url']}") if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(stack["admin_url"])
     page.fill("input[name=username]", "admin")
