@@ -1,0 +1,194 @@
+"""Files through the real server, as the official SDK and rude clients meet it."""
+
+import hashlib
+import io
+import os
+import signal
+import socket
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import openai
+import psutil
+import pytest
+from django.conf import settings
+from django.db import connection
+from openai import OpenAI
+
+from apps.files.models import File
+from apps.lib.embedded import wait_until
+from apps.lib.ports import free_port
+from apps.lib.processes import start_process, stop_process
+from tests.factories.accounts import make_api_key, make_workspace
+from tests.factories.files import make_file
+
+if TYPE_CHECKING:
+    import subprocess
+
+pytestmark = pytest.mark.django_db(transaction=True)
+LIMIT = 40 * 1024 * 1024
+MEGABYTE = b"x" * 1_000_000
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running web process and the folder it keeps files in."""
+
+    process: "subprocess.Popen[bytes]"
+    port: int
+    storage: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def stored(self) -> list[str]:
+        """Names of the files in the storage, the spool of incoming uploads included."""
+        return sorted(str(path.relative_to(self.storage)) for path in self.storage.rglob("*") if path.is_file())
+
+    def open_files(self) -> list[str]:
+        """What the process holds open of the storage, deleted or not."""
+        return [file.path for file in psutil.Process(self.process.pid).open_files() if file.path.startswith(str(self.storage))]
+
+
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+        return True
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def server(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    home = tmp_path_factory.mktemp("web")
+    port = free_port()
+    database = os.environ["DATABASE_URL"].rsplit("/", 1)[0] + f"/{connection.settings_dict['NAME']}"
+    variables = os.environ | {
+        "AIPLATFORM_ROLE": "web",
+        "AIPLATFORM_STORAGE": str(home / "files"),
+        "AIPLATFORM_MAX_FILE_BYTES": str(LIMIT),
+        "DATABASE_URL": database,
+        "DATABASE_POOL": "2",
+    }
+    with (home / "log").open("wb") as log:
+        command = [sys.executable, "-m", "uvicorn", "aiplatform.asgi:application", "--port", str(port), "--log-level", "warning"]
+        process = start_process(command, environment=variables, folder=settings.BASE_DIR, output=log)
+        try:
+            wait_until(lambda: _answers(f"http://127.0.0.1:{port}/v1/files"), process=process, what="the web process")
+            yield Server(process, port, home / "files")
+        finally:
+            stop_process(process, stop_signal=signal.SIGTERM, grace_seconds=10)
+
+
+@pytest.fixture
+def secret() -> str:
+    return make_api_key()[1]
+
+
+@pytest.fixture
+def client(server: Server, secret: str) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{server.url}/v1", api_key=secret, max_retries=0, _strict_response_validation=True) as sdk:
+        yield sdk
+
+
+def test_a_files_life_as_the_sdk_sees_it(server: Server, client: OpenAI) -> None:
+    content = os.urandom(3_000_000)
+    file = client.files.create(file=("ü.jsonl", content), purpose="batch", expires_after={"anchor": "created_at", "seconds": 3600})
+    assert (file.bytes, file.filename, file.purpose, file.status) == (3_000_000, "ü.jsonl", "batch", "processed")
+    assert file.expires_at == file.created_at + 3600
+    assert client.files.wait_for_processing(file.id) == client.files.retrieve(file.id) == file
+    assert client.files.content(file.id).read() == content
+    more = [client.files.create(file=(f"{number}", b"x"), purpose="user_data") for number in range(3)]
+    assert [found.id for found in client.files.list(limit=2)] == [found.id for found in (*more[::-1], file)]
+    assert [found.id for found in client.files.list(purpose="batch", order="asc")] == [file.id]
+    assert client.files.delete(file.id).deleted
+    with pytest.raises(openai.NotFoundError) as gone:
+        client.files.content(file.id)
+    assert (gone.value.code, (gone.value.request_id or "")[:4]) == ("not_found", "req_")
+    assert len(server.stored()) == 3
+
+
+def test_the_sdks_own_errors_come_out(server: Server, client: OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as wrong:
+        client.files.create(file=("a", b"x"), purpose="party")  # type: ignore[arg-type]  # the mistake under test
+    assert (wrong.value.code, wrong.value.param) == ("invalid_purpose", "purpose")
+    with pytest.raises(openai.AuthenticationError):
+        client.with_options(api_key="sk-foreign").files.list()
+    with pytest.raises(openai.NotFoundError):
+        client.files.retrieve(make_file(workspace=make_workspace("theirs")).public_id)
+
+
+def test_memory_stays_flat_while_files_pass(server: Server, client: OpenAI) -> None:
+    client.files.content(client.files.create(file=("warm", MEGABYTE), purpose="batch").id).read()
+    process = psutil.Process(server.process.pid)
+    before = process.memory_info().rss
+    content = MEGABYTE * 38
+    for _ in range(3):
+        file = client.files.create(file=("big", content), purpose="batch")
+        assert hashlib.sha256(client.files.content(file.id).read()).digest() == hashlib.sha256(content).digest()
+    assert process.memory_info().rss - before < len(content) / 2
+
+
+def _chunked(port: int, secret: str, megabytes: int) -> bytes:
+    """An upload that does not say how long it is; the whole answer."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connected:
+        connected.sendall(_head(secret, "Transfer-Encoding: chunked"))
+        for piece in [_FORM, *[MEGABYTE] * megabytes, b""]:
+            connected.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+        answer = b""
+        while received := connected.recv(65536):
+            answer += received
+            if b"}}" in answer:
+                break
+        return answer
+
+
+_FORM = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+
+
+def _head(secret: str, length: str) -> bytes:
+    lines = [
+        "POST /v1/files HTTP/1.1",
+        "Host: 127.0.0.1",
+        f"Authorization: Bearer {secret}",
+        "Content-Type: multipart/form-data; boundary=b",
+    ]
+    return "\r\n".join([*lines, length, "", ""]).encode()
+
+
+def test_a_file_that_is_too_large_is_refused_so_that_the_client_sees_it(server: Server, client: OpenAI, secret: str) -> None:
+    before = server.stored()
+    with pytest.raises(openai.APIStatusError) as refused:
+        client.files.create(file=("big", io.BytesIO(MEGABYTE * 50)), purpose="batch")
+    assert (refused.value.status_code, refused.value.code) == (413, "request_too_large")
+    assert (refused.value.request_id or "").startswith("req_")
+    answer = _chunked(server.port, secret, 50)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b'"code":"request_too_large"' in answer
+    assert server.stored() == before
+    assert not File.objects.exists()
+
+
+def test_a_client_that_goes_in_mid_upload_leaves_nothing(server: Server, secret: str) -> None:
+    before = server.stored()
+    with socket.create_connection(("127.0.0.1", server.port)) as connected:
+        connected.sendall(_head(secret, "Content-Length: 30000000") + _FORM + MEGABYTE * 10)
+    wait_until(lambda: server.open_files() == [], process=server.process, what="the upload's end")
+    assert server.stored() == before
+    assert not File.objects.exists()
+
+
+def test_a_client_that_goes_in_mid_download_leaves_no_file_open(server: Server, client: OpenAI) -> None:
+    with client.files.with_streaming_response.content(client.files.create(file=("big", MEGABYTE * 30), purpose="batch").id) as response:
+        next(response.iter_bytes(1000))
+    wait_until(lambda: server.open_files() == [], process=server.process, what="the download's end")
+    assert client.files.list().data
