@@ -19,20 +19,21 @@ from bench.latency_stack import Stack, machine, make_batch, make_caller, make_mo
 MILLISECONDS = 50
 WAITING_CALLERS = 300
 HAND_OVER_SECONDS = 8
-BODY = {"messages": [{"role": "user", "content": "Say hello."}]}
+PROMPT, SLOW_PROMPT = "Say hello.", "Say hello, slowly. [[sim delay=4]]"
 
 
 class Caller:
     """Makes calls through the platform, or to the provider itself."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, model: str, secret: str = "") -> None:
-        self.session, self.url, self.model = session, url, model
+    def __init__(self, session: aiohttp.ClientSession, url: str, *, model: str = "small", prompt: str = PROMPT, secret: str = "") -> None:
+        self.session, self.url = session, url
+        self.body = {"model": model, "messages": [{"role": "user", "content": prompt}]}
         self.headers = {"Authorization": f"Bearer {secret}"}
         self.seconds: list[float] = []
 
     async def call(self) -> None:
         started = time.perf_counter()
-        async with self.session.post(f"{self.url}/chat/completions", json=BODY | {"model": self.model}, headers=self.headers) as answer:
+        async with self.session.post(f"{self.url}/chat/completions", json=self.body, headers=self.headers) as answer:
             text = await answer.text()
             if answer.status != 200:
                 sys.exit(f"{self.url} answered {answer.status}: {text[:300]}")
@@ -114,18 +115,22 @@ async def many_waiting(stack: Stack, caller: Caller) -> dict[str, Any]:
 
 async def measure(stack: Stack, secret: str, arguments: argparse.Namespace) -> dict[str, Any]:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=2)) as session:
-        caller = Caller(session, f"{stack.url}/v1", "small", secret)
+        caller = Caller(session, f"{stack.url}/v1", secret=secret)
         await until_serving(session, stack.url)
         await caller.repeat(30)
         cpu = stack.cpu_seconds("web")
-        found = {
-            "provider": await Caller(session, stack.provider_url, f"sleep-{MILLISECONDS}").repeat(arguments.calls),
+        found: dict[str, Any] = {
+            "provider": await Caller(session, stack.provider_url, model="simulated").repeat(arguments.calls),
             "idle": await caller.repeat(arguments.calls),
             "web_cpu_ms_per_call": round((stack.cpu_seconds("web") - cpu) / arguments.calls * 1000, 2),
             "idle_20_callers": await caller.repeat(arguments.calls * 5, callers=20),
+        }
+        if arguments.idle_only:
+            return found
+        found |= {
             "beside_bulk": await beside_bulk(stack, caller, arguments.bulk_items),
             "while_handing_over": await while_handing_over(stack, caller),
-            "waiting_300": await many_waiting(stack, Caller(session, f"{stack.url}/v1", "slow", secret)),
+            "waiting_300": await many_waiting(stack, Caller(session, f"{stack.url}/v1", prompt=SLOW_PROMPT, secret=secret)),
         }
         stack.sample_memory()
         return found | {"peak_rss_mb": {name: round(size / 2**20) for name, size in stack.peak_rss.items()}}
@@ -164,16 +169,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--calls", type=int, default=200)
     parser.add_argument("--bulk-items", type=int, default=50_000)
+    parser.add_argument("--idle-only", action="store_true", help="for profiling: writes nothing")
     parser.add_argument("--quick", action="store_true", help="a tenth of the bulk job")
     arguments = parser.parse_args()
     arguments.bulk_items //= 10 if arguments.quick else 1
     with running_stack() as stack:
         secret = make_caller()
-        make_model("small", base_url=stack.provider_url, upstream_model=f"sleep-{MILLISECONDS}")
-        make_model("slow", base_url=stack.provider_url, upstream_model="sleep-4000")
+        make_model("small", base_url=stack.provider_url, upstream_model="simulated")
         stack.start("web", "exec-interactive", "exec", "control", "ingest", "beat")
         with stack.watch_memory():
             found = {"machine": machine(), **asyncio.run(measure(stack, secret, arguments))}
+    if arguments.idle_only:
+        print(found)
+        return
     provider = found["provider"]["p50_ms"]
     found["added_p50_ms"] = {
         phase: round(found[phase]["p50_ms"] - provider, 1) for phase in ("idle", "idle_20_callers", "beside_bulk", "while_handing_over")

@@ -64,8 +64,9 @@ class Stack:
         return subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
 
     def start_provider(self) -> None:
-        """The provider that answers after `sleep-<milliseconds>`."""
-        self._start("provider", (sys.executable, str(ROOT / "bench" / "mock_provider.py"), str(self.provider_port)), {})
+        """The simulator, which takes 50 ms for an answer unless the prompt says otherwise."""
+        command = (sys.executable, str(ROOT / "manage.py"), "simulate_provider", "--port", str(self.provider_port), "--latency", "fixed:50")
+        self._start("provider", command, {})
 
     def start(self, *names: str, environment: Mapping[str, str] | None = None) -> None:
         """Start parts of the platform with the flags of a real stack."""

@@ -8,12 +8,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from apps.jobs.actions import ring
+import psutil
+
 from bench.harness import (
     ROOT,
     Job,
     Reading,
     declare_model,
+    exec_worker,
     forget_work,
     get_json,
     make_job,
@@ -21,9 +23,9 @@ from bench.harness import (
     print_table,
     process,
     read_meter,
+    ring,
     simulator,
     wait_until_ended,
-    workers,
     write_results,
 )
 
@@ -31,24 +33,24 @@ IN_FLIGHT = 500  # a pump; two pumps
 SLOTS = 1000
 
 
-def run_job(base_url: str, *, items: int, exec_worker: Any, seconds: float = 600) -> tuple[Job, Reading, Reading]:
+def run_job(base_url: str, *, items: int, worker: psutil.Process, seconds: float = 600) -> tuple[Job, Reading, Reading]:
     """One job from ring to the last settled item."""
     forget_work()
     workspace, model = declare_model(base_url)
     job = make_job(workspace, model, items=items)
-    before = read_meter([exec_worker])
+    before = read_meter(worker)
     ring(lane="default", job_id=job.id)
     wait_until_ended(job, seconds=seconds)
-    return job, before, read_meter([exec_worker])
+    return job, before, read_meter(worker)
 
 
 def measure(name: str, latency: str, items: int, folder: Path, *, ceiling: float | None = None) -> dict[str, Any]:
     """The platform on one scenario."""
     with (
         simulator(latency=latency, folder=folder) as base_url,
-        workers("exec", folder=folder, JOBS_MAX_IN_FLIGHT=str(IN_FLIGHT), JOBS_PUMPS_PER_HOST="2") as running,
+        exec_worker(folder=folder, JOBS_MAX_IN_FLIGHT=str(IN_FLIGHT), JOBS_PUMPS_PER_HOST="2") as worker,
     ):
-        job, before, after = run_job(base_url, items=items, exec_worker=running["exec"])
+        job, before, after = run_job(base_url, items=items, worker=worker)
         calls = get_json(base_url.removesuffix("/v1") + "/sim/calls")
     seconds = after.at - before.at
     return {
@@ -108,13 +110,13 @@ def measure_task_per_item(latency: str, items: int, folder: Path) -> dict[str, A
         with process(command, log=folder / "peer.log", ready=" ready.", PEER_BASE_URL=base_url) as worker:
             from bench.peer_task import ask  # noqa: PLC0415 -- reads the environment
 
-            before = read_meter([worker])
+            before = read_meter(worker)
             started = time.perf_counter()
             pending = [ask.delay(f"prompt {n}") for n in range(items)]
             for result in pending:
                 result.get(timeout=300)
             seconds = time.perf_counter() - started
-            after = read_meter([worker])
+            after = read_meter(worker)
     return {
         "what": f"one Celery task per item, OpenAI SDK, {latency}",
         "items": items,
@@ -128,7 +130,7 @@ def measure_slots(folder: Path, *, seconds: float) -> dict[str, Any]:
     """Which share of the slots is in use with latencies as in real life: log-normal, median 3 s, 99th percentile 30 s."""
     with (
         simulator(latency="lognormal:3000:30000", folder=folder) as base_url,
-        workers("exec", folder=folder, JOBS_MAX_IN_FLIGHT=str(IN_FLIGHT), JOBS_PUMPS_PER_HOST="2") as running,
+        exec_worker(folder=folder, JOBS_MAX_IN_FLIGHT=str(IN_FLIGHT), JOBS_PUMPS_PER_HOST="2") as worker,
     ):
         forget_work()
         workspace, model = declare_model(base_url)
@@ -139,7 +141,7 @@ def measure_slots(folder: Path, *, seconds: float) -> dict[str, Any]:
         before = get_json(f"{root}/sim/stats")
         time.sleep(seconds)
         after = get_json(f"{root}/sim/stats")
-        biggest = read_meter([running["exec"]]).biggest_rss
+        biggest = read_meter(worker).biggest_rss
         Job.objects.filter(id=job.id).update(status="paused")
     elapsed = after["elapsed_seconds"] - before["elapsed_seconds"]
     used = (after["in_flight_seconds"] - before["in_flight_seconds"]) / (elapsed * SLOTS)
@@ -156,13 +158,13 @@ def measure_growth(folder: Path, *, big: int) -> dict[str, Any]:
     costs = {}
     with (
         simulator(latency="fixed:50", folder=folder) as base_url,
-        workers("exec", folder=folder, JOBS_MAX_IN_FLIGHT=str(IN_FLIGHT), JOBS_PUMPS_PER_HOST="2") as running,
+        exec_worker(folder=folder, JOBS_MAX_IN_FLIGHT=str(IN_FLIGHT), JOBS_PUMPS_PER_HOST="2") as worker,
     ):
-        run_job(base_url, items=2000, exec_worker=running["exec"])
+        run_job(base_url, items=2000, worker=worker)
         for items, rounds in ((1000, 10), (big, 1)):
             spent = 0.0
             for _ in range(rounds):
-                _, before, after = run_job(base_url, items=items, exec_worker=running["exec"])
+                _, before, after = run_job(base_url, items=items, worker=worker)
                 spent += after.worker_cpu - before.worker_cpu + after.postgres_cpu - before.postgres_cpu
             costs[items] = spent / rounds / items * 1000
     small, large = costs[1000], costs[big]
