@@ -1,12 +1,14 @@
 """List, show, read, delete and expire: each workspace sees its own files, and only those that are there."""
 
+import os
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.utils import timezone
-from pytest_django import DjangoCaptureOnCommitCallbacks
+from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from apps.files.actions import delete_file, expire_files
 from apps.files.models import File
@@ -131,6 +133,15 @@ def test_expired_files_are_deleted_with_their_bytes(django_capture_on_commit_cal
         assert expire_files(now=NOW + timedelta(seconds=3600)) == 3
         assert expire_files(now=NOW + timedelta(seconds=3600)) == 0
     assert stored_names() == sorted([later.storage_key, forever.storage_key])
+
+
+def test_what_a_killed_process_left_in_the_spool_goes_after_a_day(settings: Settings, tmp_path: Path) -> None:
+    settings.FILE_UPLOAD_TEMP_DIR = tmp_path
+    for name, age in (("old.upload", timedelta(days=2)), ("young.upload", timedelta(hours=2))):
+        (tmp_path / name).write_bytes(b"half")
+        os.utime(tmp_path / name, times=((NOW - age).timestamp(),) * 2)
+    expire_files(now=NOW)
+    assert [path.name for path in tmp_path.iterdir()] == ["young.upload"]
 
 
 def test_an_expired_file_is_not_served_even_before_it_is_deleted(client: Client) -> None:
