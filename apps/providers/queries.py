@@ -74,3 +74,8 @@ def _open_key(provider: Provider) -> str:
         # The provider will answer 401, and the items wait with that reason; the log says what to mend.
         log.error("provider_key_does_not_open", provider=provider.name, error=str(error))  # noqa: TRY400 -- the reason is in the text
         return ""
+
+
+def provider_ids() -> dict[str, UUID]:
+    """Every provider's id by its name."""
+    return dict(Provider.objects.values_list("name", "id"))

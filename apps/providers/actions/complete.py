@@ -27,7 +27,13 @@ async def complete(call: Call, *, session: aiohttp.ClientSession, catalogue: Cat
 
 
 async def _ask(call: Call, route: Route, session: aiohttp.ClientSession, clock: Callable[[], datetime]) -> Completion:
-    adapter = ADAPTERS[route.kind]
+    adapter = ADAPTERS.get(route.kind)
+    if adapter is None:
+        return Completion(
+            outcome=Outcome.CREDENTIAL,
+            error_code="no_adapter",
+            error_message=f"The provider {route.provider_name!r} is of the kind {route.kind!r}, which this version can't speak to.",
+        )
     try:
         request = adapter.write(call, route)
     except ValueError as error:

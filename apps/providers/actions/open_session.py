@@ -11,5 +11,6 @@ def open_session(*, max_connections: int) -> aiohttp.ClientSession:
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         timeout=aiohttp.ClientTimeout(total=None),
-        skip_auto_headers=("User-Agent",),
+        # Some providers' gateways turn away a client that doesn't say who it is.
+        headers={"User-Agent": "aiplatform"},
     )

@@ -4,12 +4,22 @@ from uuid import UUID
 
 from django.conf import settings
 
-from apps.lib.sealing import seal
+from apps.lib.sealing import SealInvalidError, seal, unseal
 from apps.providers.models import Provider
 from apps.providers.queries import sealed_owner
 
 
 def save_provider_key(*, provider_id: UUID, api_key: str) -> None:
-    """Encrypt `api_key` for this provider alone; an empty one removes it."""
-    sealed = seal(api_key, keys=settings.ENCRYPTION_KEYS, owner=sealed_owner(provider_id)) if api_key else ""
+    """Encrypt `api_key` for this provider alone, without the blanks around it; an empty one removes it."""
+    stripped = api_key.strip()
+    sealed = seal(stripped, keys=settings.ENCRYPTION_KEYS, owner=sealed_owner(provider_id)) if stripped else ""
     Provider.objects.filter(id=provider_id).update(api_key_sealed=sealed)
+
+
+def read_provider_key(*, provider_id: UUID) -> str | None:
+    """The key in clear, for comparing; None when there is none or it doesn't open."""
+    sealed = Provider.objects.filter(id=provider_id).values_list("api_key_sealed", flat=True).first()
+    try:
+        return unseal(sealed, keys=settings.ENCRYPTION_KEYS, owner=sealed_owner(provider_id)) if sealed else None
+    except SealInvalidError:
+        return None

@@ -2,5 +2,6 @@
 
 from apps.spend.actions.ensure_price import ensure_price
 from apps.spend.actions.record_charges import record_charges
+from apps.spend.actions.set_price import PriceTakenError, set_price
 
-__all__ = ["ensure_price", "record_charges"]
+__all__ = ["PriceTakenError", "ensure_price", "record_charges", "set_price"]

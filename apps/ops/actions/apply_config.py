@@ -1,0 +1,81 @@
+"""Make providers, models, targets and prices as a file declares them: all of it, or nothing."""
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from apps.ops.domain.config_file import Config, ConfigInvalidError, ModelEntry, PriceEntry
+from apps.providers.actions import DeclaredTarget, declare_model_targets, declare_provider
+from apps.providers.queries import provider_ids
+from apps.spend.actions import PriceTakenError, set_price
+
+
+def apply_config(*, config: Config, is_dry_run: bool, now: datetime) -> list[str]:
+    """What was changed, a line each (what would be, in a dry run). ConfigInvalidError when a row refers to nothing."""
+    with transaction.atomic():
+        changes = [
+            line
+            for entry in config.providers
+            for line in _declare_provider(name=entry.name, values=dict(entry.values), api_key=entry.api_key)
+        ]
+        ids = provider_ids()
+        for model in config.models:
+            changes += _declare_model(model, ids)
+        for price in [*config.prices, *_shorthand(config)]:
+            changes += _set_price(price, ids, now)
+        if is_dry_run:
+            transaction.set_rollback(True)
+    return changes
+
+
+def _declare_provider(*, name: str, values: dict[str, object], api_key: str | None) -> list[str]:
+    try:
+        return declare_provider(name=name, values=values, api_key=api_key)
+    except ValueError as error:
+        raise ConfigInvalidError(f"[[providers]]: {error}") from error
+
+
+def _declare_model(model: ModelEntry, ids: dict[str, UUID]) -> list[str]:
+    targets = None
+    if model.targets is not None:
+        targets = [
+            DeclaredTarget(
+                provider_id=_find(ids, target.provider, f"[[models]] {model.name}"),
+                upstream_model=target.upstream_model,
+                values=target.values,
+            )
+            for target in model.targets
+        ]
+    return declare_model_targets(name=model.name, values=model.values, targets=targets)
+
+
+def _shorthand(config: Config) -> list[PriceEntry]:
+    """The prices written with a model, for each of its targets that has no row of its own in [[prices]]."""
+    own = {(price.provider, price.upstream_model) for price in config.prices}
+    return [
+        PriceEntry(provider=target.provider, upstream_model=target.upstream_model, starts_at=None, prices=model.prices)
+        for model in config.models
+        for target in model.targets or ()
+        if model.prices and (target.provider, target.upstream_model) not in own
+    ]
+
+
+def _set_price(price: PriceEntry, ids: dict[str, UUID], now: datetime) -> list[str]:
+    where = f"{price.upstream_model} at {price.provider}"
+    provider_id = _find(ids, price.provider, f"[[prices]] {price.upstream_model}")
+    try:
+        is_new = set_price(
+            provider_id=provider_id, upstream_model=price.upstream_model, prices=price.prices, starts_at=price.starts_at, now=now
+        )
+    except PriceTakenError as error:
+        raise ConfigInvalidError(
+            f"[[prices]] {where}: another price begins at {price.starts_at}, and prices are never changed; give another 'from'."
+        ) from error
+    return [f"price of {where}: from {price.starts_at or now:%Y-%m-%d %H:%M}"] if is_new else []
+
+
+def _find(ids: dict[str, UUID], name: str, where: str) -> UUID:
+    if name not in ids:
+        raise ConfigInvalidError(f"{where}: there is no provider {name!r}; declare it in [[providers]].")
+    return ids[name]

@@ -1,0 +1,211 @@
+"""The file of `manage.py apply`: read strictly, so that a misspelt key is told and not ignored."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+_LATER = {"budgets": "budgets", "recipes": "recipes"}
+_KINDS = ("openai",)
+_TOTAL_LIMIT_SECONDS = 900
+PRICE_KEYS = {
+    "input_usd_per_million": "input_usd_per_million",
+    "cached_input_usd_per_million": "cached_input_usd_per_million",
+    "cache_write_usd_per_million": "cache_write_usd_per_million",
+    "output_usd_per_million": "output_usd_per_million",
+    "reasoning_usd_per_million": "reasoning_usd_per_million",
+    "request_usd": "request_usd",
+}
+_LIMITS = {"requests_per_minute": int, "tokens_per_minute": int}
+_PROVIDER_KEYS: dict[str, type] = {
+    "name": str, "kind": str, "base_url": str, "api_key": str, "api_key_env": str, **_LIMITS, "max_concurrency": int,
+    "connect_timeout_seconds": float, "read_timeout_seconds": float, "total_timeout_seconds": float, "is_enabled": bool,
+}  # fmt: skip
+_MODEL_KEYS: dict[str, type] = {
+    "name": str,
+    "max_output_tokens": int,
+    "is_enabled": bool,
+    "targets": list,
+    **dict.fromkeys(PRICE_KEYS, Decimal),
+}
+_TARGET_KEYS: dict[str, type] = {"provider": str, "model": str, **_LIMITS, "is_enabled": bool}
+_PRICE_KEYS: dict[str, type] = {"provider": str, "model": str, "from": datetime, **dict.fromkeys(PRICE_KEYS, Decimal)}
+
+
+class ConfigInvalidError(Exception):
+    """Something in the file is wrong; the message names the table, the row and the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderEntry:
+    """A provider's values as given (those left out stay as they are) and its key in clear, None to leave it."""
+
+    name: str
+    values: Mapping[str, Any]
+    api_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetEntry:
+    """Who answers for a model, with limits of its own."""
+
+    provider: str
+    upstream_model: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """A model; `targets` is None when the file doesn't list them (they stay), `prices` hold for those without a row of their own."""
+
+    name: str
+    values: Mapping[str, Any]
+    targets: tuple[TargetEntry, ...] | None
+    prices: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class PriceEntry:
+    """A dated price; `starts_at` None means from now on."""
+
+    provider: str
+    upstream_model: str
+    starts_at: datetime | None
+    prices: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A file that is in order."""
+
+    providers: tuple[ProviderEntry, ...]
+    models: tuple[ModelEntry, ...]
+    prices: tuple[PriceEntry, ...]
+
+
+def read_config(content: Mapping[str, Any], *, environment: Mapping[str, str]) -> Config:
+    """The file's tables, judged; ConfigInvalidError names what is wrong. Keys of providers are read from `environment`."""
+    for name in content:
+        if name in _LATER:
+            raise ConfigInvalidError(f"[[{name}]]: {_LATER[name]} can't be declared yet; take the table out.")
+        if name not in {"providers", "models", "prices"}:
+            raise ConfigInvalidError(f"[[{name}]] is no table of this file; there are [[providers]], [[models]] and [[prices]].")
+    return Config(
+        providers=tuple(_read_provider(row, where, environment) for row, where in _rows(content, "providers")),
+        models=tuple(_read_model(row, where) for row, where in _rows(content, "models")),
+        prices=tuple(_read_price(row, where) for row, where in _rows(content, "prices")),
+    )
+
+
+def _rows(content: Mapping[str, Any], table: str) -> list[tuple[dict[str, Any], str]]:
+    rows = content.get(table, [])
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ConfigInvalidError(f"{table} must be written as [[{table}]], once for each row.")
+    named = [(row, f"[[{table}]] {row.get('name') or row.get('model') or f'number {number}'}") for number, row in enumerate(rows, start=1)]
+    names = [row["name"] for row in rows if isinstance(row.get("name"), str)]
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigInvalidError(f"[[{table}]] names {', '.join(doubled)} twice.")
+    return named
+
+
+def _read_provider(row: dict[str, Any], where: str, environment: Mapping[str, str]) -> ProviderEntry:
+    values = _checked(row, _PROVIDER_KEYS, where, needed=("name",))
+    kind, total = values.get("kind", _KINDS[0]), values.get("total_timeout_seconds", 1)
+    if kind not in _KINDS:
+        raise ConfigInvalidError(f"{where}: kind must be one of {', '.join(_KINDS)}, not {kind!r}.")
+    if total > _TOTAL_LIMIT_SECONDS:
+        raise ConfigInvalidError(f"{where}: total_timeout_seconds must be at most {_TOTAL_LIMIT_SECONDS}.")
+    url = values.get("base_url", "https://")
+    if not url.startswith(("http://", "https://")):
+        raise ConfigInvalidError(
+            f"{where}: base_url must begin with http:// or https:// and go up to the version, as in https://api.example/v1."
+        )
+    api_key, variable = values.pop("api_key", None), values.pop("api_key_env", None)
+    if variable is not None:
+        if api_key is not None:
+            raise ConfigInvalidError(f"{where}: give api_key or api_key_env, not both.")
+        api_key = environment.get(variable)
+        if not api_key:
+            raise ConfigInvalidError(f"{where}: api_key_env names {variable}, which is not set in the environment.")
+    return ProviderEntry(name=values.pop("name"), values=values, api_key=api_key)
+
+
+def _read_model(row: dict[str, Any], where: str) -> ModelEntry:
+    values = _checked(row, _MODEL_KEYS, where, needed=("name",))
+    prices = {name: values.pop(name) for name in PRICE_KEYS if name in values}
+    _check_prices(prices, where)
+    targets = values.pop("targets", None)
+    return ModelEntry(
+        name=values.pop("name"),
+        values=values,
+        targets=None if targets is None else tuple(_read_target(target, where, n) for n, target in enumerate(targets, start=1)),
+        prices=prices,
+    )
+
+
+def _read_target(row: Any, where: str, number: int) -> TargetEntry:
+    where = f"{where}, target {number}"
+    if not isinstance(row, dict):
+        raise ConfigInvalidError(f'{where} must look like {{provider = "...", model = "..."}}.')
+    values = _checked(row, _TARGET_KEYS, where, needed=("provider", "model"))
+    return TargetEntry(provider=values.pop("provider"), upstream_model=values.pop("model"), values=values)
+
+
+def _read_price(row: dict[str, Any], where: str) -> PriceEntry:
+    values = _checked(row, _PRICE_KEYS, where, needed=("provider", "model"))
+    prices = {name: values[name] for name in PRICE_KEYS if name in values}
+    if not prices:
+        raise ConfigInvalidError(f"{where}: give input_usd_per_million and output_usd_per_million.")
+    _check_prices(prices, where)
+    return PriceEntry(provider=values["provider"], upstream_model=values["model"], starts_at=values.get("from"), prices=prices)
+
+
+def _check_prices(prices: Mapping[str, Decimal], where: str) -> None:
+    if prices and not {"input_usd_per_million", "output_usd_per_million"} <= set(prices):
+        raise ConfigInvalidError(f"{where}: a price needs input_usd_per_million and output_usd_per_million.")
+
+
+def _checked(row: dict[str, Any], kinds: Mapping[str, type], where: str, *, needed: tuple[str, ...]) -> dict[str, Any]:
+    for key in row:
+        if key not in kinds:
+            raise ConfigInvalidError(f"{where}: {key!r} is no key of this table; there are {', '.join(kinds)}.")
+    for key in needed:
+        if not row.get(key):
+            raise ConfigInvalidError(f"{where}: {key} is missing.")
+    return {key: _read_value(value, kinds[key], f"{where}: {key}") for key, value in row.items()}
+
+
+def _read_value(value: Any, kind: type, where: str) -> Any:
+    if kind is Decimal:
+        return _read_money(value, where)
+    if kind is datetime:
+        return _read_moment(value, where)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind in {int, float}:
+        if not is_number or value <= 0 or (kind is int and not isinstance(value, int)):
+            raise ConfigInvalidError(f"{where} must be a {'whole ' if kind is int else ''}number above 0, not {value!r}.")
+        return kind(value)
+    if not isinstance(value, kind):
+        raise ConfigInvalidError(
+            f"{where} must be a {'text' if kind is str else 'list' if kind is list else 'true or false'}, not {value!r}."
+        )
+    return value
+
+
+def _read_money(value: Any, where: str) -> Decimal:
+    try:
+        amount = Decimal(str(value)) if isinstance(value, str | int | float) and not isinstance(value, bool) else Decimal(-1)
+    except InvalidOperation:
+        amount = Decimal(-1)
+    if not amount.is_finite() or amount < 0:
+        raise ConfigInvalidError(f'{where} must be an amount of US dollars, as in "0.15", not {value!r}.')
+    return amount
+
+
+def _read_moment(value: Any, where: str) -> datetime:
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    raise ConfigInvalidError(f"{where} must be a date without quotes, as in 2026-11-01, not {value!r}.")

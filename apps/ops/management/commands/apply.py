@@ -1,0 +1,37 @@
+"""`manage.py apply FILE.toml`: declare providers, models, targets and prices."""
+
+import os
+import tomllib
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from apps.ops.actions.apply_config import apply_config
+from apps.ops.domain.config_file import ConfigInvalidError, read_config
+
+
+class Command(BaseCommand):
+    """Idempotent; what the file leaves out stays as it is."""
+
+    help = "Declare providers, models with their targets, and prices. Shows what it changed; applying again changes nothing."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path)
+        parser.add_argument("--dry-run", action="store_true", help="Show what would change, and change nothing.")
+
+    def handle(self, *_: Any, file: Path, dry_run: bool, **__: Any) -> None:
+        try:
+            config = read_config(tomllib.loads(file.read_text("utf-8")), environment=os.environ)
+            changes = apply_config(config=config, is_dry_run=dry_run, now=timezone.now())
+        except (OSError, UnicodeDecodeError) as error:
+            raise CommandError(f"{file} can't be read: {error}") from error
+        except tomllib.TOMLDecodeError as error:
+            raise CommandError(f"{file} is not TOML: {error}") from error
+        except ConfigInvalidError as error:
+            raise CommandError(f"{file}: {error} Nothing was changed.") from error
+        for line in changes:
+            self.stdout.write(line)
+        self.stdout.write(f"{len(changes)} changes{', none of them made: this was a dry run' if dry_run else ''}.")
