@@ -25,7 +25,7 @@ class RunAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[m
     list_select_related = ("workspace",)
     id_fields = ("pk", "item_id")
     search_help_text = "The id of a run or of an item."
-    change_form_before_template = "traces/run.html"
+    change_form_outer_before_template = "traces/run.html"
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

@@ -41,7 +41,7 @@ class ItemAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[
     id_fields = ("pk", "job_id")
     text_fields = ("custom_id",)
     search_help_text = "The id of an item, a job or a run; or a custom_id."
-    change_form_before_template = "jobs/item.html"
+    change_form_outer_before_template = "jobs/item.html"
     fields = (
         "public_id", "job_link", "workspace", "custom_id", "position", "state", "lane", "outcome", "status_code", "error_code",
         "error_message", "attempts", "ambiguous_tries", "free_tries", "losses", "not_before", "ended_at", "input_tokens", "output_tokens",

@@ -41,7 +41,7 @@ class JobAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[m
     list_select_related = ("workspace",)
     text_fields = ("feature", "end_user")
     search_help_text = "A job's id, or a whole feature or user."
-    change_form_before_template = "jobs/job.html"
+    change_form_outer_before_template = "jobs/job.html"
     fields = (
         "public_id", "workspace", "kind", "endpoint", "lane", "feature", "api_key", "created_by", "metadata", "input", "output",
         "errors_file",
