@@ -45,8 +45,8 @@ log = structlog.get_logger(__name__)
 
 _POLL_SECONDS = 1.0
 _TICK_SECONDS = 1.0
-_GROUP_ITEMS = 500
-_GROUP_SECONDS = 0.05
+_GROUP_ITEMS = 150
+_GROUP_SECONDS = 0.03
 _RING_AGAIN_SECONDS = 10.0
 # How long outcomes are kept for a database that does not answer. Their leases run out meanwhile, so longer is no use.
 _HOLD_SECONDS = 300.0
