@@ -1,0 +1,143 @@
+"""Single calls with the official SDK: a real web process, a real urgent worker, a simulated provider over HTTP."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import openai
+import psycopg
+import pytest
+from django.db import connection
+from openai import AsyncOpenAI, OpenAI
+
+from apps.jobs.actions.call_threads import in_thread
+from apps.jobs.domain.lifecycle import ItemState, JobStatus
+from apps.jobs.models import ITEM_PREFIX, Item, Job
+from apps.lib.ids import parse_public_id
+from apps.spend.models import Charge
+from tests.jobs.calls.callers import CHAT, GOOD, make_callable, make_secret
+from tests.journeys.live import Live, running_parts
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CALLERS = 300
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[Live]:
+    with running_parts(tmp_path, "web", "exec-interactive") as found:
+        make_callable(base_url=found.provider_url)
+        yield found
+
+
+def ask(text: str) -> list[Any]:
+    return [{"role": "user", "content": text}]
+
+
+def test_every_endpoint_with_the_sdk(live: Live) -> None:
+    with OpenAI(base_url=f"{live.url}/v1", api_key=make_secret(), max_retries=0) as client:
+        assert [model.id for model in client.models.list()] == ["small"]
+        assert client.models.retrieve("small").owned_by == "aiplatform"
+        chat = client.chat.completions.create(model="small", messages=ask("hi"), user="u1", extra_headers={"X-Feature": "search"})
+        assert chat.choices[0].message.content
+        assert chat.usage is not None
+        assert chat.usage.prompt_tokens == 20
+        assert client.completions.create(model="small", prompt="hi").choices[0].text
+        # The SDK asks for base64 when it is not told otherwise, and takes what the provider makes of it.
+        assert len(client.embeddings.create(model="small", input=["a", "b"]).data[0].embedding) == 8
+        assert client.responses.create(model="small", input="hi").output_text
+        raw = client.chat.completions.with_raw_response.create(model="small", messages=ask("again"))
+        item = Item.objects.get(id=parse_public_id(ITEM_PREFIX, raw.headers["x-item-id"]))
+        assert raw.headers["x-request-id"].startswith("req_")
+        assert int(raw.headers["openai-processing-ms"]) > 0
+    assert (item.state, item.output_tokens) == (ItemState.DONE, 30)
+    assert Charge.objects.count() == Item.objects.filter(state=ItemState.DONE).count() == 5
+    assert Charge.objects.filter(feature="search", end_user="u1").count() == 1
+    assert set(Job.objects.values_list("status", flat=True)) == {JobStatus.COMPLETED}
+    refused_calls(live)
+    asyncio.run(concurrent_calls(live))
+
+
+def refused_calls(live: Live) -> None:
+    with OpenAI(base_url=f"{live.url}/v1", api_key=make_secret(), max_retries=0) as client:
+        with pytest.raises(openai.NotFoundError) as missing:
+            client.chat.completions.create(model="nobody", messages=ask("hi"))
+        assert (missing.value.code, missing.value.param) == ("model_not_found", "model")
+        with pytest.raises(openai.BadRequestError) as rejected:
+            client.chat.completions.create(model="small", messages=ask("[[sim status=400]]"))
+        assert rejected.value.message.endswith("A simulated failure with status 400.")
+        with pytest.raises(openai.BadRequestError):
+            client.chat.completions.create(model="small", messages=ask("hi"), stream=True)
+        with pytest.raises(openai.InternalServerError) as refused:
+            client.chat.completions.create(model="small", messages=ask("[[sim status=401]]"))
+        assert refused.value.status_code == 503
+        assert client.chat.completions.create(model="small", messages=ask("[[sim status=500 times=1]]")).choices
+    with OpenAI(base_url=f"{live.url}/v1", api_key="wrong", max_retries=0) as stranger, pytest.raises(openai.AuthenticationError):
+        stranger.models.list()
+
+
+async def concurrent_calls(live: Live) -> None:
+    async with AsyncOpenAI(base_url=f"{live.url}/v1", api_key=await in_thread(make_secret), max_retries=0) as client:
+        answers = await asyncio.gather(*(client.chat.completions.create(model="small", messages=ask(str(n))) for n in range(20)))
+    assert all(answer.choices[0].message.content for answer in answers)
+
+
+async def test_300_waiting_callers_hold_at_most_10_connections(live: Live) -> None:
+    body = GOOD | {"messages": ask("[[sim delay=3]]")}
+    headers = {"Authorization": f"Bearer {await in_thread(make_secret)}"}
+    most, were_running = 0, 0
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), headers=headers) as session:
+
+        async def call() -> int:
+            async with session.post(live.url + CHAT, json=body) as answer:
+                await answer.read()
+                return answer.status
+
+        calls = [asyncio.create_task(call()) for _ in range(CALLERS)]
+        async with await psycopg.AsyncConnection.connect(**connect_values(), autocommit=True) as watch:
+            while not all(task.done() for task in calls):
+                held = await watch.execute(
+                    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'web' AND datname = current_database()"
+                )
+                most = max(most, (await held.fetchone() or (0,))[0])
+                running = await watch.execute("SELECT count(*) FROM jobs_item WHERE state = 'running'")
+                were_running = max(were_running, (await running.fetchone() or (0,))[0])
+                await asyncio.sleep(0.05)
+        assert [task.result() for task in calls] == [200] * CALLERS
+    # All of them waited at the same time: the provider takes 3 s, and the last came before the first was answered.
+    assert were_running == CALLERS
+    assert 1 <= most <= 10
+
+
+def connect_values() -> dict[str, Any]:
+    values = connection.settings_dict
+    return {
+        "host": values["HOST"],
+        "port": values["PORT"],
+        "user": values["USER"],
+        "password": values["PASSWORD"],
+        "dbname": values["NAME"],
+    }
+
+
+async def test_a_caller_who_hangs_up_leaves_nothing_waiting_that_was_not_sent(tmp_path: Path) -> None:
+    """Without a worker nothing is sent; the web process hears that the socket closed."""
+    with running_parts(tmp_path, "web") as live:
+        await in_thread(make_callable, base_url=live.provider_url)
+        headers = {"Authorization": f"Bearer {await in_thread(make_secret)}"}
+        async with aiohttp.ClientSession(headers=headers) as session:
+            call = asyncio.create_task(session.post(live.url + CHAT, json=GOOD))
+            await until(ItemState.WAITING)
+            call.cancel()
+            await until(ItemState.CANCELLED)
+
+
+async def until(state: ItemState) -> None:
+    async with await psycopg.AsyncConnection.connect(**connect_values(), autocommit=True) as watch:
+        while True:
+            found = await watch.execute("SELECT 1 FROM jobs_item WHERE state = %s", [state.value])
+            if await found.fetchone():
+                return
+            await asyncio.sleep(0.02)
