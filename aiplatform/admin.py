@@ -12,6 +12,7 @@ from unfold.sites import UnfoldAdminSite
 class BackOffice(UnfoldAdminSite):  # type: ignore[misc]  # unfold ships no types
     """The admin site of aiplatform."""
 
+    index_title = "Home"
     index_template = "ops/dashboard.html"
     enable_nav_sidebar = True
 

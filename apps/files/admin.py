@@ -43,7 +43,7 @@ class FileAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[
     def download(self, file: File) -> str:
         if file.deleted_at:
             return "deleted"
-        return format_html('<a href="{}">Download</a>', reverse("admin:files_file_content", args=[file.pk]))
+        return format_html('<a class="link" href="{}">Download</a>', reverse("admin:files_file_content", args=[file.pk]))
 
     def content(self, request: HttpRequest, file_id: UUID) -> HttpResponseBase:
         """The bytes, for those who may see the row; always as a download."""

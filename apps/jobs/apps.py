@@ -7,3 +7,4 @@ class JobsConfig(AppConfig):
     """Registers apps.jobs."""
 
     name = "apps.jobs"
+    verbose_name = "Work"

@@ -20,6 +20,15 @@ class PriceAdmin(ForSuperusers, ModelAdmin):  # type: ignore[misc]  # unfold shi
     search_fields = ("upstream_model",)
     ordering = ("upstream_model", "-effective_from")
 
+    def get_form(self, request: HttpRequest, obj: Any = None, **options: Any) -> Any:
+        """Providers live above this app, which knows them by id; their models' page opens this form filled in."""
+        options["help_texts"] = {
+            "provider_id": "Open this form from the model's page (its targets' prices), and it is filled in.",
+            "upstream_model": "The provider's own name for the model.",
+            "effective_from": "In UTC. Calls that are sent from then on cost this much.",
+        }
+        return super().get_form(request, obj, **options)
+
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """A price holds from now on, unless somebody says otherwise."""
         given: dict[str, Any] = super().get_changeform_initial_data(request)

@@ -7,3 +7,4 @@ class SpendConfig(AppConfig):
     """Registers apps.spend."""
 
     name = "apps.spend"
+    verbose_name = "Money"

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
+from unfold.decorators import display
 
 from apps.accounts.permissions import ByWorkspace, ReadOnly
 from apps.jobs.models import Item
@@ -17,6 +18,7 @@ from apps.lib.ids import find_uuid
 from apps.lib.large_tables import LargeTable, RecentValuesFilter
 from apps.traces.queries import find_item_of_run
 
+STATE_COLOURS = {"running": "info", "done": "success", "dead": "danger", "cancelled": "warning", "expired": "warning"}
 _SHOWN_CHARACTERS = 20_000
 
 
@@ -24,18 +26,7 @@ _SHOWN_CHARACTERS = 20_000
 class ItemAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """What was asked, what came back, what it cost, and how it got there."""
 
-    list_display = (
-        "custom_id",
-        "state",
-        "job_link",
-        "outcome",
-        "status_code",
-        "error_code",
-        "attempts",
-        "input_tokens",
-        "output_tokens",
-        "cost",
-    )
+    list_display = ("line", "standing", "job_link", "outcome", "http_status", "error_code", "attempts", "tokens", "cost")
     list_filter = ("state", ("lane", RecentValuesFilter), ("outcome", RecentValuesFilter))
     list_select_related = ("job",)
     id_fields = ("pk", "job_id")
@@ -43,11 +34,11 @@ class ItemAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[
     search_help_text = "The id of an item, a job or a run; or a custom_id."
     change_form_outer_before_template = "jobs/item.html"
     fields = (
-        "public_id", "job_link", "workspace", "custom_id", "position", "state", "lane", "outcome", "status_code", "error_code",
-        "error_message", "attempts", "ambiguous_tries", "free_tries", "losses", "not_before", "ended_at", "input_tokens", "output_tokens",
-        "cost", "end_user", "feature",
+        ("public_id", "job_link"), ("workspace", "lane"), ("custom_id", "position"), ("standing", "ended_at"), ("outcome", "http_status"),
+        ("error_code", "error_message"), ("attempts", "ambiguous_tries"), ("free_tries", "losses"), ("not_before", "lease_until"),
+        ("tokens", "cost"), ("end_user", "feature"),
     )  # fmt: skip
-    readonly_fields = ("public_id", "job_link", "cost")
+    readonly_fields = ("public_id", "job_link", "standing", "http_status", "tokens", "cost")
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         """Also finds an item by the id of one of its runs."""
@@ -55,9 +46,26 @@ class ItemAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[
         item_id = find_item_of_run(key) if key else None
         return (queryset.filter(pk=item_id), False) if item_id else super().get_search_results(request, queryset, search_term)
 
+    @admin.display(description="custom id", ordering="custom_id")
+    def line(self, item: Item) -> str:
+        return format_html('<span class="whole">{}</span>', item.custom_id)
+
+    @display(description="state", label=STATE_COLOURS)  # type: ignore[untyped-decorator]  # unfold ships no types
+    def standing(self, item: Item) -> str:
+        return item.state
+
     @admin.display(description="job")
     def job_link(self, item: Item) -> str:
-        return format_html('<a href="{}">{}</a>', reverse("admin:jobs_job_change", args=[item.job_id]), item.job.public_id)
+        page = reverse("admin:jobs_job_change", args=[item.job_id])
+        return format_html('<a class="link" href="{}" title="{}">batch_…{}</a>', page, item.job.public_id, item.job_id.hex[-8:])
+
+    @admin.display(description="HTTP", ordering="status_code")
+    def http_status(self, item: Item) -> int | None:
+        return item.status_code
+
+    @admin.display(description="tokens in / out")
+    def tokens(self, item: Item) -> str:
+        return format_html('<span class="whole">{} / {}</span>', f"{item.input_tokens:,}", f"{item.output_tokens:,}")
 
     @admin.display(description="cost", ordering="cost_usd")
     def cost(self, item: Item) -> str:
@@ -77,7 +85,7 @@ def _shown(record: ItemRecord) -> dict[str, Any]:
         "request": _pretty(record.request),
         "answer": _pretty(record.answer),
         "runs": record.runs,
-        "charges": record.charges,
+        "charges": [charge | {"cost": f"{charge['cost_usd'].normalize():f}"} for charge in record.charges],
     }
 
 

@@ -13,8 +13,10 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.timesince import timesince
 from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
+from unfold.decorators import display
 
 from apps.accounts.permissions import ByWorkspace, ReadOnly, WorkspaceFilter
 from apps.jobs.actions import cancel_job, pause_job, resume_job
@@ -23,6 +25,10 @@ from apps.jobs.models import Job
 from apps.lib.http_errors import ApiError
 from apps.lib.large_tables import LargeTable, RecentValuesFilter
 
+STATUS_COLOURS = {
+    "validating": "info", "running": "info", "finishing": "info", "completed": "success", "failed": "danger", "paused": "warning",
+    "cancelling": "warning", "cancelled": "warning", "expired": "warning",
+}  # fmt: skip
 Change = Callable[..., Job]
 # htmx stops asking when it gets this status.
 _STOP_POLLING = 286
@@ -36,16 +42,16 @@ def progress_of(job: Job) -> Progress:
 class JobAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """What was submitted and how far it is."""
 
-    list_display = ("public_id", "workspace", "status", "lane", "progress", "tokens", "cost", "created_at")
+    list_display = ("public_id", "workspace", "standing", "lane", "progress", "tokens", "cost", "age")
     list_filter = (("kind", RecentValuesFilter), "status", "lane", ("workspace", WorkspaceFilter))
     list_select_related = ("workspace",)
     text_fields = ("feature", "end_user")
     search_help_text = "A job's id, or a whole feature or user."
     change_form_outer_before_template = "jobs/job.html"
     fields = (
-        "public_id", "workspace", "kind", "endpoint", "lane", "feature", "api_key", "created_by", "metadata", "input", "output",
-        "errors_file",
-        "errors", "created_at", "started_at", "paused_at", "cancelling_at", "finishing_at", "ended_at", "expires_at",
+        ("public_id", "workspace"), ("kind", "lane"), ("endpoint", "model_name"), ("api_key", "created_by"), ("feature", "end_user"),
+        "metadata", "input", ("output", "errors_file"), "errors", ("created_at", "expires_at"), ("started_at", "ended_at"),
+        ("paused_at", "cancelling_at"),
     )  # fmt: skip
     readonly_fields = ("public_id", "input", "output", "errors_file")
 
@@ -59,12 +65,24 @@ class JobAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[m
             *super().get_urls(),
         ]
 
+    # --- columns ------------------------------------------------------------------------------------------------
+
+    @display(description="status", ordering="status", label=STATUS_COLOURS)  # type: ignore[untyped-decorator]  # unfold ships no types
+    def standing(self, job: Job) -> str:
+        return job.status
+
+    @admin.display(description="age", ordering="created_at")
+    def age(self, job: Job) -> str:
+        submitted = f"{job.created_at:%Y-%m-%d %H:%M:%S} UTC"
+        return format_html('<span class="whole" title="{}">{}</span>', submitted, timesince(job.created_at, depth=1))
+
+    @admin.display(description="progress")
     def progress(self, job: Job) -> str:
         now = progress_of(job)
         return format_html(
             '<div class="bar" title="{} done, {} dead of {}"><i class="good" style="width:{}%"></i>'
-            '<i class="bad" style="width:{}%"></i></div>{} / {}',
-            job.done, job.dead, job.total, now.done_percent, now.dead_percent, now.ended, job.total,
+            '<i class="bad" style="width:{}%"></i></div><span class="whole">{} of {}</span>',
+            job.done, job.dead, job.total, now.done_percent, now.dead_percent, f"{now.ended:,}", f"{job.total:,}",
         )  # fmt: skip
 
     @admin.display(description="tokens in / out")
@@ -108,7 +126,7 @@ class JobAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[m
         return {
             "job": job,
             "progress": progress,
-            "rate": progress.items_per_second(now),
+            "rate": _rate(progress.items_per_second(now)),
             "remaining": progress.remaining(now),
             "may_change": self.may_change(request, job),
             "is_open": job.ended_at is None,
@@ -159,10 +177,15 @@ def _resume(*, workspace_id: UUID, public_id: str, now: datetime) -> Job:  # noq
     return resume_job(workspace_id=workspace_id, public_id=public_id)
 
 
+def _rate(per_second: float) -> str:
+    """Slow work reads better by the minute."""
+    return f"{per_second:,.1f}/s" if per_second >= 1 else f"{per_second * 60:,.1f}/min"
+
+
 def _file_link(file: Any) -> str:
     if file is None:
         return "none"
     return format_html(
-        '<a href="{}">{}</a> · <a href="{}">Download</a>',
+        '<a class="link" href="{}">{}</a> · <a class="link" href="{}">Download</a>',
         reverse("admin:files_file_change", args=[file.pk]), file.filename, reverse("admin:files_file_content", args=[file.pk]),
     )  # fmt: skip

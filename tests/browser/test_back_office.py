@@ -1,0 +1,148 @@
+"""The back office in Chromium: every page opens, the look is there, and the browser has nothing to complain about."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.db import connection
+from playwright.sync_api import BrowserContext, Page, sync_playwright
+from pytest_django.live_server_helper import LiveServer
+
+from apps.accounts.models import User
+from apps.jobs.domain.lifecycle import ItemState, JobStatus
+from apps.jobs.models import Item, Job
+from tests.factories.accounts import make_api_key, make_user, make_workspace
+from tests.factories.jobs import make_job, make_pump
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+_ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+_PAGES = (
+    "jobs/job/", "jobs/item/", "files/file/", "providers/provider/", "providers/provider/add/", "providers/model/", "spend/charge/",
+    "spend/price/", "spend/price/add/", "traces/run/", "traces/exchange/", "accounts/workspace/", "accounts/apikey/",
+    "accounts/apikey/add/", "accounts/user/", "accounts/user/add/", "jobs/pump/", "django_celery_results/taskresult/",
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _database_from_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Playwright's sync API runs an event loop in this thread, which Django takes for asynchronous code."""
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[BrowserContext]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert chromium, "Chromium is not installed: 'make browser' says how."
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            tmp_path / "profile", executable_path=chromium, headless=True, args=_ARGUMENTS, viewport={"width": 1440, "height": 900}
+        )
+        yield context
+        # Inside Playwright's loop Django keeps a connection of its own, which nobody else would close.
+        connection.close()
+        context.close()
+
+
+@pytest.fixture
+def page(browser: BrowserContext, live_server: LiveServer) -> Iterator[Page]:
+    """Signed in as a superuser; whatever the browser complains about fails the test, policy violations included."""
+    complaints: list[str] = []
+    tab = browser.new_page()
+    tab.on("console", lambda message: complaints.append(message.text) if message.type in {"error", "warning"} else None)
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.on("response", lambda answer: complaints.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None)
+    make_user("root", is_superuser=True)
+    tab.goto(f"{live_server.url}/admin/")
+    tab.fill("input[name=username]", "root")
+    tab.fill("input[name=password]", "a long enough password")
+    tab.click("button[type=submit]")
+    tab.wait_for_url(f"{live_server.url}/admin/")
+    yield tab
+    assert complaints == []
+
+
+def test_an_empty_platform_says_what_to_do_next(page: Page) -> None:
+    assert page.get_by_text("No batch yet").is_visible()
+    assert page.get_by_role("link", name="API keys").last.is_visible()
+
+
+def test_every_list_and_form_opens(page: Page, live_server: LiveServer, tmp_path: Path) -> None:
+    make_job()
+    make_api_key()
+    make_pump()
+    for path in _PAGES:
+        answer = page.goto(f"{live_server.url}/admin/{path}")
+        assert answer is not None
+        assert (path, answer.status) == (path, 200)
+        assert page.locator("#nav-sidebar").is_visible()
+        page.screenshot(path=tmp_path / "shots" / f"{path.strip('/').replace('/', '-')}.png")
+
+
+def test_from_home_to_an_items_answer(page: Page, live_server: LiveServer, tmp_path: Path) -> None:
+    job = make_job(done=3, dead=1, running=1, waiting=2)
+    page.goto(f"{live_server.url}/admin/")
+    page.screenshot(path=tmp_path / "shots" / "home.png")
+    page.get_by_role("link", name=job.public_id).first.click()
+    page.get_by_text("4 of 7 items have ended").wait_for()
+    page.screenshot(path=tmp_path / "shots" / "job.png")
+    page.get_by_role("link", name="Items", exact=True).last.click()
+    page.get_by_role("link", name="question-1", exact=True).click()
+    page.get_by_text("It is 7.").wait_for()
+    page.screenshot(path=tmp_path / "shots" / "item.png", full_page=True)
+
+
+def test_progress_moves_without_a_reload(page: Page, live_server: LiveServer) -> None:
+    job = make_job(done=1, dead=0, running=1, waiting=0)
+    page.goto(f"{live_server.url}/admin/jobs/job/{job.id}/change/")
+    page.get_by_text("1 of 2 items have ended").wait_for()
+    Item.objects.filter(job=job, state=ItemState.RUNNING).update(state=ItemState.DONE)
+    Job.objects.filter(id=job.id).update(done=2)
+    page.get_by_text("2 of 2 items have ended").wait_for(timeout=10_000)
+
+
+def test_a_job_is_paused_and_cancelled_by_hand(page: Page, live_server: LiveServer) -> None:
+    job = make_job()
+    page.goto(f"{live_server.url}/admin/jobs/job/{job.id}/change/")
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_text("The job is paused").wait_for()
+    page.get_by_role("link", name="Cancel…").click()
+    page.get_by_role("button", name="Cancel the job").click()
+    page.get_by_text("is being cancelled").wait_for()
+    assert Job.objects.get(id=job.id).status == JobStatus.CANCELLING
+
+
+def test_a_key_is_revoked_after_a_question(page: Page, live_server: LiveServer) -> None:
+    key, _ = make_api_key(make_workspace())
+    page.goto(f"{live_server.url}/admin/accounts/apikey/")
+    page.locator("input[name=_selected_action]").first.check()
+    page.locator("select[name=action]").first.select_option("revoke")
+    page.get_by_role("button", name="Run").first.click()
+    page.get_by_role("button", name="Revoke 1 key").click()
+    page.get_by_text("1 key revoked").wait_for()
+    key.refresh_from_db()
+    assert key.revoked_at
+
+
+def test_the_policy_is_looser_below_admin_alone(page: Page, live_server: LiveServer) -> None:
+    def policy(path: str) -> str:
+        return page.request.get(f"{live_server.url}{path}").headers["content-security-policy"]
+
+    assert "'unsafe-eval'" in policy("/admin/")
+    assert "unsafe" not in policy("/healthz")
+    scripts = next(part for part in policy("/admin/").split(";") if part.strip().startswith("script-src"))
+    assert "unsafe-inline" not in scripts
+    assert User.objects.filter(username="root").exists()
+
+
+def test_the_dark_theme_is_readable(page: Page, live_server: LiveServer, tmp_path: Path) -> None:
+    job = make_job(done=3, dead=1, running=1, waiting=2)
+    page.emulate_media(color_scheme="dark")
+    page.evaluate("localStorage.setItem('_x_adminTheme', '\"dark\"')")
+    for name, path in (("home", ""), ("jobs", "jobs/job/"), ("job", f"jobs/job/{job.id}/change/")):
+        page.goto(f"{live_server.url}/admin/{path}")
+        page.locator("html.dark").wait_for()
+        page.screenshot(path=tmp_path / "shots" / f"{name}.png")
