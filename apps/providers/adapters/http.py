@@ -30,6 +30,10 @@ class _TooLongError(Exception):
     pass
 
 
+class _UnwritableError(Exception):
+    """An address that HTTP has no form for."""
+
+
 async def send(session: aiohttp.ClientSession, request: Request, limits: Limits, *, clock: Callable[[], datetime]) -> WireAnswer:
     """POST and read the answer. The total deadline is ours: per-phase timeouts never end an answer that drips."""
     sent_at, started = clock(), monotonic()
@@ -54,6 +58,8 @@ async def send(session: aiohttp.ClientSession, request: Request, limits: Limits,
         return outcome(WireFailure.TOO_LONG, f"The answer is longer than {limits.answer_bytes} bytes.")
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         return outcome(WireFailure.NOT_SENT, f"No connection: {error}")
+    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, _UnwritableError) as error:
+        return outcome(WireFailure.NOT_SENT, f"The provider's base URL can't be used: {error}")
     except TimeoutError:
         return outcome(WireFailure.TIMED_OUT, "The provider did not answer in time.")
     except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -73,13 +79,20 @@ class _Partial:
         self.first_byte_at: float | None = None
 
 
-# Parsed once for each address and pair of timeouts, not once for each of thousands of calls a second.
-_parsed = lru_cache(maxsize=1024)(URL)
+# Parsed once for each address and set of timeouts, not once for each of thousands of calls a second.
+@lru_cache(maxsize=1024)
+def _parsed(url: str) -> URL:
+    try:
+        return URL(url)
+    except ValueError as error:
+        raise _UnwritableError(str(error)) from error
 
 
 @lru_cache(maxsize=1024)
-def _phase_timeouts(connect_seconds: float, read_seconds: float) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds, sock_read=read_seconds)
+def _phase_timeouts(limits: Limits) -> aiohttp.ClientTimeout:
+    """`connect` covers names and handshakes too, and ends before the total does: what was not sent must not look as if it had been."""
+    connect_seconds = min(limits.connect_seconds, 0.9 * limits.total_seconds)
+    return aiohttp.ClientTimeout(total=None, connect=connect_seconds, sock_connect=connect_seconds, sock_read=limits.read_seconds)
 
 
 def _kept(raw_headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -92,7 +105,7 @@ def _kept(raw_headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 async def _exchange(session: aiohttp.ClientSession, request: Request, limits: Limits, answer: _Partial) -> None:
-    timeout = _phase_timeouts(limits.connect_seconds, limits.read_seconds)
+    timeout = _phase_timeouts(limits)
     async with session.post(
         _parsed(request.url), data=request.body, headers=request.headers, allow_redirects=False, timeout=timeout
     ) as response:

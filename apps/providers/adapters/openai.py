@@ -13,6 +13,7 @@ from apps.spend.domain.usage import TokenUsage
 
 # More than any real call uses: a larger or negative count is a defect of the provider's, and counts as not reported.
 _MOST_TOKENS = 1_000_000_000
+_CODE_CHARACTERS = 100
 _MESSAGE_CHARACTERS = 2000
 _BY_FAILURE = {
     WireFailure.NOT_SENT: Outcome.NOT_SENT,
@@ -36,7 +37,8 @@ class OpenAIAdapter:
         return Request(url=route.base_url + call.endpoint.removeprefix("/v1"), body=orjson.dumps(body), headers=headers)
 
     def read(self, answer: WireAnswer) -> Reading:
-        if answer.failure is not None:
+        # A failure's status says enough when its body is cut: nothing was answered, so nothing was billed.
+        if answer.failure is not None and (answer.status is None or answer.status < 300):
             return Reading(outcome=_BY_FAILURE[answer.failure], error_code=answer.failure.value, error_message=answer.error)
         body = _parse(answer.body)
         if answer.status == 200 and isinstance(body, dict) and not body.get("error"):
@@ -54,28 +56,38 @@ def _parse(body: bytes) -> Any:
 
 def _read_error(answer: WireAnswer, body: Any) -> Reading:
     status = answer.status or 0
-    code, message = _error_of(body)
+    code, kind, message = _error_of(body)
     retry_after = read_retry_after(answer.headers, now=answer.sent_at)
-    outcome = classify_status(status, code, has_retry_after=retry_after is not None)
+    outcome = classify_status(status, {code, kind}, has_retry_after=retry_after is not None)
+    name = code or kind
     if outcome is Outcome.AMBIGUOUS:
-        code, message = code or "unreadable_answer", message or f"The provider answered {status} without a usable JSON object."
+        name, message = name or "unreadable_answer", message or f"The provider answered {status} without a usable JSON object."
     return Reading(
         outcome=outcome,
-        error_code=code or f"http_{status}",
+        error_code=name or f"http_{status}",
         error_message=message or f"The provider answered {status}.",
         retry_after_seconds=retry_after,
     )
 
 
-def _error_of(body: Any) -> tuple[str, str]:
-    error = body.get("error") if isinstance(body, dict) else None
+def _error_of(body: Any) -> tuple[str, str, str]:
+    """(code, type, message); servers that are only nearly compatible say `error` as a text, or `message` or `detail` beside nothing."""
+    if not isinstance(body, dict):
+        return "", "", ""
+    error = body.get("error") or {"message": body.get("message") or body.get("detail")}
     if isinstance(error, str):
-        return "", error[:_MESSAGE_CHARACTERS]
+        error = {"message": error}
     if not isinstance(error, dict):
-        return "", ""
-    code, kind, message = error.get("code"), error.get("type"), error.get("message")
-    name = code if isinstance(code, str) and code else kind if isinstance(kind, str) else ""
-    return name[:100], message[:_MESSAGE_CHARACTERS] if isinstance(message, str) else ""
+        return "", "", ""
+    return (
+        _text(error.get("code"), _CODE_CHARACTERS),
+        _text(error.get("type"), _CODE_CHARACTERS),
+        _text(error.get("message"), _MESSAGE_CHARACTERS),
+    )
+
+
+def _text(value: Any, most: int) -> str:
+    return value[:most] if isinstance(value, str) else ""
 
 
 def _read_usage(raw: Any) -> TokenUsage | None:

@@ -1,0 +1,51 @@
+"""A server that says exactly the bytes that a test gives it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+Say = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def raw_server(say: Say) -> AsyncIterator[str]:
+    """Reads a request's head, then lets `say` write; closes the connection when `say` returns. Yields the base URL."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            await say(writer)
+            await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the client has gone: most tests here make it go
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    finally:
+        server.close()
+
+
+def says(content: bytes) -> Say:
+    """Writes these bytes at once."""
+
+    async def say(writer: asyncio.StreamWriter) -> None:
+        writer.write(content)
+
+    return say
+
+
+async def stays_silent(_writer: asyncio.StreamWriter) -> None:
+    """Takes the request and never says a word."""
+    await asyncio.Event().wait()
+
+
+async def drips(writer: asyncio.StreamWriter) -> None:
+    """An answer of which a byte comes now and then, for ever."""
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n")
+    while True:
+        writer.write(b" ")
+        await writer.drain()
+        await asyncio.sleep(0.01)
