@@ -29,8 +29,7 @@ class ModelView(APIView):
 
     @extend_schema(operation_id="retrieve_model", responses={200: dict[str, Any]})
     def get(self, request: Request, name: str) -> Response:  # noqa: ARG002 -- the framework's signature
-        # Postgres takes no NUL, so no model has one in its name.
-        model = find_callable(name) if "\0" not in name else None
+        model = find_callable(name)
         if model is None:
             raise ApiError(404, "model_not_found", f"The model {name[:100]!r} does not exist.", param="model")
         return Response(_show(model))

@@ -36,7 +36,7 @@ def test_a_model_is_found_by_its_name_with_slashes() -> None:
     assert client().get("/v1/models/acme/large").json()["id"] == "acme/large"
 
 
-@pytest.mark.parametrize("name", ["nobody", "acme/nobody", "a%00b", "x" * 1000])
+@pytest.mark.parametrize("name", ["nobody", "acme/nobody", "x" * 1000])
 def test_an_unknown_model_is_not_there(name: str) -> None:
     answer = client().get(f"/v1/models/{name}")
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
