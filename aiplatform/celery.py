@@ -5,11 +5,16 @@ from datetime import timedelta
 
 from celery import Celery
 from kombu import Queue
+from kombu.transport.redis import Channel
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aiplatform.settings")
 
 VISIBILITY_TIMEOUT_SECONDS = 3600
 QUEUES = ("interactive", "default", "bulk", "ingest", "control", "dead_letter")
+
+# A connection that is lost while messages are unacknowledged makes kombu put them back on the way out, over that same dead
+# connection; the error leaves the worker deaf until its longest task has ended. What is not put back is rung for again by the sweep.
+Channel.do_restore = False
 
 app = Celery("aiplatform")
 

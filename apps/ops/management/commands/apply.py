@@ -24,7 +24,7 @@ class Command(BaseCommand):
 
     def handle(self, *_: Any, file: Path, dry_run: bool, **__: Any) -> None:
         try:
-            config = read_config(tomllib.loads(file.read_text("utf-8")), environment=os.environ)
+            config = read_config(tomllib.loads(file.read_text("utf-8-sig")), environment=os.environ)
             changes = apply_config(config=config, is_dry_run=dry_run, now=timezone.now())
         except (OSError, UnicodeDecodeError) as error:
             raise CommandError(f"{file} can't be read: {error}") from error
@@ -34,4 +34,5 @@ class Command(BaseCommand):
             raise CommandError(f"{file}: {error} Nothing was changed.") from error
         for line in changes:
             self.stdout.write(line)
-        self.stdout.write(f"{len(changes)} changes{', none of them made: this was a dry run' if dry_run else ''}.")
+        told = f"{len(changes)} change{'' if len(changes) == 1 else 's'}" if changes else "Nothing to change"
+        self.stdout.write(f"{told}{'; nothing was changed: this was a dry run' if dry_run and changes else ''}.")
