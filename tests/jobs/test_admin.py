@@ -65,6 +65,12 @@ def test_a_jobs_page_links_its_items_and_files(office: Client) -> None:
     assert reverse("admin:files_file_content", args=[job.input_file_id]) in page
 
 
+def test_a_job_that_validation_refused_says_why(office: Client) -> None:
+    errors = {"data": [{"code": "invalid_json_line", "message": "Line 3 is not an object.", "line": 3}]}
+    job = make_job(status=JobStatus.FAILED, done=0, dead=0, running=0, waiting=0, errors=errors, ended_at=timezone.now())
+    assert "Line 3 is not an object." in text(office, "admin:jobs_job_change", job.id)
+
+
 @pytest.mark.parametrize(("status", "code"), [(JobStatus.RUNNING, 200), (JobStatus.COMPLETED, 286)])
 def test_the_live_part_stops_asking_when_the_job_has_ended(office: Client, status: JobStatus, code: int) -> None:
     ended = {"ended_at": timezone.now()} if status == JobStatus.COMPLETED else {}

@@ -55,6 +55,10 @@ class JobAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[m
     )  # fmt: skip
     readonly_fields = ("public_id", "input", "output", "errors_file")
 
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """Without the texts that a job doesn't have."""
+        return [field for field in super().get_fields(request, obj) if field not in {"metadata", "errors"} or getattr(obj, field, None)]
+
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view
         return [

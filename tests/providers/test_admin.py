@@ -1,0 +1,92 @@
+"""Providers in the back office: the key goes in and never comes out."""
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from django.urls import reverse
+
+from apps.accounts.models import Role
+from apps.lib.sealing import unseal
+from apps.providers.models import Model, Provider
+from apps.providers.queries import sealed_owner
+from tests.factories.accounts import make_office_client, make_user
+from tests.factories.jobs import make_route
+
+pytestmark = pytest.mark.django_db
+KEY = "sk-very-secret-0123456789"
+
+
+@pytest.fixture
+def office() -> Client:
+    return make_office_client()
+
+
+def form(**values: object) -> dict[str, object]:
+    return {
+        "name": "primary", "kind": "openai", "base_url": "http://127.0.0.1:9001/v1", "is_enabled": "on", "connect_timeout_seconds": "5",
+        "read_timeout_seconds": "300", "total_timeout_seconds": "300",
+    } | values  # fmt: skip
+
+
+def key_of(provider: Provider) -> str:
+    return unseal(provider.api_key_sealed, keys=settings.ENCRYPTION_KEYS, owner=sealed_owner(provider.id))
+
+
+def test_a_key_is_stored_sealed_and_on_no_page(office: Client) -> None:
+    answer = office.post(reverse("admin:providers_provider_add"), form(api_key=KEY))
+    assert answer.status_code == 302
+    provider = Provider.objects.get()
+    assert KEY not in provider.api_key_sealed
+    assert key_of(provider) == KEY
+    for page in (reverse("admin:providers_provider_changelist"), reverse("admin:providers_provider_change", args=[provider.id])):
+        content = office.get(page).content.decode()
+        assert KEY not in content
+        assert provider.api_key_sealed not in content
+
+
+def test_an_empty_key_leaves_the_stored_one(office: Client) -> None:
+    office.post(reverse("admin:providers_provider_add"), form(api_key=KEY))
+    provider = Provider.objects.get()
+    office.post(reverse("admin:providers_provider_change", args=[provider.id]), form(name="renamed"))
+    provider.refresh_from_db()
+    assert (provider.name, key_of(provider)) == ("renamed", KEY)
+
+
+def test_a_refused_form_does_not_send_the_key_back(office: Client) -> None:
+    page = office.post(reverse("admin:providers_provider_add"), form(api_key=KEY, total_timeout_seconds="901")).content.decode()
+    assert "less than or equal to 900" in page
+    assert KEY not in page
+    assert not Provider.objects.exists()
+
+
+def test_a_base_url_must_be_one(office: Client) -> None:
+    page = office.post(reverse("admin:providers_provider_add"), form(base_url="not a url")).content.decode()
+    assert "valid URL" in page
+
+
+def test_a_model_with_its_targets(office: Client) -> None:
+    provider = make_route().provider
+    data = {
+        "name": "large", "max_output_tokens": 4096, "is_enabled": "on", "targets-TOTAL_FORMS": 1, "targets-INITIAL_FORMS": 0,
+        "targets-0-provider": provider.pk, "targets-0-upstream_model": "gpt-x", "targets-0-position": 0, "targets-0-is_enabled": "on",
+    }  # fmt: skip
+    assert office.post(reverse("admin:providers_model_add"), data).status_code == 302
+    assert [target.upstream_model for target in Model.objects.get(name="large").targets.all()] == ["gpt-x"]
+    assert "gpt-x at primary" in office.get(reverse("admin:providers_model_changelist")).content.decode()
+
+
+def test_a_model_that_nobody_answers_for_says_so(office: Client) -> None:
+    Model.objects.create(name="orphan")
+    assert "nobody: give it a target" in office.get(reverse("admin:providers_model_changelist")).content.decode()
+
+
+def test_a_target_leads_to_its_prices(office: Client) -> None:
+    route = make_route()
+    page = office.get(reverse("admin:providers_model_change", args=[route.model.id])).content.decode()
+    assert f"{reverse('admin:spend_price_add')}?provider_id={route.provider.id}&amp;upstream_model=gpt-x-mini" in page
+
+
+@pytest.mark.parametrize("name", ["providers_provider", "providers_model", "spend_price", "jobs_pump", "django_celery_results_taskresult"])
+def test_what_belongs_to_the_platform_is_for_superusers(name: str) -> None:
+    client = make_office_client(make_user(acme=Role.OWNER))
+    assert client.get(reverse(f"admin:{name}_changelist")).status_code == 403
