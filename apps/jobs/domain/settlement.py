@@ -1,5 +1,6 @@
 """From a finished run to the rows that will stand for it."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -78,8 +79,8 @@ def settle_finished(
     bodies: list[NewBody] = []
     exchanges = [_exchange_record(new_id(), finished, exchange, bodies) for exchange in completion.exchanges]
     answer_body_id = bodies[-1].id if bodies and completion.answer else None
-    error_code = _plain(completion.error_code)[:_ERROR_CODE_LENGTH]
-    error_message = _plain(completion.error_message)[:_ERROR_MESSAGE_LENGTH]
+    error_code = plain(completion.error_code)[:_ERROR_CODE_LENGTH]
+    error_message = plain(completion.error_message)[:_ERROR_MESSAGE_LENGTH]
     run = RunRecord(
         id=item.run_id,
         workspace_id=item.workspace_id,
@@ -124,9 +125,9 @@ def _exchange_record(exchange_id: UUID, finished: Finished, exchange: Exchange, 
         path=exchange.path,
         outcome=exchange.outcome.value,
         status_code=exchange.status_code,
-        error=_plain(exchange.error)[:_ERROR_MESSAGE_LENGTH],
-        provider_request_id=_plain(exchange.provider_request_id)[:255],
-        headers=_plain(orjson.dumps(exchange.headers).decode()) if exchange.headers else "{}",
+        error=plain(exchange.error)[:_ERROR_MESSAGE_LENGTH],
+        provider_request_id=plain(exchange.provider_request_id)[:255],
+        headers=plain(orjson.dumps(exchange.headers).decode()) if exchange.headers else "{}",
         sent_at=exchange.sent_at,
         first_byte_seconds=exchange.first_byte_seconds,
         duration_seconds=exchange.duration_seconds,
@@ -159,13 +160,19 @@ def _charge_record(charge_id: UUID, finished: Finished, prices: PriceBook) -> Ch
         cache_write_tokens=usage.cache_write_tokens,
         output_tokens=usage.output_tokens,
         reasoning_tokens=usage.reasoning_tokens,
-        usage=_plain(orjson.dumps(completion.raw_usage).decode()) if completion.raw_usage is not None else None,
+        usage=plain(orjson.dumps(completion.raw_usage).decode()) if completion.raw_usage is not None else None,
         prices=price.json if price else None,
         cost_usd=cost_of(usage, price) if price else _NOTHING,
         created_at=finished.ended_at,
     )
 
 
-def _plain(text: str) -> str:
+# An escaped NUL in JSON; a backslash that is itself escaped before "u0000" is text.
+_ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+def plain(text: str) -> str:
     """Text that Postgres takes: providers may send NUL, which it refuses (as a character and escaped in JSON)."""
-    return text.replace("\x00", "").replace("\\u0000", "") if "\x00" in text or "\\u0000" in text else text
+    if "\x00" not in text and "\\u0000" not in text:
+        return text
+    return _ESCAPED_NUL.sub(r"\1", text.replace("\x00", ""))
