@@ -43,7 +43,8 @@ RETURNING item.id, item.run_id, item.job_id, item.workspace_id, item.model_id, i
 """
 _BEGIN = """
 UPDATE jobs_item AS item
-SET state = 'running', run_id = run.id, pump_id = %(pump_id)s, claimed_at = statement_timestamp(), lease_until = statement_timestamp() + %(lease)s * interval '1 second'
+SET state = 'running', run_id = run.id, pump_id = %(pump_id)s, claimed_at = statement_timestamp(),
+    lease_until = statement_timestamp() + %(lease)s * interval '1 second'
 FROM picked JOIN unnest(%(run_ids)s::uuid[]) WITH ORDINALITY AS run (id, n) ON run.n = picked.n
 WHERE item.id = picked.id
 """

@@ -25,12 +25,17 @@ class DatabaseThread:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._executor.submit(connection.close).result()
+        self._executor.submit(_close).result()
         self._executor.shutdown()
 
     async def do(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The function's answer, computed on this thread."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, partial(_guarded, function, *args, **kwargs))
+
+
+def _close() -> None:
+    """`connection` means the calling thread's, so its method must be looked up on the thread that it belongs to."""
+    connection.close()
 
 
 def _guarded(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -9,10 +9,14 @@ from django.db.models.functions import Now
 from apps.jobs.models import Pump, PumpState
 from apps.lib.sql import server_cursor
 
+# What settle holds locked at this moment needs no renewal; waiting for it could end in a deadlock.
 _RENEW = """
-UPDATE jobs_item SET lease_until = statement_timestamp() + %s * interval '1 second'
-FROM unnest(%s::uuid[], %s::uuid[]) AS held (id, run)
-WHERE jobs_item.id = held.id AND run_id = held.run AND state = 'running'
+WITH due AS (
+    SELECT item.id FROM jobs_item AS item
+    JOIN unnest(%s::uuid[], %s::uuid[]) AS held (id, run) ON item.id = held.id AND item.run_id = held.run
+    WHERE item.state = 'running' FOR UPDATE OF item SKIP LOCKED
+)
+UPDATE jobs_item AS item SET lease_until = statement_timestamp() + %s * interval '1 second' FROM due WHERE item.id = due.id
 """
 
 
@@ -20,7 +24,7 @@ def renew_leases(held: Sequence[tuple[UUID, UUID]]) -> None:
     """Prolong the claims on `held` (item id, run id) in one statement; those lost meanwhile are left alone."""
     if held:
         with server_cursor() as cursor:
-            cursor.execute(_RENEW, (settings.JOBS_LEASE_SECONDS, [item for item, _ in held], [run for _, run in held]))
+            cursor.execute(_RENEW, ([item for item, _ in held], [run for _, run in held], settings.JOBS_LEASE_SECONDS))
 
 
 def renew_pump(*, pump_id: UUID, state: PumpState, in_flight: int, done: int, dead: int) -> bool:

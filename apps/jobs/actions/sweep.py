@@ -4,6 +4,7 @@ A lost, doubled or late message costs delay, never work: this is what makes it s
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -21,15 +22,18 @@ from apps.lib.enqueue import enqueue
 log = structlog.get_logger(__name__)
 
 _FORGIVE = """
-UPDATE jobs_item SET losses = 0 WHERE state = 'waiting' AND losses >= %s AND lost_at < statement_timestamp() - interval '72 hours'
+UPDATE jobs_item SET losses = 0 WHERE state = 'waiting' AND losses >= %s
+    AND lost_at < statement_timestamp() - interval '72 hours'
 """
 _READY_LANES = """
 SELECT DISTINCT lane FROM jobs_job AS job WHERE status = 'running' AND lane = ANY(%s) AND EXISTS (
-    SELECT 1 FROM jobs_item AS item WHERE item.job_id = job.id AND item.state = 'waiting' AND item.not_before <= statement_timestamp() AND losses < %s)
+    SELECT 1 FROM jobs_item AS item WHERE item.job_id = job.id AND item.state = 'waiting'
+    AND item.not_before <= statement_timestamp() AND losses < %s)
 """
 _SUSPECT_LANES = """
 SELECT DISTINCT job.lane FROM jobs_item AS item JOIN jobs_job AS job ON job.id = item.job_id
-WHERE item.state = 'waiting' AND item.losses >= %s AND item.not_before <= statement_timestamp() AND job.status = 'running' AND job.lane = ANY(%s)
+WHERE item.state = 'waiting' AND item.losses >= %s AND item.not_before <= statement_timestamp()
+  AND job.status = 'running' AND job.lane = ANY(%s)
 """
 _OVER = """
 SELECT id FROM jobs_job AS job
@@ -37,7 +41,11 @@ WHERE ended_at IS NULL AND kind <> 'single' AND status IN ('running', 'paused', 
   AND NOT EXISTS (SELECT 1 FROM jobs_item WHERE job_id = job.id AND state = 'running')
   AND NOT EXISTS (SELECT 1 FROM jobs_item WHERE job_id = job.id AND state = 'waiting')
 """
-_NOT_VALIDATED = "SELECT id FROM jobs_job WHERE status = 'validating' AND ended_at IS NULL AND created_at < statement_timestamp() - interval '15 seconds'"
+_NOT_VALIDATED = """
+SELECT id FROM jobs_job
+WHERE status = 'validating' AND ended_at IS NULL AND created_at < statement_timestamp() - interval '15 seconds'
+"""
+_PUMPS_KEPT = timedelta(days=7)
 # Doubles are harmless, but there is no use in more at once than the ingest workers can take.
 _RING_AGAIN = 20
 
@@ -53,6 +61,7 @@ def sweep() -> dict[str, int]:
     }
     _select(_FORGIVE, [SUSPECT_LOSSES])
     Pump.objects.filter(ended_at=None).gone().update(state=PumpState.ENDED, ended_at=Now(), in_flight=0)
+    Pump.objects.filter(ended_at__lt=Now() - _PUMPS_KEPT).delete()
     if any(found.values()):
         log.info("swept", **found)
     return found

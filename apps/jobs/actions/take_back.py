@@ -31,7 +31,8 @@ SET state = CASE WHEN lost.is_poison THEN 'dead' ELSE 'waiting' END,
     error_message = CASE WHEN lost.is_poison THEN 'The worker died while it ran this item alone; it is not tried again by itself.'
                          ELSE item.error_message END
 FROM lost WHERE item.id = lost.id
-RETURNING item.id, lost.run_id, item.job_id, item.workspace_id, lost.pump_id, item.losses, lost.claimed_at, statement_timestamp(), lost.is_poison
+RETURNING item.id, lost.run_id, item.job_id, item.workspace_id, lost.pump_id, item.losses, lost.claimed_at,
+          statement_timestamp(), lost.is_poison
 """  # noqa: S608 -- constants of this module
 _COUNT_DEAD = """
 UPDATE jobs_job AS job SET dead = job.dead + poisoned.n,

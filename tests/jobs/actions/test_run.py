@@ -1,0 +1,93 @@
+"""A whole pump, in this process, against the simulated provider."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from apps.jobs.actions import run_items
+from apps.jobs.actions.register_pump import register_pump
+from apps.jobs.domain.lifecycle import ItemState, JobStatus
+from apps.jobs.models import Item, Job, Pump
+from apps.lib.ids import uuid7
+from apps.providers.models import Model, Provider, Target
+from apps.spend.models import Charge
+from apps.traces.models import Exchange, Run
+from tests.jobs.rows import make_job
+from tests.simulated import Simulator
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def model_id(simulator: Simulator) -> UUID:
+    provider = Provider.objects.create(name="simulated", base_url=simulator.base_url)
+    model = Model.objects.create(name="small")
+    Target.objects.create(model=model, provider=provider, upstream_model="simulated")
+    return model.id
+
+
+def run(*, lane: str = "default", is_isolating: bool = False, replaces: UUID | None = None) -> dict[str, object]:
+    return run_items(lane=lane, job_id=None, replaces=replaces, is_isolating=is_isolating, clock=lambda: datetime.now(UTC))
+
+
+def test_run_carries_every_item_to_its_end_and_records_it(model_id: UUID, simulator: Simulator) -> None:
+    job = make_job(prompts=[f"prompt {n}" for n in range(120)], model_id=model_id)
+    report = run()
+    job.refresh_from_db()
+    assert (report["items"], report["done"], report["failed"]) == (120, 120, 0)
+    assert (job.done, job.dead, job.input_tokens, job.output_tokens) == (120, 0, 2400, 3600)
+    assert Item.objects.filter(job=job, state=ItemState.DONE, answer_body_id__isnull=False, status_code=200).count() == 120
+    assert (Run.objects.count(), Exchange.objects.count(), Charge.objects.count()) == (120, 120, 120)
+    assert set(Exchange.objects.values_list("run_id", flat=True)) == set(Run.objects.values_list("id", flat=True))
+    assert simulator.calls()["total"] == 120
+    assert Pump.objects.get().ended_at is not None
+
+
+def test_run_leaves_a_paused_job_alone(model_id: UUID, simulator: Simulator) -> None:
+    make_job(prompts=["a"], model_id=model_id, status=JobStatus.PAUSED)
+    assert run()["items"] == 0
+    assert simulator.calls()["total"] == 0
+
+
+def test_run_of_an_isolating_pump_takes_suspects_alone(model_id: UUID, simulator: Simulator) -> None:
+    job = make_job(prompts=[f"prompt {n}" for n in range(20)], model_id=model_id)
+    Item.objects.filter(job=job, position__lte=12).update(losses=2)
+    Item.objects.filter(job=job, position=1).update(losses=3)
+    assert run(is_isolating=True)["done"] == 12
+    assert simulator.stats()["most_in_flight"] <= 8
+    assert Item.objects.filter(job=job, state=ItemState.WAITING).count() == 8
+
+
+def test_run_ends_at_once_when_there_are_enough_pumps(model_id: UUID, settings: object) -> None:
+    settings.JOBS_PUMPS_PER_HOST = 1  # type: ignore[attr-defined]  # pytest-django's settings
+    first = register_pump(worker_set="exec", replaces=None, is_isolating=False)
+    assert first is not None
+    # Another process's pump: ours would be taken for the remains of an earlier run in this one.
+    Pump.objects.filter(id=first.id).update(pid=1)
+    make_job(prompts=["a"], model_id=model_id)
+    assert run()["ended"] == "enough pumps"
+    assert run(replaces=first.id)["done"] == 1
+    assert run(replaces=first.id)["ended"] == "enough pumps"
+
+
+def test_run_of_a_model_without_targets_waits_for_a_person() -> None:
+    job = make_job(prompts=["a"], model_id=uuid7())
+    run()
+    item = Item.objects.get(job=job)
+    assert (item.state, item.outcome, item.error_code, item.attempts) == (ItemState.WAITING, "credential", "no_target", 0)
+
+
+def test_run_settles_an_item_whose_job_was_deleted_meanwhile_without_failing_the_others(model_id: UUID) -> None:
+    make_job(prompts=["gone"], model_id=model_id)
+    job = make_job(prompts=["a", "b"], model_id=model_id)
+    Job.objects.exclude(id=job.id).delete()
+    assert run()["done"] == 2
+
+
+def test_run_finds_a_missing_request_and_says_so(model_id: UUID) -> None:
+    job = make_job(prompts=["a"], model_id=model_id)
+    Item.objects.filter(job=job).update(request_body_id=b"x" * 32)
+    run()
+    item = Item.objects.get(job=job)
+    assert (item.state, item.error_code) == (ItemState.DEAD, "request_body_expired")
