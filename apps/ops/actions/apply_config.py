@@ -72,7 +72,8 @@ def _set_price(price: PriceEntry, ids: dict[str, UUID], now: datetime) -> list[s
         raise ConfigInvalidError(
             f"[[prices]] {where}: another price begins at {price.starts_at}, and prices are never changed; give another 'from'."
         ) from error
-    return [f"price of {where}: from {price.starts_at or now:%Y-%m-%d %H:%M}"] if is_new else []
+    amounts = ", ".join(f"{name} {amount}" for name, amount in price.prices.items())
+    return [f"price of {where}: from {price.starts_at or now:%Y-%m-%d %H:%M} UTC {amounts}"] if is_new else []
 
 
 def _find(ids: dict[str, UUID], name: str, where: str) -> UUID:

@@ -1,36 +1,47 @@
 """The file of `manage.py apply`: read strictly, so that a misspelt key is told and not ignored."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from urllib.parse import urlsplit
 
-_LATER = {"budgets": "budgets", "recipes": "recipes"}
+_LATER = ("budgets", "recipes")
 _KINDS = ("openai",)
 _TOTAL_LIMIT_SECONDS = 900
-PRICE_KEYS = {
-    "input_usd_per_million": "input_usd_per_million",
-    "cached_input_usd_per_million": "cached_input_usd_per_million",
-    "cache_write_usd_per_million": "cache_write_usd_per_million",
-    "output_usd_per_million": "output_usd_per_million",
-    "reasoning_usd_per_million": "reasoning_usd_per_million",
-    "request_usd": "request_usd",
-}
-_LIMITS = {"requests_per_minute": int, "tokens_per_minute": int}
-_PROVIDER_KEYS: dict[str, type] = {
-    "name": str, "kind": str, "base_url": str, "api_key": str, "api_key_env": str, **_LIMITS, "max_concurrency": int,
+# What the columns hold: 32-bit whole numbers, and amounts with 8 digits before the point and 12 behind it.
+_MOST = 2**31 - 1
+_MOST_USD, _MONEY_PLACES = Decimal(10**8), 12
+PRICE_KEYS = (
+    "input_usd_per_million",
+    "cached_input_usd_per_million",
+    "cache_write_usd_per_million",
+    "output_usd_per_million",
+    "reasoning_usd_per_million",
+    "request_usd",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A text of at most so many characters."""
+
+    most: int
+
+
+_Kind = type | _Text
+_PROVIDER_NAME, _MODEL_NAME, _SECRET = _Text(100), _Text(200), _Text(2000)
+_LIMITS: dict[str, _Kind] = {"requests_per_minute": int, "tokens_per_minute": int}
+_PRICES: dict[str, _Kind] = dict.fromkeys(PRICE_KEYS, Decimal)
+_PROVIDER_KEYS: dict[str, _Kind] = {
+    "name": _PROVIDER_NAME, "kind": _Text(20), "base_url": _Text(500), "api_key": _SECRET, "api_key_env": _SECRET,
+    **_LIMITS, "max_concurrency": int,
     "connect_timeout_seconds": float, "read_timeout_seconds": float, "total_timeout_seconds": float, "is_enabled": bool,
 }  # fmt: skip
-_MODEL_KEYS: dict[str, type] = {
-    "name": str,
-    "max_output_tokens": int,
-    "is_enabled": bool,
-    "targets": list,
-    **dict.fromkeys(PRICE_KEYS, Decimal),
-}
-_TARGET_KEYS: dict[str, type] = {"provider": str, "model": str, **_LIMITS, "is_enabled": bool}
-_PRICE_KEYS: dict[str, type] = {"provider": str, "model": str, "from": datetime, **dict.fromkeys(PRICE_KEYS, Decimal)}
+_MODEL_KEYS: dict[str, _Kind] = {"name": _MODEL_NAME, "max_output_tokens": int, "is_enabled": bool, "targets": list, **_PRICES}
+_TARGET_KEYS: dict[str, _Kind] = {"provider": _PROVIDER_NAME, "model": _MODEL_NAME, **_LIMITS, "is_enabled": bool}
+_PRICE_KEYS: dict[str, _Kind] = {"provider": _PROVIDER_NAME, "model": _MODEL_NAME, "from": datetime, **_PRICES}
 
 
 class ConfigInvalidError(Exception):
@@ -43,7 +54,7 @@ class ProviderEntry:
 
     name: str
     values: Mapping[str, Any]
-    api_key: str | None
+    api_key: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +99,43 @@ def read_config(content: Mapping[str, Any], *, environment: Mapping[str, str]) -
     """The file's tables, judged; ConfigInvalidError names what is wrong. Keys of providers are read from `environment`."""
     for name in content:
         if name in _LATER:
-            raise ConfigInvalidError(f"[[{name}]]: {_LATER[name]} can't be declared yet; take the table out.")
+            raise ConfigInvalidError(f"[[{name}]]: {name} can't be declared yet; take the table out.")
         if name not in {"providers", "models", "prices"}:
             raise ConfigInvalidError(f"[[{name}]] is no table of this file; there are [[providers]], [[models]] and [[prices]].")
-    return Config(
+    config = Config(
         providers=tuple(_read_provider(row, where, environment) for row, where in _rows(content, "providers")),
         models=tuple(_read_model(row, where) for row, where in _rows(content, "models")),
         prices=tuple(_read_price(row, where) for row, where in _rows(content, "prices")),
     )
+    _refuse_doubled_prices(config.prices)
+    _refuse_two_shorthands(config)
+    return config
+
+
+def _refuse_doubled_prices(prices: tuple[PriceEntry, ...]) -> None:
+    seen: set[tuple[str, str, datetime | None]] = set()
+    for price in prices:
+        key = (price.provider, price.upstream_model, price.starts_at)
+        if key in seen:
+            raise ConfigInvalidError(f"[[prices]] {price.upstream_model}: {price.provider} has two rows from the same moment; keep one.")
+        seen.add(key)
+
+
+def _refuse_two_shorthands(config: Config) -> None:
+    """Two models may share a target, but it has one price."""
+    own = {(price.provider, price.upstream_model) for price in config.prices}
+    first: dict[tuple[str, str], ModelEntry] = {}
+    for model in config.models:
+        for target in model.targets or ():
+            key = (target.provider, target.upstream_model)
+            if not model.prices or key in own:
+                continue
+            other = first.setdefault(key, model)
+            if other.prices != model.prices:
+                raise ConfigInvalidError(
+                    f"[[models]] {model.name}: {target.upstream_model} at {target.provider} has another price in {other.name!r};"
+                    " give it a row in [[prices]]."
+                )
 
 
 def _rows(content: Mapping[str, Any], table: str) -> list[tuple[dict[str, Any], str]]:
@@ -116,10 +156,10 @@ def _read_provider(row: dict[str, Any], where: str, environment: Mapping[str, st
         raise ConfigInvalidError(f"{where}: kind must be one of {', '.join(_KINDS)}, not {kind!r}.")
     if total > _TOTAL_LIMIT_SECONDS:
         raise ConfigInvalidError(f"{where}: total_timeout_seconds must be at most {_TOTAL_LIMIT_SECONDS}.")
-    url = values.get("base_url", "https://")
-    if not url.startswith(("http://", "https://")):
+    if "base_url" in values and not _is_base_url(values["base_url"]):
         raise ConfigInvalidError(
-            f"{where}: base_url must begin with http:// or https:// and go up to the version, as in https://api.example/v1."
+            f"{where}: base_url must begin with http:// or https:// and go up to the version, as in https://api.example/v1,"
+            " without a user, password, '?' or '#'."
         )
     api_key, variable = values.pop("api_key", None), values.pop("api_key_env", None)
     if variable is not None:
@@ -128,20 +168,41 @@ def _read_provider(row: dict[str, Any], where: str, environment: Mapping[str, st
         api_key = environment.get(variable)
         if not api_key:
             raise ConfigInvalidError(f"{where}: api_key_env names {variable}, which is not set in the environment.")
+    if api_key is not None:
+        api_key = api_key.strip()
+        if not (api_key.isascii() and api_key.isprintable()):
+            raise ConfigInvalidError(f"{where}: the key holds characters that can't be sent.")
     return ProviderEntry(name=values.pop("name"), values=values, api_key=api_key)
+
+
+def _is_base_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return bool(
+            parts.scheme in {"http", "https"}
+            and parts.hostname
+            and parts.port != 0
+            and not (parts.query or parts.fragment or parts.username or parts.password)
+            and text.isprintable()
+            and " " not in text
+        )
+    except ValueError:
+        return False
 
 
 def _read_model(row: dict[str, Any], where: str) -> ModelEntry:
     values = _checked(row, _MODEL_KEYS, where, needed=("name",))
     prices = {name: values.pop(name) for name in PRICE_KEYS if name in values}
     _check_prices(prices, where)
-    targets = values.pop("targets", None)
-    return ModelEntry(
-        name=values.pop("name"),
-        values=values,
-        targets=None if targets is None else tuple(_read_target(target, where, n) for n, target in enumerate(targets, start=1)),
-        prices=prices,
-    )
+    rows = values.pop("targets", None)
+    targets = None if rows is None else tuple(_read_target(row, where, number) for number, row in enumerate(rows, start=1))
+    if prices and not targets:
+        raise ConfigInvalidError(f"{where}: its prices hold for the targets listed with it, and none is listed; use [[prices]].")
+    named = [(target.provider, target.upstream_model) for target in targets or ()]
+    for provider, upstream_model in named:
+        if named.count((provider, upstream_model)) > 1:
+            raise ConfigInvalidError(f"{where}: targets name {upstream_model} at {provider} twice.")
+    return ModelEntry(name=values.pop("name"), values=values, targets=targets, prices=prices)
 
 
 def _read_target(row: Any, where: str, number: int) -> TargetEntry:
@@ -166,31 +227,38 @@ def _check_prices(prices: Mapping[str, Decimal], where: str) -> None:
         raise ConfigInvalidError(f"{where}: a price needs input_usd_per_million and output_usd_per_million.")
 
 
-def _checked(row: dict[str, Any], kinds: Mapping[str, type], where: str, *, needed: tuple[str, ...]) -> dict[str, Any]:
+def _checked(row: dict[str, Any], kinds: Mapping[str, _Kind], where: str, *, needed: tuple[str, ...]) -> dict[str, Any]:
     for key in row:
         if key not in kinds:
             raise ConfigInvalidError(f"{where}: {key!r} is no key of this table; there are {', '.join(kinds)}.")
     for key in needed:
-        if not row.get(key):
+        if not row.get(key) or not str(row[key]).strip():
             raise ConfigInvalidError(f"{where}: {key} is missing.")
     return {key: _read_value(value, kinds[key], f"{where}: {key}") for key, value in row.items()}
 
 
-def _read_value(value: Any, kind: type, where: str) -> Any:
+def _read_value(value: Any, kind: _Kind, where: str) -> Any:
+    """The value as its column takes it. Texts are never shown in an error: one of them may be a key."""
     if kind is Decimal:
         return _read_money(value, where)
     if kind is datetime:
         return _read_moment(value, where)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(kind, _Text):
+        if not isinstance(value, str) or len(value) > kind.most or not value.strip().isprintable():
+            raise ConfigInvalidError(f"{where} must be a text of at most {kind.most} characters that can be printed.")
+        return value.strip()
     if kind in {int, float}:
-        if not is_number or value <= 0 or (kind is int and not isinstance(value, int)):
-            raise ConfigInvalidError(f"{where} must be a {'whole ' if kind is int else ''}number above 0, not {value!r}.")
-        return kind(value)
+        return _read_number(value, is_whole=kind is int, where=where)
     if not isinstance(value, kind):
-        raise ConfigInvalidError(
-            f"{where} must be a {'text' if kind is str else 'list' if kind is list else 'true or false'}, not {value!r}."
-        )
+        raise ConfigInvalidError(f"{where} must be {'a list' if kind is list else 'true or false'}, not {value!r}.")
     return value
+
+
+def _read_number(value: Any, *, is_whole: bool, where: str) -> int | float:
+    is_number = isinstance(value, int if is_whole else int | float) and not isinstance(value, bool)
+    if not is_number or not 0 < value <= _MOST:
+        raise ConfigInvalidError(f"{where} must be a {'whole ' if is_whole else ''}number above 0 and at most {_MOST}, not {value!r}.")
+    return int(value) if is_whole else float(value)
 
 
 def _read_money(value: Any, where: str) -> Decimal:
@@ -198,8 +266,8 @@ def _read_money(value: Any, where: str) -> Decimal:
         amount = Decimal(str(value)) if isinstance(value, str | int | float) and not isinstance(value, bool) else Decimal(-1)
     except InvalidOperation:
         amount = Decimal(-1)
-    if not amount.is_finite() or amount < 0:
-        raise ConfigInvalidError(f'{where} must be an amount of US dollars, as in "0.15", not {value!r}.')
+    if not (amount.is_finite() and 0 <= amount < _MOST_USD and amount == round(amount, _MONEY_PLACES)):
+        raise ConfigInvalidError(f'{where} must be an amount of US dollars, as in "0.15", with at most 12 places, not {value!r}.')
     return amount
 
 

@@ -28,9 +28,9 @@ def declare_provider(*, name: str, values: Mapping[str, Any], api_key: str | Non
         changes = [f"provider {name}: added"]
     else:
         changes = [f"provider {name}: {change}" for change in _update(provider, values)]
-    if api_key is not None and read_provider_key(provider_id=provider.id) != api_key:
+    if api_key is not None and (read_provider_key(provider_id=provider.id) or "") != api_key.strip():
         save_provider_key(provider_id=provider.id, api_key=api_key)
-        changes.append(f"provider {name}: key stored")
+        changes.append(f"provider {name}: key {'stored' if api_key.strip() else 'removed'}")
     return changes
 
 
@@ -63,7 +63,7 @@ def declare_model_targets(*, name: str, values: Mapping[str, Any], targets: Sequ
 
 def _update(row: Provider | Model | Target, values: Mapping[str, Any]) -> list[str]:
     changed = {name: value for name, value in values.items() if getattr(row, name) != value}
-    words = [f"{name} {getattr(row, name)} -> {value}" for name, value in changed.items()]
+    words = [f"{name} {'none' if getattr(row, name) is None else getattr(row, name)} -> {value}" for name, value in changed.items()]
     for name, value in changed.items():
         setattr(row, name, value)
     if changed:

@@ -1,0 +1,192 @@
+"""`manage.py apply`: a file becomes rows, once; applied again it changes nothing, and a wrong one changes nothing either."""
+
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from apps.ops.domain import config_file
+from apps.providers.adapters import ADAPTERS
+from apps.providers.models import TOTAL_TIMEOUT_LIMIT_SECONDS, Kind, Model, Provider, Target
+from apps.providers.queries import load_catalogue
+from apps.spend.models import Price
+
+pytestmark = pytest.mark.django_db
+
+FILE = """
+[[providers]]
+name = "primary"
+base_url = "http://127.0.0.1:9001/v1"
+api_key_env = "PRIMARY_KEY"
+requests_per_minute = 600
+
+[[providers]]
+name = "backup"
+base_url = "http://127.0.0.1:9002/v1"
+api_key = "sk-backup"
+
+[[models]]
+name = "small"
+max_output_tokens = 2048
+targets = [{provider = "primary", model = "gpt-x-mini", requests_per_minute = 300}, {provider = "backup", model = "claude-y"}]
+input_usd_per_million = "0.15"
+output_usd_per_million = "0.60"
+
+[[prices]]
+provider = "backup"
+model = "claude-y"
+from = 2026-11-01
+input_usd_per_million = "0.80"
+output_usd_per_million = "4.00"
+"""
+NOTHING = ["Nothing to change."]
+
+Apply = Callable[..., list[str]]
+
+
+@pytest.fixture
+def apply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Apply:
+    """Applies a text, and returns the lines that it says."""
+    monkeypatch.setenv("PRIMARY_KEY", "sk-primary")
+
+    def run(text: str = FILE, *options: str) -> list[str]:
+        file, out = tmp_path / "config.toml", StringIO()
+        file.write_text(text)
+        call_command("apply", str(file), *options, stdout=out)
+        return out.getvalue().splitlines()
+
+    return run
+
+
+def rows() -> tuple[int, ...]:
+    return tuple(table.objects.count() for table in (Provider, Model, Target, Price))
+
+
+def test_apply_makes_what_the_file_declares(apply: Apply) -> None:
+    lines = apply()
+    assert rows() == (2, 1, 2, 2)
+    catalogue = load_catalogue()
+    routes = catalogue.routes(Model.objects.get(name="small").id)
+    assert [(route.provider_name, route.upstream_model, route.api_key) for route in routes] == [
+        ("primary", "gpt-x-mini", "sk-primary"),
+        ("backup", "claude-y", "sk-backup"),
+    ]
+    assert Provider.objects.get(name="primary").requests_per_minute == 600
+    assert Target.objects.get(upstream_model="gpt-x-mini").requests_per_minute == 300
+    assert Model.objects.get(name="small").max_output_tokens == 2048
+    prices = {price.upstream_model: str(price.input_usd_per_million.normalize()) for price in Price.objects.all()}
+    assert prices == {"gpt-x-mini": "0.15", "claude-y": "0.8"}
+    assert [line.split(":")[0] for line in lines[:-1]] == [
+        "provider primary", "provider primary", "provider backup", "provider backup", "model small", "model small", "model small",
+        "price of claude-y at backup", "price of gpt-x-mini at primary",
+    ]  # fmt: skip
+    assert lines[-1] == "9 changes."
+
+
+def test_apply_again_changes_nothing(apply: Apply) -> None:
+    apply()
+    before = list(Provider.objects.order_by("name").values()), list(Target.objects.order_by("id").values())
+    assert apply() == NOTHING
+    assert (list(Provider.objects.order_by("name").values()), list(Target.objects.order_by("id").values())) == before
+    assert rows() == (2, 1, 2, 2)
+
+
+def test_apply_shows_no_key(apply: Apply) -> None:
+    assert "sk-" not in "\n".join(apply())
+
+
+def test_apply_dry_run_shows_the_same_and_changes_nothing(apply: Apply) -> None:
+    shown = apply(FILE, "--dry-run")
+    assert rows() == (0, 0, 0, 0)
+    assert shown[-1] == "9 changes; nothing was changed: this was a dry run."
+    done = apply()
+    assert [line.split(": from")[0] for line in done[:-1]] == [line.split(": from")[0] for line in shown[:-1]]
+
+
+def test_apply_leaves_what_the_file_leaves_out(apply: Apply) -> None:
+    apply()
+    Provider.objects.filter(name="primary").update(tokens_per_minute=5, is_enabled=False)
+    apply(FILE.replace("requests_per_minute = 600\n", ""))
+    primary = Provider.objects.get(name="primary")
+    assert (primary.tokens_per_minute, primary.requests_per_minute, primary.is_enabled) == (5, 600, False)
+    assert apply('[[models]]\nname = "small"\n') == NOTHING
+    assert Target.objects.count() == 2
+
+
+def test_apply_shows_each_change(apply: Apply) -> None:
+    apply()
+    changed = FILE.replace("requests_per_minute = 600", "requests_per_minute = 700\ntokens_per_minute = 1000").replace(
+        "sk-backup", "sk-new"
+    )
+    assert apply(changed) == [
+        "provider primary: requests_per_minute 600 -> 700",
+        "provider primary: tokens_per_minute none -> 1000",
+        "provider backup: key stored",
+        "3 changes.",
+    ]
+    assert load_catalogue().routes(Model.objects.get().id)[1].api_key == "sk-new"
+
+
+def test_apply_an_empty_key_removes_it_once(apply: Apply) -> None:
+    apply()
+    without = FILE.replace("sk-backup", "")
+    assert apply(without) == ["provider backup: key removed", "1 change."]
+    assert apply(without) == NOTHING
+
+
+def test_apply_a_new_order_of_targets_is_the_failover_order(apply: Apply) -> None:
+    apply()
+    first, second = '{provider = "primary", model = "gpt-x-mini", requests_per_minute = 300}', '{provider = "backup", model = "claude-y"}'
+    apply(FILE.replace(f"{first}, {second}", f"{second}, {first}"))
+    routes = load_catalogue().routes(Model.objects.get().id)
+    assert [route.provider_name for route in routes] == ["backup", "primary"]
+
+
+def test_apply_a_target_that_is_no_longer_listed_goes(apply: Apply) -> None:
+    apply()
+    lines = apply(FILE.replace(', {provider = "backup", model = "claude-y"}', ""))
+    assert lines == ["model small: target claude-y at backup removed", "1 change."]
+    assert Target.objects.count() == 1
+
+
+def test_apply_a_changed_price_is_a_new_row(apply: Apply) -> None:
+    apply()
+    (line, _) = apply(FILE.replace('"0.15"', '"0.20"'))
+    assert line.startswith("price of gpt-x-mini at primary: from ")
+    assert line.endswith("input_usd_per_million 0.20, output_usd_per_million 0.60")
+    assert Price.objects.filter(upstream_model="gpt-x-mini").count() == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('"0.80"', '"0.90"', "claude-y at backup: another price begins at 2026-11-01"),
+        ('provider = "backup", model', 'provider = "nobody", model', "[[models]] small: there is no provider 'nobody'"),
+        ('name = "backup"\nbase_url = "http://127.0.0.1:9002/v1"', 'name = "new"', "provider new is new and needs a base_url"),
+        ("requests_per_minute = 600", "requests_per_minut = 600", "[[providers]] primary: 'requests_per_minut' is no key"),
+        ("[[prices]]", "[[prices]", "is not TOML"),
+        ("PRIMARY_KEY", "NOT_SET", "api_key_env names NOT_SET"),
+    ],
+)
+def test_apply_a_wrong_file_changes_nothing(apply: Apply, old: str, new: str, told: str) -> None:
+    apply()
+    before = rows()
+    wrong = FILE.replace("requests_per_minute = 600", "requests_per_minute = 601") if old != "requests_per_minute = 600" else FILE
+    with pytest.raises(CommandError) as refused:
+        apply(wrong.replace(old, new))
+    assert told in str(refused.value)
+    assert "config.toml" in str(refused.value)
+    assert rows() == before
+    assert Provider.objects.get(name="primary").requests_per_minute == 600
+
+
+def test_apply_a_missing_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="can't be read"):
+        call_command("apply", str(tmp_path / "none.toml"))
+
+
+def test_the_kinds_of_the_file_are_those_of_the_table_and_of_the_adapters() -> None:
+    assert set(config_file._KINDS) == set(Kind.values) == set(ADAPTERS)
+    assert config_file._TOTAL_LIMIT_SECONDS == TOTAL_TIMEOUT_LIMIT_SECONDS
