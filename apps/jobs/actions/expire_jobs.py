@@ -3,6 +3,7 @@
 from django.db import connection
 from django.db.models.functions import Coalesce, Now
 
+from apps.jobs.actions.cancel_item import cancel_item
 from apps.jobs.domain.intake import LineError
 from apps.jobs.domain.lifecycle import JobStatus
 from apps.jobs.models import Job
@@ -16,6 +17,12 @@ WHERE ended_at IS NULL AND kind <> 'single' AND (status = 'cancelling' OR (statu
   AND EXISTS (SELECT 1 FROM jobs_item WHERE job_id = job.id AND state = 'waiting')
 LIMIT 20
 """
+# Calls whose web process died with their callers: nobody waits for the answer, so it is not worth paying for.
+_OVERDUE_CALLS = """
+SELECT item.id FROM jobs_job AS job JOIN jobs_item AS item ON item.job_id = job.id
+WHERE job.ended_at IS NULL AND job.kind = 'single' AND job.expires_at <= statement_timestamp() AND item.state = 'waiting'
+LIMIT 500
+"""
 
 
 def expire_jobs() -> int:
@@ -28,6 +35,10 @@ def expire_jobs() -> int:
     with connection.cursor() as cursor:
         cursor.execute(_UNCLOSED)
         unclosed = [row[0] for row in cursor.fetchall()]
+        cursor.execute(_OVERDUE_CALLS)
+        overdue = [row[0] for row in cursor.fetchall()]
+    for item_id in overdue:
+        cancel_item(item_id=item_id)
     for job_id in unclosed:
         enqueue("jobs.close_job", queue="control", job_id=str(job_id))
     return len(unclosed)

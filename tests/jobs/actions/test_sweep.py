@@ -8,7 +8,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from apps.jobs.actions import sweep
 from apps.jobs.actions.claim import claim_items, claim_suspects
-from apps.jobs.domain.lifecycle import ItemState
+from apps.jobs.domain.lifecycle import ItemState, JobStatus
 from apps.jobs.models import Item, Job, Pump
 from apps.lib.ids import uuid7
 from apps.traces.models import Run
@@ -66,3 +66,13 @@ def test_sweep_ends_pumps_that_fell_silent() -> None:
     pump = Pump.objects.create(worker_set="exec", hostname="h", pid=1, window=1, renewed_at=timezone.now() - timedelta(minutes=1))
     sweep()
     assert Pump.objects.get(id=pump.id).ended_at is not None
+
+
+def test_sweep_cancels_calls_that_nobody_waits_for_any_more() -> None:
+    overdue = make_job(kind="single", lane="interactive", expires_at=timezone.now() - timedelta(seconds=1))
+    waited_for = make_job(kind="single", lane="interactive", expires_at=timezone.now() + timedelta(minutes=1))
+    sweep()
+    overdue.refresh_from_db()
+    waited_for.refresh_from_db()
+    assert (overdue.status, waited_for.status) == (JobStatus.CANCELLED, JobStatus.RUNNING)
+    assert Item.objects.get(job=overdue).state == ItemState.CANCELLED
