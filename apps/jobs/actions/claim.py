@@ -1,7 +1,9 @@
 """Claim items: the only place that begins a run. One short transaction, none is open while a provider thinks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -26,20 +28,27 @@ _JOBS_AT_ONCE = 500
 _READY = "state = 'waiting' AND not_before <= statement_timestamp()"
 _ORDINARY = f"{_READY} AND losses < {SUSPECT_LOSSES}"
 
+# Claimed items leave dead entries at the front of the index until a vacuum; looking only behind a job's mark (the last item
+# claimed of it) keeps a claim from walking over all of them: in a job of 200,000 items that was a third of the cost of an item.
+_BEHIND_MARK = (
+    "(item.not_before, item.id) > (coalesce(mark.ready_at, '-infinity'), coalesce(mark.id, '00000000-0000-0000-0000-000000000000'))"
+)
+_MARKS = "unnest(%(marked)s::uuid[], %(marked_at)s::timestamptz[], %(marked_ids)s::uuid[]) AS mark (job_id, ready_at, id)"
+
 # Ranked within each workspace, so that one with thousands of jobs does not push another's out of the list.
 _CANDIDATES = f"""
 SELECT id, workspace_id, lane, kind, endpoint, api_key_id FROM (
-    SELECT job.*, row_number() OVER (PARTITION BY workspace_id ORDER BY id) AS rank
-    FROM jobs_job AS job
-    WHERE status = 'running' AND lane = ANY(%s)
-      AND EXISTS (SELECT 1 FROM jobs_item AS item WHERE item.job_id = job.id AND {_ORDINARY})
+    SELECT job.*, row_number() OVER (PARTITION BY job.workspace_id ORDER BY job.id) AS rank
+    FROM jobs_job AS job LEFT JOIN {_MARKS} ON mark.job_id = job.id
+    WHERE status = 'running' AND lane = ANY(%(lanes)s)
+      AND EXISTS (SELECT 1 FROM jobs_item AS item WHERE item.job_id = job.id AND {_ORDINARY} AND {_BEHIND_MARK})
 ) AS ranked
 WHERE rank <= {_JOBS_A_WORKSPACE} ORDER BY rank, id LIMIT {_JOBS_AT_ONCE}
 """  # noqa: S608 -- constants of this module
 
 _RETURNED = """
 RETURNING item.id, item.run_id, item.job_id, item.workspace_id, item.model_id, item.lane, item.end_user, item.feature,
-          item.reply_to, item.attempts, item.ambiguous_tries, item.free_tries, item.claimed_at, item.request_body_id
+          item.reply_to, item.attempts, item.ambiguous_tries, item.free_tries, item.claimed_at, item.request_body_id, item.not_before
 """
 _BEGIN = """
 UPDATE jobs_item AS item
@@ -51,10 +60,10 @@ WHERE item.id = picked.id
 _CLAIM = f"""
 WITH picked AS (
     SELECT ready.id, row_number() OVER () AS n
-    FROM unnest(%(job_ids)s::uuid[], %(quotas)s::int[]) AS wanted (job_id, quota)
+    FROM unnest(%(job_ids)s::uuid[], %(quotas)s::int[]) AS wanted (job_id, quota) LEFT JOIN {_MARKS} ON mark.job_id = wanted.job_id
     CROSS JOIN LATERAL (
-        SELECT id FROM jobs_item WHERE job_id = wanted.job_id AND {_ORDINARY}
-        ORDER BY not_before, id LIMIT wanted.quota FOR UPDATE SKIP LOCKED
+        SELECT item.id FROM jobs_item AS item WHERE item.job_id = wanted.job_id AND {_ORDINARY} AND {_BEHIND_MARK}
+        ORDER BY item.not_before, item.id LIMIT wanted.quota FOR UPDATE SKIP LOCKED
     ) AS ready
 )
 {_BEGIN} {_RETURNED}
@@ -74,6 +83,11 @@ WITH worst AS (
 """  # noqa: S608 -- constants of this module
 
 
+# The last item claimed of a job: when it was ready, and its id.
+Mark = tuple[datetime, UUID]
+_NO_MARKS: Mapping[UUID, Mark] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class _JobFacts:
     kind: str
@@ -81,22 +95,30 @@ class _JobFacts:
     api_key_id: UUID | None
 
 
-def claim_items(*, pump_id: UUID, lanes: Sequence[str], room: int, batch_room: int, turn: int) -> list[ClaimedItem]:
-    """Begin runs of at most `room` ready items, shared fairly; `batch_room` bounds batches in the interactive lane."""
+def claim_items(
+    *, pump_id: UUID, lanes: Sequence[str], room: int, batch_room: int, turn: int, marks: Mapping[UUID, Mark] = _NO_MARKS
+) -> list[ClaimedItem]:
+    """Begin runs of at most `room` ready items, shared fairly; `batch_room` bounds batches in the interactive lane.
+
+    `marks` holds, for jobs, the last item that was claimed of each: what lies before it is not looked at. An item that another pump
+    had locked and gave back can lie there, so the caller forgets its marks every few seconds.
+    """
+    marked = {
+        "marked": list(marks),
+        "marked_at": [ready_at for ready_at, _ in marks.values()],
+        "marked_ids": [item_id for _, item_id in marks.values()],
+    }
     with transaction.atomic(), server_cursor() as cursor:
-        cursor.execute(_CANDIDATES, (list(lanes),))
-        jobs: dict[UUID, _JobFacts] = {}
-        candidates: list[Candidate] = []
-        for job_id, workspace_id, lane, kind, endpoint, api_key_id in cursor.fetchall():
-            jobs[job_id] = _JobFacts(kind, endpoint, api_key_id)
-            limit = batch_room if lane == "interactive" and kind != "single" else None
-            candidates.append(Candidate(job_id=job_id, workspace_id=workspace_id, lane=lane, limit=limit))
+        cursor.execute(_CANDIDATES, {"lanes": list(lanes), **marked})
+        found = cursor.fetchall()
+        jobs = {row[0]: _JobFacts(*row[3:]) for row in found}
+        candidates = _candidates(found, batch_room)
         rows: list[tuple[Any, ...]] = []
         for round_ in range(_ROUNDS):
             if not candidates or len(rows) >= room:
                 break
             quotas = share_room(candidates, room - len(rows), turn=turn + round_)
-            taken = _take(cursor, pump_id, quotas)
+            taken = _take(cursor, pump_id, quotas, marked)
             rows += taken
             # Who filled its quota may have more; who did not is out of ready items.
             counts: dict[UUID, int] = {}
@@ -128,7 +150,17 @@ def claim_suspects(*, pump_id: UUID, lanes: Sequence[str]) -> list[ClaimedItem]:
     return _with_requests(rows, jobs)
 
 
-def _take(cursor: Any, pump_id: UUID, quotas: dict[UUID, int]) -> list[tuple[Any, ...]]:
+def _candidates(found: Sequence[tuple[Any, ...]], batch_room: int) -> list[Candidate]:
+    """Batches in the interactive lane share `batch_room`; the others may take all there is."""
+    batches = sum(lane == "interactive" and kind != "single" for _, _, lane, kind, *_ in found)
+    share = -(-batch_room // batches) if batches else 0
+    return [
+        Candidate(job_id=job_id, workspace_id=workspace_id, lane=lane, limit=share if lane == "interactive" and kind != "single" else None)
+        for job_id, workspace_id, lane, kind, *_ in found
+    ]
+
+
+def _take(cursor: Any, pump_id: UUID, quotas: dict[UUID, int], marked: dict[str, Any]) -> list[tuple[Any, ...]]:
     if not quotas:
         return []
     cursor.execute(
@@ -139,6 +171,7 @@ def _take(cursor: Any, pump_id: UUID, quotas: dict[UUID, int]) -> list[tuple[Any
             "pump_id": pump_id,
             "lease": settings.JOBS_LEASE_SECONDS,
             "run_ids": [uuid7() for _ in range(sum(quotas.values()))],
+            **marked,
         },
     )
     rows: list[tuple[Any, ...]] = cursor.fetchall()
@@ -148,7 +181,8 @@ def _take(cursor: Any, pump_id: UUID, quotas: dict[UUID, int]) -> list[tuple[Any
 def _with_requests(rows: list[tuple[Any, ...]], jobs: dict[UUID, _JobFacts]) -> list[ClaimedItem]:
     requests = read_bodies([row[13] for row in rows]) if rows else {}
     claimed = []
-    for item_id, run_id, job_id, workspace_id, model_id, lane, end_user, feature, reply_to, attempts, ambiguous, free, at, body_id in rows:
+    for row in rows:
+        item_id, run_id, job_id, workspace_id, model_id, lane, end_user, feature, reply_to, *tries, at, body_id, ready_at = row
         job = jobs[job_id]
         claimed.append(
             ClaimedItem(
@@ -164,8 +198,9 @@ def _with_requests(rows: list[tuple[Any, ...]], jobs: dict[UUID, _JobFacts]) -> 
                 end_user=end_user,
                 feature=feature,
                 reply_to=reply_to,
-                tries=Tries(attempts, ambiguous, free),
+                tries=Tries(*tries),
                 claimed_at=at,
+                ready_at=ready_at,
                 request=requests.get(body_id),
             )
         )

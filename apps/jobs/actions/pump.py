@@ -16,7 +16,7 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 
-from apps.jobs.actions.claim import claim_items, claim_suspects
+from apps.jobs.actions.claim import Mark, claim_items, claim_suspects
 from apps.jobs.actions.compose import compose_call
 from apps.jobs.actions.database_thread import DatabaseThread
 from apps.jobs.actions.listen import listen_for_wakes
@@ -74,6 +74,7 @@ class PumpLoop:
         self.calls: set[asyncio.Task[None]] = set()
         self.is_draining = False
         self.turn = 0
+        self.marks: dict[UUID, Mark] = {}
         self.started = time.monotonic()
         self.busy_at = self.started
 
@@ -123,9 +124,15 @@ class PumpLoop:
         if self.is_isolating:
             return [] if self.held else await self.claims.do(claim_suspects, pump_id=self.pump_id, lanes=self.lanes)
         batches = sum(item.kind != "single" for item in self.held.values()) if self.is_standing else 0
-        return await self.claims.do(
-            claim_items, pump_id=self.pump_id, lanes=self.lanes, room=room, batch_room=max(0, self.window // 2 - batches), turn=self.turn
+        batch_room = max(0, self.window // 2 - batches)
+        claimed = await self.claims.do(
+            claim_items, pump_id=self.pump_id, lanes=self.lanes, room=room, batch_room=batch_room, turn=self.turn, marks=self.marks
         )
+        for item in claimed:
+            if item.kind != "single":
+                mark = (item.ready_at, item.item_id)
+                self.marks[item.job_id] = max(mark, self.marks.get(item.job_id, mark))
+        return claimed
 
     def _least_room(self) -> int:
         """Small claims cost as much as big ones: a busy pump waits until a twentieth of its window is free."""
@@ -225,6 +232,7 @@ class PumpLoop:
                 is_old = now - self.started > settings.JOBS_PUMP_SECONDS
                 if is_old or now - pump_at >= PUMP_RENEW_SECONDS:
                     pump_at = now
+                    self.marks = {}
                     await self._renew_pump()
                 if now - tables_at >= settings.PROVIDERS_RELOAD_SECONDS:
                     tables_at = now

@@ -26,6 +26,7 @@ class ClaimedItem:
     reply_to: str
     tries: Tries
     claimed_at: datetime
+    ready_at: datetime
     request: bytes | None
 
 

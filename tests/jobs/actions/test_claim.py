@@ -100,3 +100,19 @@ def test_claim_by_many_at_once_takes_each_item_once() -> None:
         thread.join()
     assert len(taken) == 400
     assert len({item.item_id for item in taken}) == 400
+
+
+def test_claim_looks_behind_the_marks_only() -> None:
+    job = make_job(prompts=[str(n) for n in range(6)])
+    first = claim(2)
+    mark = max((item.ready_at, item.item_id) for item in first)
+    Item.objects.filter(id=first[0].item_id).update(state=ItemState.WAITING)
+    behind = claim_items(pump_id=uuid7(), lanes=["default"], room=10, batch_room=0, turn=0, marks={job.id: mark})
+    assert [Item.objects.get(id=item.item_id).position for item in sorted(behind, key=lambda item: item.item_id)] == [3, 4, 5, 6]
+    assert [item.item_id for item in claim(10)] == [first[0].item_id]
+
+
+def test_claim_shares_the_batches_part_of_the_interactive_window() -> None:
+    for _ in range(3):
+        make_job(lane="interactive", prompts=[str(n) for n in range(20)])
+    assert len(claim(100, lanes=("interactive",), batch_room=9)) == 9
