@@ -73,3 +73,15 @@ def test_a_scrape_asks_few_questions_however_many_jobs_there_are(client: Client,
         make_job()
     with django_assert_max_num_queries(6):  # type: ignore[operator]  # pytest-django's fixture
         scrape(client)
+
+
+def test_a_lost_redis_takes_away_its_own_figures_alone(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    import redis
+
+    unreachable = redis.Redis(host="127.0.0.1", port=1, socket_connect_timeout=1)
+    monkeypatch.setattr("apps.ops.queries.metrics.redis_client", lambda: unreachable)
+    make_job()
+    values = scrape(client)
+    assert (values["aiplatform_part_up", "postgres"], values["aiplatform_part_up", "redis"]) == (1, 0)
+    assert values["aiplatform_open_jobs", "running"] == 1
+    assert ("aiplatform_queue_messages", "bulk") not in values

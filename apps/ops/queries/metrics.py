@@ -1,7 +1,10 @@
 """What /metrics tells, read anew at each scrape; every query's cost follows the open work, not the history."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import redis
+import structlog
+from django.db import DatabaseError
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -9,25 +12,32 @@ from apps.jobs.actions import report_work
 from apps.jobs.queries import count_jobs_by_status, list_live_pumps, read_counters
 from apps.lib.redis_client import redis_client
 
+log = structlog.get_logger(__name__)
+
 QUEUES = ("interactive", "default", "bulk", "ingest", "control", "dead_letter")
 
 
 class PlatformCollector(Collector):
-    """Prometheus' view of the platform."""
+    """Prometheus' view of the platform: a part that does not answer takes away its own figures, not the others'."""
 
     def collect(self) -> Iterator[Metric]:
-        yield _queue_depths()
-        yield from _work()
-        yield _jobs()
-        yield from _pumps()
-        yield from _counters()
+        parts = GaugeMetricFamily("aiplatform_part_up", "Whether a part answered this scrape.", labels=["part"])
+        for part, errors, sources in _PARTS:
+            try:
+                families = [family for source in sources for family in source()]
+            except errors as error:
+                log.warning("metrics_incomplete", part=part, error=str(error))
+                families = []
+            parts.add_metric([part], 1 if families else 0)
+            yield from families
+        yield parts
 
 
-def _queue_depths() -> Metric:
+def _queue_depths() -> Iterator[Metric]:
     depths = GaugeMetricFamily("aiplatform_queue_messages", "Messages waiting in a Celery queue (rings, not items).", labels=["queue"])
     for queue in QUEUES:
         depths.add_metric([queue], redis_client().llen(queue))
-    return depths
+    yield depths
 
 
 def _work() -> Iterator[Metric]:
@@ -41,11 +51,11 @@ def _work() -> Iterator[Metric]:
     yield oldest
 
 
-def _jobs() -> Metric:
+def _jobs() -> Iterator[Metric]:
     jobs = GaugeMetricFamily("aiplatform_open_jobs", "Jobs that have not ended, by status.", labels=["status"])
     for status, number in count_jobs_by_status().items():
         jobs.add_metric([status], number)
-    return jobs
+    yield jobs
 
 
 def _pumps() -> Iterator[Metric]:
@@ -76,3 +86,10 @@ def _counters() -> Iterator[Metric]:
             families[family].add_metric([label], value)
     yield from families.values()
     yield CounterMetricFamily("aiplatform_cost_usd", "US dollars charged.", value=counters.get("cost_usd", 0.0))
+
+
+_Source = Callable[[], Iterator[Metric]]
+_PARTS: tuple[tuple[str, type[Exception], tuple[_Source, ...]], ...] = (
+    ("postgres", DatabaseError, (_work, _jobs, _pumps)),
+    ("redis", redis.RedisError, (_queue_depths, _counters)),
+)
