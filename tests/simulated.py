@@ -23,14 +23,14 @@ class Simulator:
         self.root = f"http://127.0.0.1:{port}"
         self.base_url = f"{self.root}/v1"
 
-    def calls(self) -> dict[str, Any]:
-        return self._get("/sim/calls")
+    def calls(self, *, top: int = 10) -> dict[str, Any]:
+        return self._get(f"/sim/calls?top={top}")
 
     def stats(self) -> dict[str, Any]:
         return self._get("/sim/stats")
 
     def reset(self) -> None:
-        self._get("/sim/reset")
+        urllib.request.urlopen(urllib.request.Request(f"{self.root}/sim/reset", method="POST"), timeout=10).close()
 
     def _get(self, path: str) -> dict[str, Any]:
         with urllib.request.urlopen(self.root + path, timeout=10) as answer:

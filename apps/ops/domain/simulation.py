@@ -9,6 +9,7 @@ from random import Random
 _SCRIPT = re.compile(rb"\[\[sim ([^\]]{1,200})\]\]")
 # The 99th percentile of the standard normal distribution.
 _Z99 = 2.3263478740408408
+STATUSES = range(200, 600)
 FAILURES = ("hang", "cut", "malformed", "drip")
 
 
@@ -18,11 +19,11 @@ class SimulationInvalidError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What one prompt asks for. With `times`, only its first calls behave so."""
+    """What one prompt asks for. With `times`, only its first calls behave so; `delay` (seconds) None: the server's latency."""
 
     status: int = 200
     times: int = 0
-    delay: float = 0.0
+    delay: float | None = None
     retry_after: float | None = None
     tokens: int = 30
     hang: bool = False
@@ -40,19 +41,25 @@ def find_script(body: bytes) -> Script | None:
     found = _SCRIPT.search(body)
     if found is None:
         return None
-    values: dict[str, object] = {}
-    for word in found[1].decode("ascii", "replace").split():
-        name, _, value = word.partition("=")
-        if name not in _KINDS:
-            raise SimulationInvalidError(f"{name!r} is no word of a script; there are {', '.join(_KINDS)}.")
-        values[name] = _read(str(_KINDS[name]), value)
+    values = dict(_read_word(word) for word in found[1].decode("ascii", "replace").split())
     return Script(**values)  # type: ignore[arg-type]  # read by the fields' own types
 
 
-def _read(kind: str, value: str) -> object:
-    if "bool" in kind:
-        return True
-    return int(value) if "int" in kind else float(value)
+def _read_word(word: str) -> tuple[str, object]:
+    name, sign, text = word.partition("=")
+    if name not in _KINDS:
+        raise SimulationInvalidError(f"{name!r} is no word of a script; there are {', '.join(_KINDS)}.")
+    if _KINDS[name] is bool:
+        if sign:
+            raise SimulationInvalidError(f"{name} takes no value in a script.")
+        return name, True
+    try:
+        value = int(text) if _KINDS[name] is int else float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value < math.inf or (name == "status" and value not in STATUSES):
+        raise SimulationInvalidError(f"{word!r} in a script needs a number that makes sense, as in status=500, times=2 or delay=0.2.")
+    return name, value
 
 
 def read_latency(text: str, chance: Random) -> Callable[[], float]:
@@ -61,6 +68,8 @@ def read_latency(text: str, chance: Random) -> Callable[[], float]:
     try:
         values = [float(number) / 1000 for number in numbers]
     except ValueError:
+        values = []
+    if not all(0 <= value < math.inf for value in values):
         values = []
     if kind == "fixed" and len(values) == 1:
         return lambda: values[0]
@@ -74,14 +83,21 @@ def read_latency(text: str, chance: Random) -> Callable[[], float]:
 
 def read_failures(text: str) -> list[tuple[Script, float]]:
     """Shares of calls that fail: `429:0.05,500:0.01,hang:0.001`, as scripts with their probabilities."""
-    shares = []
-    for part in filter(None, text.split(",")):
-        name, _, share = part.partition(":")
-        try:
-            script = Script(**{name: True}) if name in FAILURES else Script(status=int(name))
-            shares.append((script, float(share)))
-        except ValueError as error:
-            raise SimulationInvalidError(f"{part!r} is no share of failures; write 429:0.05 or hang:0.001.") from error
+    shares = [_read_share(part) for part in filter(None, text.split(","))]
     if sum(share for _, share in shares) > 1:
         raise SimulationInvalidError("The shares of failures add up to more than 1.")
     return shares
+
+
+def _read_share(part: str) -> tuple[Script, float]:
+    name, _, text = part.partition(":")
+    try:
+        share = float(text)
+        status = 200 if name in FAILURES else int(name)
+    except ValueError:
+        share = status = -1
+    if not 0 <= share <= 1 or status not in STATUSES:
+        raise SimulationInvalidError(f"{part!r} is no share of failures; write 429:0.05 or hang:0.001.")
+    if name in FAILURES:
+        return Script(**{name: True}), share
+    return Script(status=status, retry_after=1.0 if status == 429 else None), share

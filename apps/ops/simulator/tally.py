@@ -5,36 +5,39 @@ import time
 from collections import Counter
 from typing import Any
 
-_MOST_PROMPTS = 1_000_000
+# Beyond this many different prompts, further ones are counted in the total alone: the witness must not eat the machine.
+_MOST_KEYS = 1_000_000
 
 
 class Tally:
-    """Counts calls by prompt (a hash of the body without its model), and adds up how long how many were in the air."""
+    """Counts calls by prompt (the hash of a whole request) and by request id, and adds up how long how many were in the air."""
 
     def __init__(self) -> None:
+        self.in_flight = 0
         self.reset()
 
     def reset(self) -> None:
+        """Begin anew; what is in the air stays there."""
         self.total = 0
         self.by_prompt: Counter[bytes] = Counter()
+        self.by_request_id: Counter[bytes] = Counter()
         self.by_status: Counter[int] = Counter()
-        self.in_flight = 0
-        self.most_in_flight = 0
+        self.most_in_flight = self.in_flight
         self.began_at = self.changed_at = time.monotonic()
         self.in_flight_seconds = 0.0
 
-    def begin(self, prompt: bytes) -> int:
-        """Count a call; returns how often this prompt has come, this time included."""
+    def begin(self, prompt: bytes, request_id: bytes) -> int:
+        """Count a call; returns how often this prompt has come, this time included (0 when it is one too many to remember)."""
         self._advance()
         self.total += 1
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        key = hashlib.blake2b(prompt, digest_size=8).digest()
-        if len(self.by_prompt) < _MOST_PROMPTS or key in self.by_prompt:
-            self.by_prompt[key] += 1
-        return self.by_prompt[key]
+        if request_id:
+            _count(self.by_request_id, request_id)
+        return _count(self.by_prompt, prompt)
 
     def end(self, status: int) -> None:
+        """A call was answered; status 0 when its caller hung up first."""
         self._advance()
         self.in_flight -= 1
         self.by_status[status] += 1
@@ -44,15 +47,20 @@ class Tally:
         self.in_flight_seconds += self.in_flight * (now - self.changed_at)
         self.changed_at = now
 
-    def calls(self) -> dict[str, Any]:
+    def calls(self, *, top: int) -> dict[str, Any]:
+        """The counts, and the `top` prompts that came most often, by hash."""
         return {
             "total": self.total,
             "distinct": len(self.by_prompt),
-            "most_for_one": max(self.by_prompt.values(), default=0),
             "repeated": sum(number > 1 for number in self.by_prompt.values()),
+            "most_for_one": max(self.by_prompt.values(), default=0),
+            "by_prompt": {key.hex(): number for key, number in self.by_prompt.most_common(top)},
+            "request_ids": len(self.by_request_id),
+            "repeated_request_ids": sum(number > 1 for number in self.by_request_id.values()),
         }
 
     def stats(self) -> dict[str, Any]:
+        """How many are in the air, and the sum of all calls' seconds there: divided by elapsed seconds x slots it is the slots' use."""
         self._advance()
         return {
             "in_flight": self.in_flight,
@@ -61,3 +69,11 @@ class Tally:
             "elapsed_seconds": time.monotonic() - self.began_at,
             "by_status": {str(status): number for status, number in self.by_status.items()},
         }
+
+
+def _count(counts: Counter[bytes], content: bytes) -> int:
+    key = hashlib.blake2b(content, digest_size=8).digest()
+    if key not in counts and len(counts) >= _MOST_KEYS:
+        return 0
+    counts[key] += 1
+    return counts[key]

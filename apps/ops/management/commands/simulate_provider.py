@@ -27,6 +27,8 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, default=1, help="The same seed draws the same latencies and failures.")
 
     def handle(self, *_: Any, port: int, latency: str, fail: str, seed: int, **__: Any) -> None:
+        if not 1 <= port <= 65535:
+            raise CommandError(f"Port {port} can't be had: ports are 1 to 65535.")
         chance = Random(seed)  # noqa: S311 -- a simulation
         try:
             simulator = Simulator(latency=read_latency(latency, chance), failures=read_failures(fail), chance=chance)
