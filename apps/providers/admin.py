@@ -5,12 +5,11 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin
-from django.db.models import URLField
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
-from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminURLInputWidget
+from unfold.widgets import UnfoldAdminPasswordWidget
 
 from apps.accounts.permissions import ForSuperusers
 from apps.providers.actions import save_provider_key
@@ -58,7 +57,6 @@ class ProviderAdmin(ForSuperusers, ModelAdmin):  # type: ignore[misc]  # unfold 
     form = ProviderForm
     list_display = ("name", "kind", "base_url", "has_key", "is_enabled", "updated_at")
     search_fields = ("name", "base_url")
-    formfield_overrides = {URLField: {"widget": UnfoldAdminURLInputWidget, "assume_scheme": "https"}}
     fieldsets = (
         (None, {"fields": ("name", "kind", "base_url", "api_key", "is_enabled")}),
         ("Limits", {"fields": ("requests_per_minute", "tokens_per_minute", "max_concurrency")}),

@@ -1,12 +1,20 @@
 """Providers (who can answer, with one credential each), models (what callers ask for), targets (who answers for a model)."""
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
 
 from apps.lib.ids import uuid7
+from apps.providers.domain.base_url import WHAT_IT_MUST_BE, is_base_url
 
 TOTAL_TIMEOUT_LIMIT_SECONDS = 900
+
+
+def validate_base_url(text: str) -> None:
+    """Refuses what the adapters can't post to."""
+    if not is_base_url(text):
+        raise ValidationError(f"The address {WHAT_IT_MUST_BE}")
 
 
 class Kind(models.TextChoices):
@@ -21,7 +29,10 @@ class Provider(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=100, help_text="A short name of your own, for example openai-team-a.")
     kind = models.CharField(max_length=20, choices=Kind, default=Kind.OPENAI)
-    base_url = models.URLField(max_length=500, help_text="Up to and including the version, for example https://api.openai.com/v1.")
+    # Not a URLField: that one refuses hosts without a dot, as containers have.
+    base_url = models.CharField(
+        max_length=500, validators=[validate_base_url], help_text="Up to and including the version, for example https://api.openai.com/v1."
+    )
     api_key_sealed = models.TextField(blank=True, default="", editable=False)
     requests_per_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: no limit.")
     tokens_per_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: no limit.")

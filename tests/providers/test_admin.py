@@ -61,7 +61,7 @@ def test_a_refused_form_does_not_send_the_key_back(office: Client) -> None:
 
 def test_a_base_url_must_be_one(office: Client) -> None:
     page = office.post(reverse("admin:providers_provider_add"), form(base_url="not a url")).content.decode()
-    assert "valid URL" in page
+    assert "The address must begin with http" in page
 
 
 def test_a_model_with_its_targets(office: Client) -> None:

@@ -3,17 +3,21 @@
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from apps.ops.domain.config_file import Config, ConfigInvalidError, ModelEntry, PriceEntry
 from apps.providers.actions import DeclaredTarget, declare_model_targets, declare_provider
 from apps.providers.queries import provider_ids
 from apps.spend.actions import PriceTakenError, set_price
 
+# Any fixed number, known to everyone who applies to this database.
+_APPLY_LOCK = 0x61_70_70_6C_79
+
 
 def apply_config(*, config: Config, is_dry_run: bool, now: datetime) -> list[str]:
     """What was changed, a line each (what would be, in a dry run). ConfigInvalidError when a row refers to nothing."""
     with transaction.atomic():
+        _wait_for_others()
         changes = [
             line
             for entry in config.providers
@@ -27,6 +31,12 @@ def apply_config(*, config: Config, is_dry_run: bool, now: datetime) -> list[str
         if is_dry_run:
             transaction.set_rollback(True)
     return changes
+
+
+def _wait_for_others() -> None:
+    """Two files at once, one after the other: each sees what it changes."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_APPLY_LOCK])
 
 
 def _declare_provider(*, name: str, values: dict[str, object], api_key: str | None) -> list[str]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
-from urllib.parse import urlsplit
+
+from apps.providers.domain.base_url import WHAT_IT_MUST_BE, is_base_url
 
 _LATER = ("budgets", "recipes")
 _KINDS = ("openai",)
@@ -156,11 +157,8 @@ def _read_provider(row: dict[str, Any], where: str, environment: Mapping[str, st
         raise ConfigInvalidError(f"{where}: kind must be one of {', '.join(_KINDS)}, not {kind!r}.")
     if total > _TOTAL_LIMIT_SECONDS:
         raise ConfigInvalidError(f"{where}: total_timeout_seconds must be at most {_TOTAL_LIMIT_SECONDS}.")
-    if "base_url" in values and not _is_base_url(values["base_url"]):
-        raise ConfigInvalidError(
-            f"{where}: base_url must begin with http:// or https:// and go up to the version, as in https://api.example/v1,"
-            " without a user, password, '?' or '#'."
-        )
+    if "base_url" in values and not is_base_url(values["base_url"]):
+        raise ConfigInvalidError(f"{where}: base_url {WHAT_IT_MUST_BE}")
     api_key, variable = values.pop("api_key", None), values.pop("api_key_env", None)
     if variable is not None:
         if api_key is not None:
@@ -173,21 +171,6 @@ def _read_provider(row: dict[str, Any], where: str, environment: Mapping[str, st
         if not (api_key.isascii() and api_key.isprintable()):
             raise ConfigInvalidError(f"{where}: the key holds characters that can't be sent.")
     return ProviderEntry(name=values.pop("name"), values=values, api_key=api_key)
-
-
-def _is_base_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return bool(
-            parts.scheme in {"http", "https"}
-            and parts.hostname
-            and parts.port != 0
-            and not (parts.query or parts.fragment or parts.username or parts.password)
-            and text.isprintable()
-            and " " not in text
-        )
-    except ValueError:
-        return False
 
 
 def _read_model(row: dict[str, Any], where: str) -> ModelEntry:

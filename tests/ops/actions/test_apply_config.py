@@ -1,12 +1,17 @@
 """`manage.py apply`: a file becomes rows, once; applied again it changes nothing, and a wrong one changes nothing either."""
 
+import tomllib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.utils import timezone
 
+from apps.ops.actions.apply_config import apply_config
 from apps.ops.domain import config_file
 from apps.providers.adapters import ADAPTERS
 from apps.providers.models import TOTAL_TIMEOUT_LIMIT_SECONDS, Kind, Model, Provider, Target
@@ -190,3 +195,18 @@ def test_apply_a_missing_file_is_one_line(tmp_path: Path) -> None:
 def test_the_kinds_of_the_file_are_those_of_the_table_and_of_the_adapters() -> None:
     assert set(config_file._KINDS) == set(Kind.values) == set(ADAPTERS)
     assert config_file._TOTAL_LIMIT_SECONDS == TOTAL_TIMEOUT_LIMIT_SECONDS
+
+
+@pytest.mark.django_db(transaction=True)
+def test_apply_two_at_once_come_one_after_the_other() -> None:
+    config = config_file.read_config(tomllib.loads(FILE), environment={"PRIMARY_KEY": "sk-primary"})
+
+    def run(_: int) -> int:
+        try:
+            return len(apply_config(config=config, is_dry_run=False, now=timezone.now()))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sorted(threads.map(run, range(4))) == [0, 0, 0, 9]
+    assert rows() == (2, 1, 2, 2)

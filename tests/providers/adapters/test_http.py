@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 from collections.abc import AsyncIterator
+from pathlib import Path
 from unittest.mock import ANY
 
 import aiohttp
@@ -15,7 +16,7 @@ from apps.providers.actions import open_session
 from apps.providers.adapters.http import Limits, send
 from apps.providers.domain.answers import Request, WireAnswer, WireFailure
 from tests.factories.providers import clock
-from tests.providers.adapters.raw_server import Say, drips, raw_server, says, stays_silent
+from tests.providers.adapters.raw_server import Say, drips, raw_server, says, self_signed, stays_silent
 
 PATIENT = Limits(connect_seconds=5, read_seconds=20, total_seconds=30, answer_bytes=1_000_000)
 HASTY = Limits(connect_seconds=5, read_seconds=20, total_seconds=0.3, answer_bytes=1_000_000)
@@ -79,6 +80,13 @@ async def test_a_failed_tls_handshake_is_not_sent(session: aiohttp.ClientSession
     async with raw_server(says(b"plain text")) as base_url:
         answer = await ask(session, base_url.replace("http:", "https:"), Limits(1, 1, 5, 1000))
     assert answer.failure is WireFailure.NOT_SENT
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_not_sent(session: aiohttp.ClientSession, tmp_path: Path) -> None:
+    async with raw_server(says(whole(b"{}")), tls=self_signed(tmp_path)) as base_url:
+        answer = await ask(session, base_url.replace("http:", "https:"))
+    assert answer.failure is WireFailure.NOT_SENT
+    assert "certificate" in answer.error.lower()
 
 
 async def test_a_handshake_that_outlasts_the_total_deadline_is_not_sent(session: aiohttp.ClientSession) -> None:
