@@ -1,5 +1,6 @@
 """Make providers, models, targets and prices as a file declares them: all of it, or nothing."""
 
+from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
@@ -14,10 +15,12 @@ from apps.spend.actions import PriceTakenError, set_price
 _APPLY_LOCK = 0x61_70_70_6C_79
 
 
-def apply_config(*, config: Config, is_dry_run: bool, now: datetime) -> list[str]:
+def apply_config(*, config: Config, is_dry_run: bool, clock: Callable[[], datetime]) -> list[str]:
     """What was changed, a line each (what would be, in a dry run). ConfigInvalidError when a row refers to nothing."""
     with transaction.atomic():
         _wait_for_others()
+        # Read after the wait: a price that another has just added must not lie in the future.
+        now = clock()
         changes = [
             line
             for entry in config.providers

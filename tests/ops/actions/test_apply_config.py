@@ -203,7 +203,7 @@ def test_apply_two_at_once_come_one_after_the_other() -> None:
 
     def run(_: int) -> int:
         try:
-            return len(apply_config(config=config, is_dry_run=False, now=timezone.now()))
+            return len(apply_config(config=config, is_dry_run=False, clock=timezone.now))
         finally:
             connection.close()
 

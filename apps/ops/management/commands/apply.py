@@ -25,7 +25,7 @@ class Command(BaseCommand):
     def handle(self, *_: Any, file: Path, dry_run: bool, **__: Any) -> None:
         try:
             config = read_config(tomllib.loads(file.read_text("utf-8-sig")), environment=os.environ)
-            changes = apply_config(config=config, is_dry_run=dry_run, now=timezone.now())
+            changes = apply_config(config=config, is_dry_run=dry_run, clock=timezone.now)
         except (OSError, UnicodeDecodeError) as error:
             raise CommandError(f"{file} can't be read: {error}") from error
         except tomllib.TOMLDecodeError as error:
