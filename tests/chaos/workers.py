@@ -49,6 +49,10 @@ def worker(name: str, **settings: str) -> Iterator[psutil.Process]:
         try:
             until(lambda: " ready." in log.read_text(errors="replace"), "the worker started", seconds=60)
             yield psutil.Process(child.pid)
+        except BaseException:
+            # What the worker said is what explains a failure here.
+            sys.stderr.write(log.read_text(errors="replace")[-8000:])
+            raise
         finally:
             family = [psutil.Process(child.pid), *psutil.Process(child.pid).children(recursive=True)] if child.poll() is None else []
             for member in family:

@@ -46,6 +46,11 @@ SELECT id, workspace_id, lane, kind, endpoint, api_key_id FROM (
 WHERE rank <= {_JOBS_A_WORKSPACE} ORDER BY rank, id LIMIT {_JOBS_AT_ONCE}
 """  # noqa: S608 -- constants of this module
 
+_READY_LANES = f"""
+SELECT DISTINCT lane FROM jobs_job AS job
+WHERE status = 'running' AND lane = ANY(%s)
+  AND EXISTS (SELECT 1 FROM jobs_item AS item WHERE item.job_id = job.id AND {_ORDINARY})
+"""  # noqa: S608 -- constants of this module
 _RETURNED = """
 RETURNING item.id, item.run_id, item.job_id, item.workspace_id, item.model_id, item.lane, item.end_user, item.feature,
           item.reply_to, item.attempts, item.ambiguous_tries, item.free_tries, item.claimed_at, item.request_body_id, item.not_before
@@ -93,6 +98,13 @@ class _JobFacts:
     kind: str
     endpoint: str
     api_key_id: UUID | None
+
+
+def ready_lanes(lanes: Sequence[str]) -> list[str]:
+    """Those of `lanes` in which an ordinary item could be claimed now."""
+    with server_cursor() as cursor:
+        cursor.execute(_READY_LANES, (list(lanes),))
+        return [row[0] for row in cursor]
 
 
 def claim_items(

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from apps.jobs.domain.lifecycle import Lane
 from apps.jobs.models import Job, Pump
+from apps.lib.background import INFRASTRUCTURE_ERRORS
 from apps.lib.enqueue import enqueue
 from apps.lib.redis_client import redis_client
 
@@ -30,11 +31,13 @@ def wake_channel(worker_set: str) -> str:
 
 
 def ring(*, lane: str, job_id: UUID | None = None) -> None:
-    """After commit, wake the standing pumps of `lane` and ring for those that are missing; a lost ring is made up by the sweep."""
-    worker_set = worker_set_of(lane)
-    wake_pumps(worker_set)
-    for _ in range(_missing_pumps(worker_set, job_id)):
-        enqueue("jobs.run_items", queue=lane, lane=lane, job_id=str(job_id) if job_id else None)
+    """After commit, wake the standing pumps of `lane` and ring for those that are missing; a lost ring is made up by the sweep.
+
+    The pumps are counted after the commit, and a pump looks for ready items after it has left the list (`run_items`): one of the two
+    sees the other, so work that arrives while the last pump ends is not left lying until the next sweep.
+    """
+    wake_pumps(worker_set_of(lane))
+    transaction.on_commit(partial(_ring_for_missing, lane, job_id))
 
 
 def wake_pumps(worker_set: str) -> None:
@@ -42,13 +45,19 @@ def wake_pumps(worker_set: str) -> None:
     transaction.on_commit(partial(_publish_wake, worker_set))
 
 
-def live_pumps(worker_set: str) -> "list[Pump]":
-    """The pumps that claim now; one that has not been renewed for three rounds counts as gone."""
-    return list(Pump.objects.claiming(worker_set))
+def _ring_for_missing(lane: str, job_id: UUID | None) -> None:
+    try:
+        missing = _missing_pumps(worker_set_of(lane), job_id)
+    except INFRASTRUCTURE_ERRORS as error:
+        # What was committed stands; the sweep rings for it.
+        log.warning("pumps_not_counted", lane=lane, error=str(error))
+        return
+    for _ in range(missing):
+        enqueue("jobs.run_items", queue=lane, lane=lane, job_id=str(job_id) if job_id else None)
 
 
 def _missing_pumps(worker_set: str, job_id: UUID | None) -> int:
-    live = live_pumps(worker_set)
+    live = list(Pump.objects.claiming(worker_set))
     if worker_set == "exec-interactive":
         return 0 if live else 1
     hosts = max(1, len({pump.hostname for pump in live}))

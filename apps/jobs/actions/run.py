@@ -9,10 +9,10 @@ from uuid import UUID
 import structlog
 import uvloop
 
+from apps.jobs.actions.claim import ready_lanes
 from apps.jobs.actions.pump import PumpLoop
 from apps.jobs.actions.register_pump import end_pump, register_pump
-from apps.jobs.actions.ring import WORKER_SETS, worker_set_of
-from apps.lib.enqueue import enqueue
+from apps.jobs.actions.ring import WORKER_SETS, ring, worker_set_of
 from apps.lib.shutdown import is_stopping
 
 log = structlog.get_logger(__name__)
@@ -41,9 +41,9 @@ def run_items(
                 runner.run(loop.run())
         finally:
             end_pump(pump_id=pump.id, done=loop.tally.done, dead=loop.tally.dead)
-        if is_stopping():
-            # For another worker: this one takes no more.
-            enqueue("jobs.run_items", queue=lane, lane=lane)
+        # What became ready while this pump was ending; and all of it for another worker, when this one takes no more.
+        for ready in ready_lanes(WORKER_SETS[worker_set]):
+            ring(lane=ready)
         report = loop.tally.report()
         log.info("pump_ended", **report)
     return report

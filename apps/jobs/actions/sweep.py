@@ -11,7 +11,7 @@ import structlog
 from django.db import connection
 from django.db.models.functions import Now
 
-from apps.jobs.actions.claim import SUSPECT_LOSSES
+from apps.jobs.actions.claim import SUSPECT_LOSSES, ready_lanes
 from apps.jobs.actions.expire_jobs import expire_jobs
 from apps.jobs.actions.ring import WORKER_SETS, ring
 from apps.jobs.actions.take_back import take_back_lost
@@ -24,11 +24,6 @@ log = structlog.get_logger(__name__)
 _FORGIVE = """
 UPDATE jobs_item SET losses = 0 WHERE state = 'waiting' AND losses >= %s
     AND lost_at < statement_timestamp() - interval '72 hours'
-"""
-_READY_LANES = """
-SELECT DISTINCT lane FROM jobs_job AS job WHERE status = 'running' AND lane = ANY(%s) AND EXISTS (
-    SELECT 1 FROM jobs_item AS item WHERE item.job_id = job.id AND item.state = 'waiting'
-    AND item.not_before <= statement_timestamp() AND losses < %s)
 """
 _SUSPECT_LANES = """
 SELECT DISTINCT job.lane FROM jobs_item AS item JOIN jobs_job AS job ON job.id = item.job_id
@@ -71,7 +66,7 @@ def _ring_unheard(worker_set: str, lanes: Sequence[Lane]) -> int:
     names = [lane.value for lane in lanes]
     rung = 0
     # One pump stands ready for urgent work at all times, so that a caller does not wait for one to start.
-    ready = names if worker_set == "exec-interactive" else [row[0] for row in _select(_READY_LANES, [names, SUSPECT_LOSSES])]
+    ready = names if worker_set == "exec-interactive" else ready_lanes(names)
     if ready and not Pump.objects.claiming(worker_set).exists():
         ring(lane=ready[0])
         rung += 1

@@ -138,7 +138,7 @@ def test_pause_and_resume_are_two_sides(django_capture_on_commit_callbacks: Djan
     for _ in range(2):
         job = pause_job(**names, now=NOW)
         assert (job.status, job.paused_at) == (JobStatus.PAUSED, NOW)
-    with django_capture_on_commit_callbacks() as rings:
+    with django_capture_on_commit_callbacks(execute=True) as rings:
         for _ in range(2):
             job = resume_job(**names)
             assert (job.status, job.paused_at) == (JobStatus.RUNNING, None)

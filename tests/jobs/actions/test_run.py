@@ -1,6 +1,8 @@
 """A whole pump, in this process, against the simulated provider."""
 
+import importlib
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -10,6 +12,7 @@ from apps.jobs.actions.register_pump import register_pump
 from apps.jobs.domain.lifecycle import ItemState, JobStatus
 from apps.jobs.models import Item, Job, Pump
 from apps.lib.ids import uuid7
+from apps.lib.redis_client import redis_client
 from apps.providers.models import Model, Provider, Target
 from apps.spend.models import Charge
 from apps.traces.models import Exchange, Run
@@ -59,8 +62,8 @@ def test_run_of_an_isolating_pump_takes_suspects_alone(model_id: UUID, simulator
     assert Item.objects.filter(job=job, state=ItemState.WAITING).count() == 8
 
 
-def test_run_ends_at_once_when_there_are_enough_pumps(model_id: UUID, settings: object) -> None:
-    settings.JOBS_PUMPS_PER_HOST = 1  # type: ignore[attr-defined]  # pytest-django's settings
+def test_run_ends_at_once_when_there_are_enough_pumps(model_id: UUID, settings: Any) -> None:
+    settings.JOBS_PUMPS_PER_HOST = 1
     first = register_pump(worker_set="exec", replaces=None, is_isolating=False)
     assert first is not None
     # Another process's pump: ours would be taken for the remains of an earlier run in this one.
@@ -91,3 +94,18 @@ def test_run_finds_a_missing_request_and_says_so(model_id: UUID) -> None:
     run()
     item = Item.objects.get(job=job)
     assert (item.state, item.error_code) == (ItemState.DEAD, "request_body_expired")
+
+
+def test_run_rings_again_for_what_became_ready_while_it_ended(model_id: UUID, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    settings.JOBS_PUMPS_PER_HOST = 1
+    ended = importlib.import_module("apps.jobs.actions.run").end_pump
+
+    def arrives_late(**values: Any) -> None:
+        # Its ring still sees this pump in the list, so it rings for none.
+        make_job(prompts=["late"], model_id=model_id)
+        ended(**values)
+
+    monkeypatch.setattr("apps.jobs.actions.run.end_pump", arrives_late)
+    before = redis_client().llen("default")
+    run()
+    assert redis_client().llen("default") == before + 1

@@ -34,7 +34,7 @@ def errors_of(content: bytes) -> list[dict[str, Any]]:
 def test_validate_job_makes_waiting_items_in_the_order_of_the_lines(
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
-    with django_capture_on_commit_callbacks() as rings:
+    with django_capture_on_commit_callbacks(execute=True) as rings:
         job = validated(jsonl(input_line(f"line {n}") for n in range(1, 6)), metadata={"feature": "f", "priority": "bulk"})
     assert (job.status, job.total, job.started_at, job.errors, job.model_name) == (JobStatus.RUNNING, 5, NOW, None, "small")
     items = list(Item.objects.order_by("id"))
