@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from apps.jobs.actions import ring
+from apps.jobs.actions import ring, sweep
 from apps.jobs.domain.lifecycle import ItemState
 from apps.jobs.models import Item, Job, Pump
 from apps.lib.redis_client import redis_client
@@ -48,7 +48,7 @@ def assert_each_ended_once(job: Job, items: int) -> None:
 def test_a_killed_pump_loses_nothing_and_repeats_at_most_what_it_held(simulator: Simulator) -> None:
     with worker("exec"):
         job = submit(simulator, 600)
-        until(lambda: some_are_done(job, 100), "a part was done")
+        until(lambda: some_are_done(job, 100), "a part was done", meanwhile=sweep)
         os.kill(claiming_pids()[0], signal.SIGKILL)
         run_out(job)
     assert_each_ended_once(job, 600)
@@ -59,7 +59,7 @@ def test_a_killed_pump_loses_nothing_and_repeats_at_most_what_it_held(simulator:
 def test_a_killed_worker_loses_nothing(simulator: Simulator) -> None:
     with worker("exec") as first:
         job = submit(simulator, 600)
-        until(lambda: some_are_done(job, 100), "a part was done")
+        until(lambda: some_are_done(job, 100), "a part was done", meanwhile=sweep)
         for member in [first, *first.children(recursive=True)]:
             member.kill()
         first.wait()
@@ -72,7 +72,7 @@ def test_a_killed_worker_loses_nothing(simulator: Simulator) -> None:
 def test_a_worker_told_to_stop_settles_what_is_in_the_air_and_repeats_nothing(simulator: Simulator) -> None:
     with worker("exec") as first:
         job = submit(simulator, 600)
-        until(lambda: some_are_done(job, 100), "a part was done")
+        until(lambda: some_are_done(job, 100), "a part was done", meanwhile=sweep)
         stop(first)
         assert Item.objects.filter(job=job, state=ItemState.RUNNING).count() == 0
         job.refresh_from_db()
@@ -87,7 +87,7 @@ def test_a_worker_told_to_stop_settles_what_is_in_the_air_and_repeats_nothing(si
 def test_an_emptied_broker_costs_delay_and_no_work(simulator: Simulator) -> None:
     with worker("exec"):
         job = submit(simulator, 400)
-        until(lambda: some_are_done(job, 50), "a part was done")
+        until(lambda: some_are_done(job, 50), "a part was done", meanwhile=sweep)
         redis_client().flushdb()
         run_out(job)
         second = make_job(prompts=[f"[[sim delay=0.05]] later {n}" for n in range(50)], model_id=Model.objects.get().id)
