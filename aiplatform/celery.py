@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from celery import Celery
 from kombu import Queue
-from kombu.transport.redis import Channel
+from kombu.transport.redis import Channel, QoS
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aiplatform.settings")
 
@@ -15,6 +15,16 @@ QUEUES = ("interactive", "default", "bulk", "ingest", "control", "dead_letter")
 # A connection that is lost while messages are unacknowledged makes kombu put them back on the way out, over that same dead
 # connection; the error leaves the worker deaf until its longest task has ended. What is not put back is rung for again by the sweep.
 Channel.do_restore = False
+_acknowledge = QoS.ack
+
+
+def _acknowledge_if_connected(qos: QoS, delivery_tag: str) -> None:
+    """A task that outlived its connection has nothing to acknowledge; kombu would fail on it and end the whole worker."""
+    if qos.channel.connection is not None:
+        _acknowledge(qos, delivery_tag)
+
+
+QoS.ack = _acknowledge_if_connected  # type: ignore[method-assign, assignment]  # in place of kombu's
 
 app = Celery("aiplatform")
 

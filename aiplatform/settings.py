@@ -202,6 +202,10 @@ JOBS_LEASE_SECONDS = env.seconds("JOBS_LEASE_SECONDS", 60)
 JOBS_RENEW_SECONDS = env.seconds("JOBS_RENEW_SECONDS", 15)
 JOBS_SWEEP_SECONDS = env.seconds("JOBS_SWEEP_SECONDS", 10)
 JOBS_IDLE_SECONDS = env.seconds("JOBS_IDLE_SECONDS", 1)
+# How long a worker that was told to stop waits for the calls in the air; keep it below what its supervisor grants.
+JOBS_DRAIN_SECONDS = env.seconds("JOBS_DRAIN_SECONDS", 900)
+# How long after a start of Postgres nothing is taken for lost: pumps could not renew while it was down.
+JOBS_OUTAGE_SECONDS = env.seconds("JOBS_OUTAGE_SECONDS", 30)
 JOBS_MAX_ATTEMPTS = env.whole("JOBS_MAX_ATTEMPTS", 5, at_least=1)
 JOBS_RETRY_BASE_SECONDS = env.seconds("JOBS_RETRY_BASE_SECONDS", 2)
 JOBS_RETRY_CAP_SECONDS = env.seconds("JOBS_RETRY_CAP_SECONDS", 300)

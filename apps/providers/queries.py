@@ -28,7 +28,8 @@ def load_catalogue() -> Catalogue:
     for target in targets.order_by("position", "id"):
         routes[target.model_id].append(_route(target, target.provider))
     return Catalogue(
-        ids=dict(Model.objects.filter(is_enabled=True).values_list("name", "id")),
+        # A model that nobody answers for is no model to callers: work for it would wait for ever.
+        ids=dict(Model.objects.filter(is_enabled=True, id__in=list(routes)).values_list("name", "id")),
         routes_by_model={model_id: tuple(entries) for model_id, entries in routes.items()},
     )
 

@@ -119,3 +119,12 @@ def test_failures_are_tried_again_and_the_hopeless_ones_die_with_a_reason(simula
     dead = Item.objects.get(job=hopeless)
     assert (dead.state, dead.outcome, dead.status_code, dead.attempts) == (ItemState.DEAD, "rejected", 400, 1)
     assert dead.error_message
+
+
+def test_a_worker_with_no_time_left_gives_long_calls_back_uncounted(simulator: Simulator) -> None:
+    with worker("exec", JOBS_DRAIN_SECONDS="1") as first:
+        job = submit(simulator, 30, script="[[sim delay=40]]")
+        until(lambda: Item.objects.filter(job=job, state=ItemState.RUNNING).count() == 30, "the calls were in the air", meanwhile=sweep)
+        stop(first)
+    assert set(Item.objects.filter(job=job).values_list("state", "losses", "attempts")) == {(ItemState.WAITING, 0, 0)}
+    assert Run.objects.filter(job_id=job.id, outcome="given_back").count() == 30

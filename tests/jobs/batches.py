@@ -16,7 +16,7 @@ from apps.jobs.actions.validate_job import validate_job
 from apps.jobs.domain.lifecycle import OPEN_ITEM_STATES, ItemState
 from apps.jobs.models import Item, Job
 from apps.lib.ids import uuid7
-from apps.providers.models import Model
+from apps.providers.models import Model, Provider, Target
 from apps.traces.actions import store_bodies
 from apps.traces.domain.bodies import make_body
 from tests.jobs.rows import make_workspace
@@ -30,7 +30,10 @@ def clock() -> datetime:
 
 
 def make_model(name: str = "small") -> Model:
-    return Model.objects.get_or_create(name=name)[0]
+    model = Model.objects.get_or_create(name=name)[0]
+    provider = Provider.objects.get_or_create(name="nowhere", defaults={"base_url": "http://127.0.0.1:1/v1"})[0]
+    Target.objects.get_or_create(model=model, provider=provider, upstream_model=name)
+    return model
 
 
 def input_line(custom_id: str, **changes: Any) -> dict[str, Any]:

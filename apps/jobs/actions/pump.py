@@ -20,6 +20,7 @@ from apps.jobs.actions.claim import Mark, claim_items, claim_suspects
 from apps.jobs.actions.compose import compose_call
 from apps.jobs.actions.database_thread import DatabaseThread
 from apps.jobs.actions.listen import listen_for_wakes
+from apps.jobs.actions.release import release_items
 from apps.jobs.actions.renew import renew_leases, renew_pump
 from apps.jobs.actions.settle_apart import settle_apart
 from apps.jobs.domain.claimed import ClaimedItem, Finished
@@ -45,6 +46,7 @@ log = structlog.get_logger(__name__)
 
 _POLL_SECONDS = 1.0
 _TICK_SECONDS = 1.0
+_PATIENCE_SECONDS = 0.2
 _GROUP_ITEMS = 150
 _GROUP_SECONDS = 0.03
 _RING_AGAIN_SECONDS = 10.0
@@ -77,6 +79,9 @@ class PumpLoop:
         self.marks: dict[UUID, Mark] = {}
         self.started = time.monotonic()
         self.busy_at = self.started
+        self.claimed_at = self.started
+        self.stopping_at: float | None = None
+        self.settling: set[UUID] = set()
 
     async def run(self) -> None:
         """Claim until it is time to end, then see what is held through."""
@@ -103,9 +108,15 @@ class PumpLoop:
     async def _claim_until_over(self) -> None:
         while not self._is_over():
             room = self.window - len(self.held)
-            if self.is_draining or is_stopping() or room < self._least_room():
+            if self.is_draining or is_stopping():
+                await self._give_back_when_late()
                 await self._wait(_POLL_SECONDS)
                 continue
+            if room < self._least_room():
+                # Long calls free few slots at a time: those are used after a moment as well.
+                await self._wait(_PATIENCE_SECONDS)
+                if room <= 0 or time.monotonic() - self.claimed_at < _PATIENCE_SECONDS:
+                    continue
             try:
                 claimed = await self._claim(room)
             except INFRASTRUCTURE_ERRORS as error:
@@ -120,6 +131,7 @@ class PumpLoop:
 
     async def _claim(self, room: int) -> list[ClaimedItem]:
         self.turn += 1
+        self.claimed_at = time.monotonic()
         self.wake.clear()
         if self.is_isolating:
             return [] if self.held else await self.claims.do(claim_suspects, pump_id=self.pump_id, lanes=self.lanes)
@@ -133,6 +145,20 @@ class PumpLoop:
                 mark = (item.ready_at, item.item_id)
                 self.marks[item.job_id] = max(mark, self.marks.get(item.job_id, mark))
         return claimed
+
+    async def _give_back_when_late(self) -> None:
+        """A worker that was told to stop has little time: what is still in the air when it is used up is given back uncounted."""
+        self.stopping_at = self.stopping_at or (time.monotonic() if is_stopping() else None)
+        if self.stopping_at is None or not self.calls or time.monotonic() - self.stopping_at < settings.JOBS_DRAIN_SECONDS:
+            return
+        for call in list(self.calls):
+            call.cancel()
+        await asyncio.gather(*self.calls, return_exceptions=True)
+        ended = {finished.item.item_id for finished in self.finished} | self.settling
+        unsent = [item for item in self.held.values() if item.item_id not in ended]
+        log.info("items_given_back", items=await self.claims.do(release_items, unsent, now=self.clock()))
+        for item in unsent:
+            self.held.pop(item.item_id, None)
 
     def _least_room(self) -> int:
         """Small claims cost as much as big ones: a busy pump waits until a twentieth of its window is free."""
@@ -194,6 +220,7 @@ class PumpLoop:
 
     async def _settle(self, group: list[Finished]) -> None:
         given_up_at = time.monotonic() + _HOLD_SECONDS
+        self.settling = {finished.item.item_id for finished in group}
         while True:
             try:
                 settled = await self.settles.do(settle_apart, group, pump_id=self.pump_id, prices=self.prices)
@@ -206,6 +233,7 @@ class PumpLoop:
         self._count(settled)
         for finished in group:
             self.held.pop(finished.item.item_id, None)
+        self.settling = set()
         self.wake.set()
 
     def _count(self, settled: "Sequence[Settlement]") -> None:
@@ -227,8 +255,9 @@ class PumpLoop:
             now = time.monotonic()
             try:
                 if now - leases_at >= settings.JOBS_RENEW_SECONDS:
-                    leases_at = now
                     await self.renewals.do(renew_leases, [(item.item_id, item.run_id) for item in list(self.held.values())])
+                    # Only now: after a failure it is tried again at the next tick, before the sweep takes the items for lost.
+                    leases_at = now
                 is_old = now - self.started > settings.JOBS_PUMP_SECONDS
                 if is_old or now - pump_at >= PUMP_RENEW_SECONDS:
                     pump_at = now

@@ -40,7 +40,7 @@ WHERE item.id = ended.id AND item.run_id = ended.run_id AND item.state = 'runnin
 RETURNING item.id
 """
 # Locked in one order everywhere, so that two pumps that settle the same jobs never wait for each other in a circle.
-_LOCK_JOBS = "SELECT id FROM jobs_job WHERE id = ANY(%b::uuid[]) ORDER BY id FOR NO KEY UPDATE"
+LOCK_JOBS = "SELECT id FROM jobs_job WHERE id = ANY(%b::uuid[]) ORDER BY id FOR NO KEY UPDATE"
 _COUNT_JOBS = """
 UPDATE jobs_job AS job
 SET done = job.done + sums.done, dead = job.dead + sums.dead, input_tokens = job.input_tokens + sums.input_tokens,
@@ -131,7 +131,7 @@ def _count_jobs(settled: Sequence[Settlement]) -> None:
     ids = sorted(sums)
     columns: list[list[Any]] = [ids, *([getattr(sums[job_id], name) for job_id in ids] for name in _COUNTED)]
     with server_cursor() as cursor:
-        cursor.execute(_LOCK_JOBS, (ids,))
+        cursor.execute(LOCK_JOBS, (ids,))
         cursor.execute(_COUNT_JOBS, columns)
         ended = [job_id for job_id, is_over in cursor if is_over]
     for job_id in ended:

@@ -40,4 +40,5 @@ def _unstorable(finished: Finished) -> Finished:
         error_code="answer_not_storable",
         error_message="The provider answered, but the answer can't be stored; the log of the worker has the reason.",
     )
-    return replace(finished, completion=completion)
+    exchanges = tuple(replace(exchange, answer=b"", error="") for exchange in finished.completion.exchanges)
+    return replace(finished, completion=replace(completion, exchanges=exchanges))

@@ -22,7 +22,7 @@ from apps.lib.enqueue import enqueue
 log = structlog.get_logger(__name__)
 
 _FORGIVE = """
-UPDATE jobs_item SET losses = 0 WHERE state = 'waiting' AND losses >= %s
+UPDATE jobs_item SET losses = 0 WHERE state = 'waiting' AND losses > 0
     AND lost_at < statement_timestamp() - interval '72 hours'
 """
 _SUSPECT_LANES = """
@@ -54,7 +54,7 @@ def sweep() -> dict[str, int]:
         "unfinished": _ring_for(_OVER, "jobs.finish_job"),
         "unvalidated": _ring_for(_NOT_VALIDATED, "jobs.validate_job"),
     }
-    _select(_FORGIVE, [SUSPECT_LOSSES])
+    _select(_FORGIVE, [])
     Pump.objects.filter(ended_at=None).gone().update(state=PumpState.ENDED, ended_at=Now(), in_flight=0)
     Pump.objects.filter(ended_at__lt=Now() - _PUMPS_KEPT).delete()
     if any(found.values()):

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 
 from apps.jobs.actions.claim import ALONE_LOSSES
+from apps.jobs.actions.settle import LOCK_JOBS
 from apps.lib.enqueue import enqueue
 from apps.lib.sql import server_cursor
 from apps.traces.actions import record_runs
@@ -19,7 +21,10 @@ _AT_ONCE = 2000
 _TAKE_BACK = f"""
 WITH lost AS (
     SELECT id, run_id, pump_id, claimed_at, losses >= {ALONE_LOSSES} AS is_poison FROM jobs_item
-    WHERE state = 'running' AND lease_until < statement_timestamp() ORDER BY id LIMIT {_AT_ONCE} FOR UPDATE SKIP LOCKED
+    WHERE state = 'running' AND lease_until < statement_timestamp()
+      -- Nobody could renew while Postgres was down: pumps that live get a moment to do so first.
+      AND statement_timestamp() > pg_postmaster_start_time() + %s * interval '1 second'
+    ORDER BY id LIMIT {_AT_ONCE} FOR UPDATE SKIP LOCKED
 )
 UPDATE jobs_item AS item
 SET state = CASE WHEN lost.is_poison THEN 'dead' ELSE 'waiting' END,
@@ -45,7 +50,7 @@ FROM unnest(%s::uuid[], %s::int[]) AS poisoned (id, n) WHERE job.id = poisoned.i
 def take_back_lost() -> int:
     """Make lost items claimable again (or dead, when they were lost while alone); returns how many."""
     with transaction.atomic(), server_cursor() as cursor:
-        cursor.execute(_TAKE_BACK)
+        cursor.execute(_TAKE_BACK, (settings.JOBS_OUTAGE_SECONDS,))
         rows = cursor.fetchall()
         record_runs([_lost_run(row) for row in rows])
         _count_poisoned(cursor, [row[2] for row in rows if row[8]])
@@ -59,6 +64,7 @@ def _count_poisoned(cursor: Any, job_ids: Sequence[UUID]) -> None:
     if job_ids:
         counts = Counter(job_ids)
         ids = sorted(counts)
+        cursor.execute(LOCK_JOBS, (ids,))
         cursor.execute(_COUNT_DEAD, (ids, [counts[job_id] for job_id in ids]))
 
 

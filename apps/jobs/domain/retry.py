@@ -71,12 +71,15 @@ def _after_free_try(outcome: Outcome, tries: Tries, policy: Policy, chance: floa
     if outcome is Outcome.CREDENTIAL:
         if policy.is_awaited:
             return NextStep(Decision.DEAD, now)
-        return NextStep(Decision.SNOOZE, now, policy.credential_seconds * (0.5 + chance / 2))
+        wait = policy.credential_seconds * 2.0 ** min(now.free - 1, 4)
+        return NextStep(Decision.SNOOZE, now, wait * (0.5 + chance / 2))
     limit = policy.max_free_when_awaited if policy.is_awaited else policy.max_not_sent
     if now.free > limit and (policy.is_awaited or outcome is Outcome.NOT_SENT):
         return NextStep(Decision.DEAD, now)
     if outcome is Outcome.THROTTLED and retry_after_seconds is not None:
-        return NextStep(Decision.SNOOZE, now, retry_after_seconds * (1 + chance / 10))
+        # Some providers say 0 while they throttle: our own schedule is the least.
+        least = chance * _ceiling(policy.base_seconds, now.free, policy.throttle_cap_seconds)
+        return NextStep(Decision.SNOOZE, now, max(retry_after_seconds * (1 + chance / 10), least))
     cap = policy.throttle_cap_seconds if outcome is Outcome.THROTTLED else policy.cap_seconds
     return NextStep(Decision.SNOOZE, now, chance * _ceiling(policy.base_seconds, now.free, cap))
 

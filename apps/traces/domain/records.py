@@ -13,7 +13,7 @@ class RunRecord:
     workspace_id: UUID
     job_id: UUID
     item_id: UUID
-    pump_id: UUID
+    pump_id: UUID | None
     attempt: int
     outcome: str
     decision: str

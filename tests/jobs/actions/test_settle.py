@@ -346,14 +346,14 @@ def test_an_answer_that_cannot_be_stored_dies_alone_with_a_reason() -> None:
     assert (row.state, row.error_code) == (ItemState.DEAD, "answer_not_storable")
     job.refresh_from_db()
     assert (job.done, job.dead, job.cost_usd) == (6, 1, COST * 6)
-    assert written() == [7, 6, 6]
+    assert written() == [7, 7, 6]
 
 
 def test_an_outage_is_raised_and_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     job = make_job()
     ended = finished(claim()[0])
     with monkeypatch.context() as patched:
-        patched.setattr("apps.jobs.actions.settle._LOCK_JOBS", "SELECT pg_sleep(30), %b::uuid[]")
+        patched.setattr("apps.jobs.actions.settle.LOCK_JOBS", "SELECT pg_sleep(30), %b::uuid[]")
         _run_sql("SET LOCAL statement_timeout = 50")
         with pytest.raises(psycopg.errors.QueryCanceled):
             settle_apart([ended], pump_id=PUMP, prices=BOOK)

@@ -54,5 +54,15 @@ def test_next_step_somebody_waiting_is_told_soon(outcome: Outcome) -> None:
 @given(st.sampled_from(Outcome), st.integers(0, 4), st.integers(0, 1), st.integers(0, 10_000), st.floats(0, 0.999))
 def test_next_step_waits_within_bounds(outcome: Outcome, attempts: int, ambiguous: int, free: int, chance: float) -> None:
     step = next_step(outcome, Tries(attempts, ambiguous, free), POLICY, chance=chance)
-    assert 0 <= step.delay_seconds <= POLICY.cap_seconds
+    longest = 16 * POLICY.credential_seconds if outcome is Outcome.CREDENTIAL else POLICY.cap_seconds
+    assert 0 <= step.delay_seconds <= longest
     assert step.tries.attempts - attempts in {0, 1}
+
+
+def test_next_step_throttled_with_zero_still_waits_by_our_own_schedule() -> None:
+    assert next_step(Outcome.THROTTLED, Tries(), POLICY, chance=0.5, retry_after_seconds=0).delay_seconds == 2
+
+
+def test_next_step_credential_waits_longer_each_time() -> None:
+    waits = [next_step(Outcome.CREDENTIAL, Tries(free=free), POLICY, chance=0).delay_seconds for free in range(7)]
+    assert waits == [30, 60, 120, 240, 480, 480, 480]

@@ -28,6 +28,7 @@ _TAIL_BYTES = 4000
 _STORES = {"postgres", "valkey"}
 
 Report = Callable[[PartReport], None]
+_SETTLE_SECONDS = 8.0
 
 
 class StopAskedError(Exception):
@@ -223,7 +224,10 @@ class Supervisor:
             "PYTHONUNBUFFERED": "1",
             "DJANGO_SETTINGS_MODULE": "aiplatform.settings",
         }
-        return dict(os.environ) | self.state.environment | common | of_role.get(role, {})
+        part = self.parts.get(role)
+        # Enough to settle what is given back before this supervisor's patience ends.
+        patience = {"JOBS_DRAIN_SECONDS": f"{max(1.0, part.stop_seconds - _SETTLE_SECONDS):g}"} if part else {}
+        return patience | dict(os.environ) | self.state.environment | common | of_role.get(role, {})
 
     def _report(self, name: str, state: PartState, note: str = "") -> None:
         self.report(PartReport(part=name, state=state, log=str(self.log_path(name)), note=note))

@@ -5,12 +5,15 @@ import os
 import signal
 from typing import IO, Any
 
+import structlog
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.ops.actions.stack import news_line, run_stack, start_detached
 from apps.ops.domain.stack import Addresses, PartReport, StackError
 from apps.ops.management.progress import Progress
 from apps.ops.management.stack_options import read_options
+
+log = structlog.get_logger(__name__)
 
 
 class Command(BaseCommand):
@@ -59,6 +62,9 @@ class Command(BaseCommand):
     def _run_for(self, pipe: IO[str]) -> None:
         def tell(news: PartReport | Addresses | StackError) -> None:
             # Whoever started us has what it waited for and has gone, or was killed: the stack goes on.
+            if isinstance(news, PartReport):
+                # The reader goes once all is healthy; that a part died and was restarted must be found later, too.
+                log.info("part", news=news_line(news).strip())
             if not pipe.closed:
                 try:
                     pipe.write(news_line(news))
