@@ -8,6 +8,7 @@ from uuid import UUID
 
 import structlog
 import uvloop
+from django.db import connection
 
 from apps.jobs.actions.claim import ready_lanes
 from apps.jobs.actions.pump import PumpLoop
@@ -31,6 +32,8 @@ def run_items(
     pump = register_pump(worker_set=worker_set, replaces=replaces, is_isolating=is_isolating)
     if pump is None:
         return {"items": 0, "ended": "enough pumps"}
+    # The loop has connections of its own; this one would only grow stale until it is wanted again at the end.
+    connection.close()
     with structlog.contextvars.bound_contextvars(pump_id=str(pump.id), worker_set=worker_set):
         log.info("pump_started", job_id=str(job_id) if job_id else None, replaces=str(replaces) if replaces else None)
         loop = PumpLoop(
