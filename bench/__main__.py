@@ -1,4 +1,4 @@
-"""Run the benchmarks one after another on stores of their own, or on DATABASE_URL and REDIS_URL when these are set."""
+"""Run the benchmarks one after another, on stores of their own or beside what DATABASE_URL and REDIS_URL hold."""
 
 import argparse
 import os
@@ -11,17 +11,21 @@ PARTS = ("throughput", "latency", "ingest")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=__doc__, epilog="Further options go to the one part that is named."
+    )
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)}; all when none is named")
     parser.add_argument("--only", help="one of the throughput's parts: rate, slots, growth")
-    parser.add_argument("--quick", action="store_true", help="a tenth of the work: for trying, not for figures")
-    arguments = parser.parse_args()
+    parser.add_argument("--quick", action="store_true", help="a tenth of the work: for trying; no figures are written")
+    arguments, further = parser.parse_known_args()
     if unknown := set(arguments.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    if further and len(arguments.parts) != 1:
+        parser.error(f"{' '.join(further)}: name the one part that it is for")
     failed = []
     with stores() as environment:
         for part in arguments.parts or PARTS:
-            command = [sys.executable, "-m", f"bench.{part}", *(["--quick"] if arguments.quick else [])]
+            command = [sys.executable, "-m", "bench.part", part, *(["--quick"] if arguments.quick else []), *further]
             command += ["--only", arguments.only] if arguments.only and part == "throughput" else []
             if subprocess.run(command, env=os.environ | environment, check=False).returncode:
                 failed.append(part)

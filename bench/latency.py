@@ -1,7 +1,6 @@
 """What the platform adds to a single call: idle, beside a bulk job, while pumps hand over; and what 300 waiting callers hold.
 
-    [DATABASE_URL=... REDIS_URL=...] python -m bench latency [--quick]
-    [DATABASE_URL=... REDIS_URL=...] python -m bench.latency [--calls 200] [--bulk-items 50000]
+    python -m bench latency [--quick] [--calls 200] [--bulk-items 50000] [--idle-only]
 
 Prints a table, and writes bench/results/<date>-latency.json. "Added" is the platform's percentile less the provider's own, asked directly.
 """
@@ -9,12 +8,19 @@ Prints a table, and writes bench/results/<date>-latency.json. "Added" is the pla
 import argparse
 import asyncio
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from bench.latency_stack import Stack, machine, make_batch, make_caller, make_model, percentiles, print_table, running_stack, write_result
+from apps.jobs.actions import ring
+from apps.jobs.models import Job
+from bench.harness import MODEL, declare_model, fetch, make_job, make_key, prepare
+from bench.meter import cpu_seconds, peak_memory
+from bench.processes import Stack, simulator
+from bench.report import machine, percentiles, print_table, write_results
 
 MILLISECONDS = 50
 WAITING_CALLERS = 300
@@ -25,7 +31,7 @@ PROMPT, SLOW_PROMPT = "Say hello.", "Say hello, slowly. [[sim delay=4]]"
 class Caller:
     """Makes calls through the platform, or to the provider itself."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, *, model: str = "small", prompt: str = PROMPT, secret: str = "") -> None:
+    def __init__(self, session: aiohttp.ClientSession, url: str, *, model: str = MODEL, prompt: str = PROMPT, secret: str = "") -> None:
         self.session, self.url = session, url
         self.body = {"model": model, "messages": [{"role": "user", "content": prompt}]}
         self.headers = {"Authorization": f"Bearer {secret}"}
@@ -58,52 +64,60 @@ class Caller:
         return {"calls": len(found), **percentiles(found)}
 
 
-async def beside_bulk(stack: Stack, caller: Caller, items: int) -> dict[str, Any]:
+async def beside_bulk(base_url: str, caller: Caller, items: int) -> dict[str, Any]:
     """Call for as long as a bulk job runs (one caller, as when idle)."""
-    job = await asyncio.to_thread(make_batch, items, model="small")
+    job = await asyncio.to_thread(start_bulk, base_url, items)
     started = time.monotonic()
-    begun, begun_at = await _until_under_way(stack, job.id), time.monotonic()
-    while _state(stack, job.id)[0] == "running":
+    begun, begun_at = await _until_under_way(job.id), time.monotonic()
+    while _state(job.id)[0] == "running":
         await caller.call()
-    done = _state(stack, job.id)[1]
+    done = _state(job.id)[1]
     rate = round((done - begun) / (time.monotonic() - begun_at))
     return caller.take() | {"bulk_items_per_second": rate, "bulk_seconds": round(time.monotonic() - started, 1)}
 
 
-async def _until_under_way(stack: Stack, job_id: object) -> int:
+def start_bulk(base_url: str, items: int) -> Job:
+    """A job on the bulk lane, its pumps rung for."""
+    workspace, model = declare_model(base_url)
+    job = make_job(workspace, model, items=items, lane="bulk")
+    ring(lane="bulk", job_id=job.id)
+    return job
+
+
+async def _until_under_way(job_id: object) -> int:
     while True:
-        done = _state(stack, job_id)[1]
+        done = _state(job_id)[1]
         if done:
             return done
         await asyncio.sleep(0.1)
 
 
-def _state(stack: Stack, job_id: object) -> tuple[str, int]:
-    row = stack.fetch("SELECT status, done FROM jobs_job WHERE id = %s", job_id)[0]
+def _state(job_id: object) -> tuple[str, int]:
+    row = fetch("SELECT status, done FROM jobs_job WHERE id = %s", job_id)[0]
     return row[0], row[1]
 
 
 async def while_handing_over(stack: Stack, caller: Caller) -> dict[str, Any]:
     """Pumps that live only seconds: calls meet several that drain and give over."""
     await asyncio.to_thread(stack.stop, "exec-interactive")
-    stack.start("exec-interactive", environment={"JOBS_PUMP_SECONDS": str(HAND_OVER_SECONDS)})
+    stack.start("exec-interactive", JOBS_PUMP_SECONDS=str(HAND_OVER_SECONDS))
     await caller.repeat(20)
-    before = _pumps(stack)
+    before = _pumps()
     found = await caller.repeat_for(HAND_OVER_SECONDS * 3.5)
-    return found | {"hand_overs": _pumps(stack) - before}
+    return found | {"hand_overs": _pumps() - before}
 
 
-def _pumps(stack: Stack) -> int:
-    return int(stack.fetch("SELECT count(*) FROM jobs_pump WHERE worker_set = 'exec-interactive' AND replaces_id IS NOT NULL")[0][0])
+def _pumps() -> int:
+    return int(fetch("SELECT count(*) FROM jobs_pump WHERE worker_set = 'exec-interactive' AND replaces_id IS NOT NULL")[0][0])
 
 
-async def many_waiting(stack: Stack, caller: Caller) -> dict[str, Any]:
+async def many_waiting(caller: Caller) -> dict[str, Any]:
     """300 callers of a slow model at once, and what the web process holds in Postgres meanwhile."""
     calls = [asyncio.create_task(caller.call()) for _ in range(WAITING_CALLERS)]
     most = running = 0
     while not all(call.done() for call in calls):
         row = await asyncio.to_thread(
-            stack.fetch,
+            fetch,
             "SELECT (SELECT count(*) FROM pg_stat_activity WHERE application_name = 'web' AND datname = current_database()),"
             " (SELECT count(*) FROM jobs_item WHERE state = 'running')",
         )
@@ -113,27 +127,25 @@ async def many_waiting(stack: Stack, caller: Caller) -> dict[str, Any]:
     return caller.take() | {"most_connections_of_web": most, "most_running_at_once": running}
 
 
-async def measure(stack: Stack, secret: str, arguments: argparse.Namespace) -> dict[str, Any]:
+async def measure(stack: Stack, provider_url: str, secret: str, arguments: argparse.Namespace) -> dict[str, Any]:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=2)) as session:
         caller = Caller(session, f"{stack.url}/v1", secret=secret)
         await until_serving(session, stack.url)
         await caller.repeat(30)
-        cpu = stack.cpu_seconds("web")
+        cpu = cpu_seconds(stack.processes["web"])
         found: dict[str, Any] = {
-            "provider": await Caller(session, stack.provider_url, model="simulated").repeat(arguments.calls),
+            "provider": await Caller(session, provider_url, model="simulated").repeat(arguments.calls),
             "idle": await caller.repeat(arguments.calls),
-            "web_cpu_ms_per_call": round((stack.cpu_seconds("web") - cpu) / arguments.calls * 1000, 2),
+            "web_cpu_ms_per_call": round((cpu_seconds(stack.processes["web"]) - cpu) / arguments.calls * 1000, 2),
             "idle_20_callers": await caller.repeat(arguments.calls * 5, callers=20),
         }
         if arguments.idle_only:
             return found
-        found |= {
-            "beside_bulk": await beside_bulk(stack, caller, arguments.bulk_items),
+        return found | {
+            "beside_bulk": await beside_bulk(provider_url, caller, arguments.bulk_items),
             "while_handing_over": await while_handing_over(stack, caller),
-            "waiting_300": await many_waiting(stack, Caller(session, f"{stack.url}/v1", prompt=SLOW_PROMPT, secret=secret)),
+            "waiting_300": await many_waiting(Caller(session, f"{stack.url}/v1", prompt=SLOW_PROMPT, secret=secret)),
         }
-        stack.sample_memory()
-        return found | {"peak_rss_mb": {name: round(size / 2**20) for name, size in stack.peak_rss.items()}}
 
 
 async def until_serving(session: aiohttp.ClientSession, url: str) -> None:
@@ -150,15 +162,16 @@ async def until_serving(session: aiohttp.ClientSession, url: str) -> None:
 
 def show(found: dict[str, Any]) -> None:
     phases = ("provider", "idle", "idle_20_callers", "beside_bulk", "while_handing_over", "waiting_300")
-    rows: list[tuple[str, ...]] = [("phase", "calls", "p50 ms", "p90 ms", "p99 ms", "max ms", "added p50 ms", "times idle's")]
-    idle = found["added_p50_ms"]["idle"]
+    rows: list[dict[str, Any]] = []
     for phase in phases:
-        values, added = found[phase], found["added_p50_ms"].get(phase)
-        figures = tuple(str(values[name]) for name in ("calls", "p50_ms", "p90_ms", "p99_ms", "max_ms"))
-        rows.append((phase, *figures, "" if added is None else f"{added:.1f}", "" if added is None else f"{added / idle:.1f}"))
+        row = {"phase": phase} | {name: found[phase][name] for name in ("calls", "p50_ms", "p90_ms", "p99_ms", "max_ms")}
+        if phase in found["added_p50_ms"]:
+            added = found["added_p50_ms"][phase]
+            row |= {"added_p50_ms": added, "times_idle": round(added / found["added_p50_ms"]["idle"], 1)}
+        rows.append(row)
     print_table(rows)
     extras = ("web_cpu_ms_per_call", "peak_rss_mb")
-    print(f"machine: {found['machine']}")
+    print(f"machine: {machine()}")
     print("; ".join(f"{name}: {found[name]}" for name in extras))
     bulk, over, waiting = found["beside_bulk"], found["while_handing_over"], found["waiting_300"]
     print(f"bulk meanwhile: {bulk['bulk_items_per_second']} items/s; hand-overs met: {over['hand_overs']}")
@@ -173,12 +186,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tenth of the bulk job")
     arguments = parser.parse_args()
     arguments.bulk_items //= 10 if arguments.quick else 1
-    with running_stack() as stack:
-        secret = make_caller()
-        make_model("small", base_url=stack.provider_url, upstream_model="simulated")
-        stack.start("web", "exec-interactive", "exec", "control", "ingest", "beat")
-        with stack.watch_memory():
-            found = {"machine": machine(), **asyncio.run(measure(stack, secret, arguments))}
+    prepare()
+    found = run(arguments)
     if arguments.idle_only:
         print(found)
         return
@@ -187,8 +196,19 @@ def main() -> None:
         phase: round(found[phase]["p50_ms"] - provider, 1) for phase in ("idle", "idle_20_callers", "beside_bulk", "while_handing_over")
     }
     show(found)
-    print(f"written to {write_result('latency', found)}")
+    write_results("latency", found, quick=arguments.quick)
 
 
-if __name__ == "__main__":
-    main()
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Every measure, on a stack that lives as long."""
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-latency-") as name,
+        simulator(latency=f"fixed:{MILLISECONDS}", folder=Path(name)) as (provider_url, provider),
+        Stack(Path(name)) as stack,
+    ):
+        secret = make_key(declare_model(provider_url)[0])
+        stack.start("web", "exec-interactive", "exec", "control", "ingest", "beat")
+        stack.processes["provider"] = provider
+        with peak_memory(stack.processes) as most:
+            found = asyncio.run(measure(stack, provider_url, secret, arguments))
+    return found | {"peak_rss_mb": {name: round(size / 2**20) for name, size in most.items()}}

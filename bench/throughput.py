@@ -10,24 +10,13 @@ from typing import Any
 
 import psutil
 
-from bench.harness import (
-    ROOT,
-    Job,
-    Reading,
-    declare_model,
-    exec_worker,
-    forget_work,
-    get_json,
-    make_job,
-    prepare,
-    print_table,
-    process,
-    read_meter,
-    ring,
-    simulator,
-    wait_until_ended,
-    write_results,
-)
+from apps.jobs.actions import ring
+from apps.jobs.models import Job
+from bench import ROOT
+from bench.harness import declare_model, forget_work, make_job, prepare, wait_until_ended
+from bench.meter import Reading, read_meter
+from bench.processes import exec_worker, get_json, process, simulator
+from bench.report import print_table, write_results
 
 IN_FLIGHT = 500  # a pump; two pumps
 SLOTS = 1000
@@ -47,7 +36,7 @@ def run_job(base_url: str, *, items: int, worker: psutil.Process, seconds: float
 def measure(name: str, latency: str, items: int, folder: Path, *, ceiling: float | None = None) -> dict[str, Any]:
     """The platform on one scenario."""
     with (
-        simulator(latency=latency, folder=folder) as base_url,
+        simulator(latency=latency, folder=folder) as (base_url, _),
         exec_worker(folder=folder, JOBS_MAX_IN_FLIGHT=str(IN_FLIGHT), JOBS_PUMPS_PER_HOST="2") as worker,
     ):
         job, before, after = run_job(base_url, items=items, worker=worker)
@@ -69,7 +58,7 @@ def measure(name: str, latency: str, items: int, folder: Path, *, ceiling: float
 
 def measure_bare(latency: str, items: int, folder: Path) -> dict[str, Any]:
     """Asyncio and aiohttp, nothing stored: what the same calls cost without a platform."""
-    with simulator(latency=latency, folder=folder) as base_url:
+    with simulator(latency=latency, folder=folder) as (base_url, _):
         done = subprocess.run(
             [sys.executable, "-m", "bench.peer_bare", base_url, str(items), str(SLOTS)],
             cwd=ROOT,
@@ -88,26 +77,10 @@ def measure_bare(latency: str, items: int, folder: Path) -> dict[str, Any]:
 
 def measure_task_per_item(latency: str, items: int, folder: Path) -> dict[str, Any]:
     """One Celery task per item with the OpenAI SDK, 50 threads, results kept in Redis."""
-    with simulator(latency=latency, folder=folder) as base_url:
-        command = [
-            sys.executable,
-            "-m",
-            "celery",
-            "-A",
-            "bench.peer_task",
-            "worker",
-            "-P",
-            "threads",
-            "-c",
-            "50",
-            "-Q",
-            "peer",
-            "--without-gossip",
-            "--without-mingle",
-            "-l",
-            "INFO",
-        ]
-        with process(command, log=folder / "peer.log", ready=" ready.", PEER_BASE_URL=base_url) as worker:
+    with simulator(latency=latency, folder=folder) as (base_url, _):
+        command = [sys.executable, "-m", "celery", "-A", "bench.peer_task", "worker", "-Q", "peer", "-P", "threads", "-c", "50"]
+        command += ["--without-gossip", "--without-mingle", "-l", "INFO"]
+        with process(command, log=folder / "peer.log", ready=" ready.", environment={"PEER_BASE_URL": base_url}) as worker:
             from bench.peer_task import ask  # noqa: PLC0415 -- reads the environment
 
             before = read_meter(worker)
@@ -129,7 +102,7 @@ def measure_task_per_item(latency: str, items: int, folder: Path) -> dict[str, A
 def measure_slots(folder: Path, *, seconds: float) -> dict[str, Any]:
     """Which share of the slots is in use with latencies as in real life: log-normal, median 3 s, 99th percentile 30 s."""
     with (
-        simulator(latency="lognormal:3000:30000", folder=folder) as base_url,
+        simulator(latency="lognormal:3000:30000", folder=folder) as (base_url, _),
         exec_worker(folder=folder, JOBS_MAX_IN_FLIGHT=str(IN_FLIGHT), JOBS_PUMPS_PER_HOST="2") as worker,
     ):
         forget_work()
@@ -157,7 +130,7 @@ def measure_growth(folder: Path, *, big: int) -> dict[str, Any]:
     """What an item costs (CPU of workers and Postgres) in jobs of 1,000 and in one big job."""
     costs = {}
     with (
-        simulator(latency="fixed:50", folder=folder) as base_url,
+        simulator(latency="fixed:50", folder=folder) as (base_url, _),
         exec_worker(folder=folder, JOBS_MAX_IN_FLIGHT=str(IN_FLIGHT), JOBS_PUMPS_PER_HOST="2") as worker,
     ):
         run_job(base_url, items=2000, worker=worker)
@@ -206,8 +179,4 @@ def main() -> None:
             results["growth"] = measure_growth(folder, big=200_000 // scale)
             print_table([results["growth"]])
     forget_work()
-    write_results("throughput" if arguments.only is None else f"throughput-{arguments.only}", results)
-
-
-if __name__ == "__main__":
-    main()
+    write_results("throughput" if arguments.only is None else f"throughput-{arguments.only}", results, quick=arguments.quick)
