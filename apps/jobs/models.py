@@ -11,7 +11,6 @@ from apps.lib.ids import public_id, uuid7
 BATCH_PREFIX = "batch_"
 BATCH_LINE_PREFIX = "batch_req_"
 ITEM_PREFIX = "item_"
-RUN_PREFIX = "run_"
 PUMP_RENEW_SECONDS = 5
 _PUMP_GONE = timedelta(seconds=PUMP_RENEW_SECONDS * 3)
 

@@ -58,8 +58,3 @@ JOB_TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
 }
 
 OPEN_ITEM_STATES = (ItemState.WAITING, ItemState.RUNNING)
-ENDED_JOB_STATUSES = tuple(status for status, following in JOB_TRANSITIONS.items() if not following)
-
-
-def is_allowed(before: ItemState, after: ItemState) -> bool:
-    return after in ITEM_TRANSITIONS[before]
