@@ -50,6 +50,9 @@ class Job(models.Model):
     # What the job becomes once no item is open: completed, or expired when its time ran out.
     closes_as = models.CharField(max_length=12, default=JobStatus.COMPLETED, db_default=JobStatus.COMPLETED)
 
+    revision = models.PositiveSmallIntegerField(default=1, db_default=1, help_text="One more for each rerun of what had failed.")
+    completed_at = models.DateTimeField(null=True, blank=True, help_text="When it completed first; a rerun leaves it as it is.")
+
     total = models.PositiveIntegerField(default=0, db_default=0)
     done = models.PositiveIntegerField(default=0, db_default=0)
     dead = models.PositiveIntegerField(default=0, db_default=0)

@@ -14,7 +14,7 @@ from apps.jobs.domain.claimed import ClaimedItem
 from apps.jobs.domain.fairness import Candidate, share_room
 from apps.jobs.domain.retry import Tries
 from apps.lib.ids import uuid7
-from apps.lib.sql import server_cursor
+from apps.lib.sql import find_by_index, server_cursor
 from apps.traces.queries import read_bodies
 
 # An item lost this often is a suspect: it runs with few others, and after one more loss alone (see sweep).
@@ -27,6 +27,8 @@ _JOBS_AT_ONCE = 500
 
 _READY = "state = 'waiting' AND not_before <= statement_timestamp()"
 _ORDINARY = f"{_READY} AND losses < {SUSPECT_LOSSES}"
+# The order of the index, also where any item would do: it makes the planner read one entry instead of all of them.
+_IN_ORDER = "ORDER BY item.not_before, item.id"
 
 # Claimed items leave dead entries at the front of the index until a vacuum; looking only behind a job's mark (the last item
 # claimed of it) keeps a claim from walking over all of them: in a job of 200,000 items that was a third of the cost of an item.
@@ -40,16 +42,18 @@ _CANDIDATES = f"""
 SELECT id, workspace_id, lane, kind, endpoint, api_key_id FROM (
     SELECT job.*, row_number() OVER (PARTITION BY job.workspace_id ORDER BY job.id) AS rank
     FROM jobs_job AS job LEFT JOIN {_MARKS} ON mark.job_id = job.id
+    CROSS JOIN LATERAL (
+        SELECT FROM jobs_item AS item WHERE item.job_id = job.id AND {_ORDINARY} AND {_BEHIND_MARK} {_IN_ORDER} LIMIT 1
+    ) AS ready
     WHERE status = 'running' AND lane = ANY(%(lanes)s)
-      AND EXISTS (SELECT 1 FROM jobs_item AS item WHERE item.job_id = job.id AND {_ORDINARY} AND {_BEHIND_MARK})
 ) AS ranked
 WHERE rank <= {_JOBS_A_WORKSPACE} ORDER BY rank, id LIMIT {_JOBS_AT_ONCE}
 """  # noqa: S608 -- constants of this module
 
 _READY_LANES = f"""
 SELECT DISTINCT lane FROM jobs_job AS job
+CROSS JOIN LATERAL (SELECT FROM jobs_item AS item WHERE item.job_id = job.id AND {_ORDINARY} {_IN_ORDER} LIMIT 1) AS ready
 WHERE status = 'running' AND lane = ANY(%s)
-  AND EXISTS (SELECT 1 FROM jobs_item AS item WHERE item.job_id = job.id AND {_ORDINARY})
 """  # noqa: S608 -- constants of this module
 _RETURNED = """
 RETURNING item.id, item.run_id, item.job_id, item.workspace_id, item.model_id, item.lane, item.end_user, item.feature,
@@ -57,9 +61,9 @@ RETURNING item.id, item.run_id, item.job_id, item.workspace_id, item.model_id, i
 """
 _BEGIN = """
 UPDATE jobs_item AS item
-SET state = 'running', run_id = run.id, pump_id = %(pump_id)s, claimed_at = statement_timestamp(),
+SET state = 'running', run_id = (%(run_ids)s::uuid[])[picked.n], pump_id = %(pump_id)s, claimed_at = statement_timestamp(),
     lease_until = statement_timestamp() + %(lease)s * interval '1 second'
-FROM picked JOIN unnest(%(run_ids)s::uuid[]) WITH ORDINALITY AS run (id, n) ON run.n = picked.n
+FROM picked
 WHERE item.id = picked.id
 """
 _CLAIM = f"""
@@ -68,7 +72,7 @@ WITH picked AS (
     FROM unnest(%(job_ids)s::uuid[], %(quotas)s::int[]) AS wanted (job_id, quota) LEFT JOIN {_MARKS} ON mark.job_id = wanted.job_id
     CROSS JOIN LATERAL (
         SELECT item.id FROM jobs_item AS item WHERE item.job_id = wanted.job_id AND {_ORDINARY} AND {_BEHIND_MARK}
-        ORDER BY item.not_before, item.id LIMIT wanted.quota FOR UPDATE SKIP LOCKED
+        {_IN_ORDER} LIMIT wanted.quota FOR UPDATE SKIP LOCKED
     ) AS ready
 )
 {_BEGIN} {_RETURNED}
@@ -121,6 +125,7 @@ def claim_items(
         "marked_ids": [item_id for _, item_id in marks.values()],
     }
     with transaction.atomic(), server_cursor() as cursor:
+        find_by_index(cursor)
         cursor.execute(_CANDIDATES, {"lanes": list(lanes), **marked})
         found = cursor.fetchall()
         jobs = {row[0]: _JobFacts(*row[3:]) for row in found}

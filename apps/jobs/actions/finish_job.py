@@ -34,6 +34,7 @@ WHERE id = %(job_id)s AND kind <> 'single' AND status IN ('running', 'paused', '
 _END = """
 UPDATE jobs_job
 SET status = CASE WHEN status = 'cancelling' THEN 'cancelled' ELSE closes_as END, ended_at = %(now)s,
+    completed_at = CASE WHEN status <> 'cancelling' AND closes_as = 'completed' THEN coalesce(completed_at, %(now)s) ELSE completed_at END,
     output_file_id = %(output_file_id)s, error_file_id = %(error_file_id)s
 WHERE id = %(job_id)s AND status IN ('finishing', 'cancelling')
 RETURNING status

@@ -17,12 +17,13 @@ from apps.jobs.domain.retry import Decision, Policy
 from apps.jobs.domain.settlement import Settlement, settle_finished
 from apps.lib.enqueue import enqueue
 from apps.lib.ids import uuid7
-from apps.lib.sql import server_cursor
+from apps.lib.sql import find_by_index, server_cursor
 from apps.spend.actions import record_charges
 from apps.spend.domain.pricing import PriceBook
 from apps.traces.actions import record_exchanges, record_runs, store_bodies
 
 # Fenced: only the run that holds the item may end it. A late writer matches no row and writes nothing.
+# (CASE hides the state from the planner, which would read the whole index of running items instead of looking up each id.)
 _END_ITEMS = """
 UPDATE jobs_item AS item
 SET state = ended.state, run_id = CASE WHEN ended.state = 'waiting' THEN NULL ELSE item.run_id END, pump_id = NULL, lease_until = NULL,
@@ -36,7 +37,7 @@ FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::float8[], %b::timestamptz[],
             %b::int4[], %b::text[], %b::text[], %b::text[], %b::int8[], %b::int8[], %b::numeric[])
      AS ended (id, run_id, state, delay, ended_at, attempts, ambiguous, free, answer_body_id,
                status_code, outcome, error_code, error_message, input_tokens, output_tokens, cost_usd)
-WHERE item.id = ended.id AND item.run_id = ended.run_id AND item.state = 'running'
+WHERE item.id = ended.id AND CASE WHEN item.state = 'running' THEN item.run_id = ended.run_id END
 RETURNING item.id
 """
 # Locked in one order everywhere, so that two pumps that settle the same jobs never wait for each other in a circle.
@@ -117,6 +118,7 @@ def _policy(finished: Finished) -> Policy:
 def _end_items(settlements: Sequence[Settlement]) -> set[UUID]:
     rows = [settlement.item_row() for settlement in settlements]
     with server_cursor() as cursor:
+        find_by_index(cursor)
         cursor.execute(_END_ITEMS, [list(column) for column in zip(*rows, strict=True)])
         return {row[0] for row in cursor}
 
