@@ -7,7 +7,7 @@ import sys
 
 from bench.stores import stores
 
-PARTS = ("throughput", "latency", "ingest")
+PARTS = ("throughput", "latency", "fairness", "ingest")
 
 
 def main() -> int:

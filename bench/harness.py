@@ -76,9 +76,9 @@ def make_job(workspace: Workspace, model: Model, *, items: int, lane: str = "def
             )
             for n, body in enumerate(bodies)
         )  # fmt: skip
-    Job.objects.filter(id=job.id).update(status="running")
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE jobs_item")
+    Job.objects.filter(id=job.id).update(status="running")
     return job
 
 

@@ -24,6 +24,7 @@ from apps.jobs.actions.release import release_items
 from apps.jobs.actions.renew import renew_leases, renew_pump
 from apps.jobs.actions.settle_apart import settle_apart
 from apps.jobs.domain.claimed import ClaimedItem, Finished
+from apps.jobs.domain.fairness import next_group
 from apps.jobs.domain.lifecycle import Lane
 from apps.jobs.domain.retry import Decision
 from apps.jobs.domain.tally import Tally
@@ -211,7 +212,7 @@ class PumpLoop:
             if not self.is_standing and len(self.finished) < _GROUP_ITEMS:
                 await asyncio.sleep(_GROUP_SECONDS)
             while self.finished:
-                group, self.finished = self.finished[:_GROUP_ITEMS], self.finished[_GROUP_ITEMS:]
+                group, self.finished = next_group(self.finished, _GROUP_ITEMS)
                 await self._settle(group)
                 if len(self.finished) < _GROUP_ITEMS and not self.is_standing:
                     break

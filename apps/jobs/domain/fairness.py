@@ -3,8 +3,10 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from uuid import UUID
 
+from apps.jobs.domain.claimed import Finished
 from apps.jobs.domain.lifecycle import Lane
 
 # A pump that serves two lanes gives the ordinary one four items for each bulk one.
@@ -35,6 +37,21 @@ def share_room(candidates: Sequence[Candidate], room: int, *, turn: int) -> dict
     for lane, lane_room in zip(lanes, lane_rooms, strict=True):
         quotas |= _share_lane(by_lane[lane], lane_room, turn)
     return quotas
+
+
+def next_group(finished: Sequence[Finished], size: int) -> tuple[list[Finished], list[Finished]]:
+    """The `size` runs to settle next, one of each workspace in turn, oldest first; and the rest."""
+    if len(finished) <= size:
+        return list(finished), []
+    seen: dict[UUID, int] = defaultdict(int)
+    ranked = []
+    for run in finished:
+        seen[run.item.workspace_id] += 1
+        ranked.append((seen[run.item.workspace_id], run))
+    if len(seen) > 1:
+        ranked.sort(key=itemgetter(0))
+    in_turn = [run for _, run in ranked]
+    return in_turn[:size], in_turn[size:]
 
 
 def _share_lane(candidates: list[Candidate], room: int, turn: int) -> dict[UUID, int]:

@@ -1,11 +1,16 @@
 """Room is shared by lane, then workspace, then job, whatever their numbers."""
 
-from uuid import UUID
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.jobs.domain.fairness import Candidate, share_room
+from apps.jobs.domain.claimed import ClaimedItem, Finished
+from apps.jobs.domain.fairness import Candidate, next_group, share_room
+from apps.jobs.domain.retry import Tries
+from apps.providers.domain.calls import Completion
+from apps.providers.domain.outcomes import Outcome
 
 
 def candidate(job: int, workspace: int = 1, lane: str = "default", limit: int | None = None) -> Candidate:
@@ -45,3 +50,32 @@ def test_share_room_never_gives_more_than_there_is(jobs: list[tuple[int, str]], 
     quotas = share_room([candidate(n, workspace, lane) for n, (workspace, lane) in enumerate(jobs)], room, turn=turn)
     assert sum(quotas.values()) == room
     assert all(quota > 0 for quota in quotas.values())
+
+
+def finished(*workspaces: int) -> list[Finished]:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    items = [
+        ClaimedItem(
+            item_id=uuid4(), run_id=uuid4(), job_id=uuid4(), workspace_id=UUID(int=workspace), api_key_id=None, model_id=uuid4(), kind="batch",
+            lane="default", endpoint="", end_user="", feature="", reply_to="", tries=Tries(0, 0, 0), claimed_at=now, ready_at=now, request=None,
+        )
+        for workspace in workspaces
+    ]  # fmt: skip
+    return [Finished(item=item, completion=Completion(outcome=Outcome.OK), ended_at=now) for item in items]
+
+
+def test_next_group_takes_all_when_they_fit() -> None:
+    runs = finished(1, 2, 1)
+    assert next_group(runs, 3) == (runs, [])
+
+
+def test_next_group_of_one_workspace_keeps_the_order() -> None:
+    runs = finished(1, 1, 1)
+    assert next_group(runs, 2) == (runs[:2], runs[2:])
+
+
+def test_next_group_does_not_let_a_few_wait_behind_many() -> None:
+    runs = finished(1, 1, 1, 1, 2, 2)
+    group, rest = next_group(runs, 3)
+    assert group == [runs[0], runs[4], runs[1]]
+    assert rest == [runs[5], runs[2], runs[3]]
