@@ -129,6 +129,7 @@ class Item(models.Model):
             models.Index(fields=["job", "not_before", "id"], condition=models.Q(state=ItemState.WAITING), name="jobs_item_waiting"),
             models.Index(fields=["job"], condition=models.Q(state=ItemState.RUNNING), name="jobs_item_running"),
             models.Index(fields=["job"], condition=models.Q(state=ItemState.WAITING, losses__gte=2), name="jobs_item_suspect"),
+            models.Index(fields=["job", "id"], condition=models.Q(state=ItemState.DEAD), name="jobs_item_dead"),
         ]
 
     def __str__(self) -> str:

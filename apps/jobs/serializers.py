@@ -60,7 +60,8 @@ class BatchSerializer(serializers.Serializer[Job]):
     metadata = serializers.DictField(allow_null=True)
 
     def to_representation(self, instance: Job) -> dict[str, Any]:
-        status = JobStatus(instance.status)
+        # A rerun of what had failed is the native API's matter: here a completed batch stays so.
+        status = JobStatus.COMPLETED if instance.completed_at else JobStatus(instance.status)
         return {
             "id": instance.public_id,
             "object": "batch",
@@ -97,24 +98,29 @@ class JobSerializer(serializers.ModelSerializer[Job]):
     class Meta:
         model = Job
         fields = [
-            "id", "kind", "status", "lane", "endpoint", "feature", "metadata", "total", "done", "dead", "cost_usd",
+            "id", "kind", "status", "revision", "lane", "endpoint", "feature", "metadata", "total", "done", "dead", "cost_usd",
             "created_at", "expires_at", "started_at", "paused_at", "cancelling_at", "finishing_at", "ended_at",
         ]  # fmt: skip
 
 
 def _times(job: Job) -> dict[str, int | None]:
     def ended(status: JobStatus) -> int | None:
-        return _seconds(job.ended_at) if job.status == status else None
+        return _seconds(job.ended_at) if job.status == status and not job.completed_at else None
 
+    # What a rerun does later is no part of the batch.
+    finalizing_at, cancelling_at = job.finishing_at, job.cancelling_at
+    if job.completed_at:
+        finalizing_at = min(finalizing_at or job.completed_at, job.completed_at)
+        cancelling_at = None
     return {
         "created_at": _seconds(job.created_at),
         "in_progress_at": _seconds(job.started_at),
         "expires_at": _seconds(job.expires_at),
-        "finalizing_at": _seconds(job.finishing_at),
-        "completed_at": ended(JobStatus.COMPLETED),
+        "finalizing_at": _seconds(finalizing_at),
+        "completed_at": _seconds(job.completed_at) or ended(JobStatus.COMPLETED),
         "failed_at": ended(JobStatus.FAILED),
         "expired_at": ended(JobStatus.EXPIRED),
-        "cancelling_at": _seconds(job.cancelling_at),
+        "cancelling_at": _seconds(cancelling_at),
         "cancelled_at": ended(JobStatus.CANCELLED),
     }
 

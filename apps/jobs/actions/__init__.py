@@ -2,11 +2,13 @@
 
 from apps.jobs.actions.answer_call import answer_call
 from apps.jobs.actions.cancel_job import cancel_job
+from apps.jobs.actions.change_lane import change_lane
 from apps.jobs.actions.close_job import close_job
 from apps.jobs.actions.expire_jobs import expire_jobs
 from apps.jobs.actions.finish_job import finish_job
 from apps.jobs.actions.pause_job import pause_job, resume_job
 from apps.jobs.actions.report import report_work
+from apps.jobs.actions.rerun_failed import rerun_failed
 from apps.jobs.actions.ring import ring, wake_pumps
 from apps.jobs.actions.run import run_items
 from apps.jobs.actions.submit_batch import submit_batch
@@ -16,11 +18,13 @@ from apps.jobs.actions.validate_job import validate_job
 __all__ = [
     "answer_call",
     "cancel_job",
+    "change_lane",
     "close_job",
     "expire_jobs",
     "finish_job",
     "pause_job",
     "report_work",
+    "rerun_failed",
     "resume_job",
     "ring",
     "run_items",

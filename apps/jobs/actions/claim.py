@@ -61,15 +61,16 @@ RETURNING item.id, item.run_id, item.job_id, item.workspace_id, item.model_id, i
 """
 _BEGIN = """
 UPDATE jobs_item AS item
-SET state = 'running', run_id = (%(run_ids)s::uuid[])[picked.n], pump_id = %(pump_id)s, claimed_at = statement_timestamp(),
-    lease_until = statement_timestamp() + %(lease)s * interval '1 second'
+SET state = 'running', lane = picked.lane, run_id = (%(run_ids)s::uuid[])[picked.n], pump_id = %(pump_id)s,
+    claimed_at = statement_timestamp(), lease_until = statement_timestamp() + %(lease)s * interval '1 second'
 FROM picked
 WHERE item.id = picked.id
 """
 _CLAIM = f"""
 WITH picked AS (
-    SELECT ready.id, row_number() OVER () AS n
-    FROM unnest(%(job_ids)s::uuid[], %(quotas)s::int[]) AS wanted (job_id, quota) LEFT JOIN {_MARKS} ON mark.job_id = wanted.job_id
+    SELECT ready.id, wanted.lane, row_number() OVER () AS n
+    FROM unnest(%(job_ids)s::uuid[], %(quotas)s::int[], %(job_lanes)s::text[]) AS wanted (job_id, quota, lane)
+    LEFT JOIN {_MARKS} ON mark.job_id = wanted.job_id
     CROSS JOIN LATERAL (
         SELECT item.id FROM jobs_item AS item WHERE item.job_id = wanted.job_id AND {_ORDINARY} AND {_BEHIND_MARK}
         {_IN_ORDER} LIMIT wanted.quota FOR UPDATE SKIP LOCKED
@@ -79,12 +80,12 @@ WITH picked AS (
 """  # noqa: S608 -- constants of this module
 _CLAIM_SUSPECTS = f"""
 WITH worst AS (
-    SELECT item.id, item.losses FROM jobs_item AS item JOIN jobs_job AS job ON job.id = item.job_id
+    SELECT item.id, item.losses, job.lane FROM jobs_item AS item JOIN jobs_job AS job ON job.id = item.job_id
     WHERE item.state = 'waiting' AND item.not_before <= statement_timestamp() AND item.losses >= {SUSPECT_LOSSES}
       AND job.status = 'running' AND job.lane = ANY(%(lanes)s)
     ORDER BY item.losses DESC, item.id LIMIT {SUSPECTS_AT_ONCE} FOR UPDATE OF item SKIP LOCKED
 ), picked AS (
-    SELECT id, row_number() OVER (ORDER BY losses DESC, id) AS n FROM worst
+    SELECT id, lane, row_number() OVER (ORDER BY losses DESC, id) AS n FROM worst
     WHERE (SELECT max(losses) FROM worst) < {ALONE_LOSSES}
        OR id = (SELECT id FROM worst ORDER BY losses DESC, id LIMIT 1)
 )
@@ -99,6 +100,7 @@ _NO_MARKS: Mapping[UUID, Mark] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class _JobFacts:
+    lane: str
     kind: str
     endpoint: str
     api_key_id: UUID | None
@@ -128,14 +130,14 @@ def claim_items(
         find_by_index(cursor)
         cursor.execute(_CANDIDATES, {"lanes": list(lanes), **marked})
         found = cursor.fetchall()
-        jobs = {row[0]: _JobFacts(*row[3:]) for row in found}
+        jobs = {row[0]: _JobFacts(*row[2:]) for row in found}
         candidates = _candidates(found, batch_room)
         rows: list[tuple[Any, ...]] = []
         for round_ in range(_ROUNDS):
             if not candidates or len(rows) >= room:
                 break
             quotas = share_room(candidates, room - len(rows), turn=turn + round_)
-            taken = _take(cursor, pump_id, quotas, marked)
+            taken = _take(cursor, pump_id, quotas, marked | {"job_lanes": [jobs[job_id].lane for job_id in quotas]})
             rows += taken
             # Who filled its quota may have more; who did not is out of ready items.
             counts: dict[UUID, int] = {}
@@ -162,8 +164,8 @@ def claim_suspects(*, pump_id: UUID, lanes: Sequence[str]) -> list[ClaimedItem]:
             },
         )
         rows = cursor.fetchall()
-        cursor.execute("SELECT id, kind, endpoint, api_key_id FROM jobs_job WHERE id = ANY(%s)", ([row[2] for row in rows],))
-        jobs = {job_id: _JobFacts(kind, endpoint, api_key_id) for job_id, kind, endpoint, api_key_id in cursor}
+        cursor.execute("SELECT id, lane, kind, endpoint, api_key_id FROM jobs_job WHERE id = ANY(%s)", ([row[2] for row in rows],))
+        jobs = {job_id: _JobFacts(*facts) for job_id, *facts in cursor}
     return _with_requests(rows, jobs)
 
 

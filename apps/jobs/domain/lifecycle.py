@@ -52,7 +52,7 @@ JOB_TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.CANCELLING: frozenset({JobStatus.CANCELLED}),
     JobStatus.FINISHING: frozenset({JobStatus.COMPLETED, JobStatus.EXPIRED, JobStatus.CANCELLING}),
     JobStatus.FAILED: frozenset(),
-    JobStatus.COMPLETED: frozenset(),
+    JobStatus.COMPLETED: frozenset({JobStatus.RUNNING}),
     JobStatus.EXPIRED: frozenset(),
     JobStatus.CANCELLED: frozenset(),
 }

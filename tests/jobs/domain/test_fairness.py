@@ -56,8 +56,9 @@ def finished(*workspaces: int) -> list[Finished]:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     items = [
         ClaimedItem(
-            item_id=uuid4(), run_id=uuid4(), job_id=uuid4(), workspace_id=UUID(int=workspace), api_key_id=None, model_id=uuid4(), kind="batch",
-            lane="default", endpoint="", end_user="", feature="", reply_to="", tries=Tries(0, 0, 0), claimed_at=now, ready_at=now, request=None,
+            item_id=uuid4(), run_id=uuid4(), job_id=uuid4(), workspace_id=UUID(int=workspace), api_key_id=None, model_id=uuid4(),
+            kind="batch", lane="default", endpoint="", end_user="", feature="", reply_to="", tries=Tries(0, 0, 0), claimed_at=now,
+            ready_at=now, request=None,
         )
         for workspace in workspaces
     ]  # fmt: skip
