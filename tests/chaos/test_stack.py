@@ -1,52 +1,16 @@
 """The whole stack as a program: what it started ends with it, however it ends, and its data stays."""
 
-import json
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import psycopg
 import pytest
 
-from apps.lib.ports import free_port
+from tests.chaos.stack import Stack
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
-
-
-class Stack:
-    """`manage.py` with a home and ports of its own, without the local model."""
-
-    def __init__(self, home: Path) -> None:
-        outside = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL", "SECRET_KEY"}}
-        own = {
-            "AIPLATFORM_HOME": str(home),
-            "AIPLATFORM_PORT": str(free_port()),
-            "AIPLATFORM_FLOWER_PORT": str(free_port()),
-            "AIPLATFORM_LOCAL_MODEL": "off",
-        }
-        self.environment = outside | own
-
-    def manage(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "manage.py", *arguments]
-        return subprocess.run(
-            command, env=self.environment | environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-        )
-
-    def up(self) -> dict:
-        done = self.manage("up", "--detach")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
-    made = Stack(tmp_path / "a home")
-    yield made
-    made.manage("down")
 
 
 def _everyone(pids: dict[str, int]) -> list[psutil.Process]:

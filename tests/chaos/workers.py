@@ -60,15 +60,17 @@ def worker(name: str, **settings: str) -> Iterator[psutil.Process]:
             child.wait()
 
 
-def until(is_true: Callable[[], bool], what: str, *, seconds: float = 60, meanwhile: Callable[[], object] | None = None) -> None:
-    """Wait for something to become true; `meanwhile` runs each round (a sweep, where no beat is running)."""
+def until(
+    is_true: Callable[[], bool], what: str, *, seconds: float = 60, pause: float = 0.05, meanwhile: Callable[[], object] | None = None
+) -> None:
+    """Wait for something to become true, asked every `pause` seconds; `meanwhile` runs each second (a sweep, where no beat is running)."""
     deadline, next_at = time.monotonic() + seconds, 0.0
     while not is_true():
         assert time.monotonic() < deadline, f"it never came true that {what}"
         if meanwhile and time.monotonic() >= next_at:
             next_at = time.monotonic() + 1
             meanwhile()
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 def run_out(job: Job, *, seconds: float = 90) -> None:
