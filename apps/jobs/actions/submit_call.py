@@ -7,15 +7,28 @@ from django.db import transaction
 
 from apps.jobs.actions.ring import ring
 from apps.jobs.domain.call_request import CallRequest
-from apps.jobs.domain.lifecycle import JobStatus, Lane
-from apps.jobs.models import Item, Job
+from apps.jobs.domain.lifecycle import Lane
 from apps.lib.http_errors import ApiError
+from apps.lib.ids import uuid7
+from apps.lib.sql import server_cursor
 from apps.providers.queries import find_callable
 from apps.traces.actions import store_bodies
 from apps.traces.domain.bodies import make_body
 
 # On top of the longest that a provider may take: the queue, and what the platform itself does.
 GRACE_SECONDS = 30.0
+# One statement where two rows saved one by one cost a seventh of the web process's time for a call.
+_INSERT = """
+WITH job AS (
+    INSERT INTO jobs_job (id, workspace_id, api_key_id, kind, status, closes_as, lane, endpoint, model_name, feature, end_user,
+                          max_cost_usd, on_budget, total, created_at, started_at, expires_at)
+    VALUES (%(job_id)s, %(workspace_id)s, %(api_key_id)s, 'single', 'running', 'completed', 'interactive', %(endpoint)s, '', %(feature)s,
+            %(end_user)s, %(max_cost_usd)s, 'fail', 1, %(now)s, %(now)s, %(expires_at)s)
+    RETURNING id, workspace_id, lane, feature, end_user
+)
+INSERT INTO jobs_item (id, job_id, workspace_id, model_id, lane, position, custom_id, end_user, feature, request_body_id, reply_to, state)
+SELECT %(item_id)s, id, workspace_id, %(model_id)s, lane, 1, '', end_user, feature, %(body_id)s, %(reply_to)s, 'waiting' FROM job
+"""
 
 
 def submit_call(*, item_id: UUID, reply_to: str, workspace_id: UUID, api_key_id: UUID, request: CallRequest, now: datetime) -> float:
@@ -26,38 +39,26 @@ def submit_call(*, item_id: UUID, reply_to: str, workspace_id: UUID, api_key_id:
         raise ApiError(404, "model_not_found", message, param="model")
     wait_seconds = model.longest_timeout_seconds + GRACE_SECONDS
     body = make_body(workspace_id, request.body)
-    job = Job(
-        workspace_id=workspace_id,
-        api_key_id=api_key_id,
-        kind="single",
-        status=JobStatus.RUNNING,
-        lane=Lane.INTERACTIVE,
-        endpoint=request.endpoint,
-        feature=request.feature,
-        end_user=request.end_user,
-        max_cost_usd=request.max_cost_usd,
-        on_budget="fail",
-        total=1,
-        created_at=now,
-        started_at=now,
-        expires_at=now + timedelta(seconds=wait_seconds),
-    )
-    item = Item(
-        id=item_id,
-        job=job,
-        workspace_id=workspace_id,
-        model_id=model.id,
-        lane=Lane.INTERACTIVE,
-        position=1,
-        custom_id="",
-        end_user=request.end_user,
-        feature=request.feature,
-        request_body_id=body.id,
-        reply_to=reply_to,
-    )
-    with transaction.atomic():
-        job.save(force_insert=True)
+    job_id = uuid7()
+    with transaction.atomic(), server_cursor() as cursor:
         store_bodies([body])
-        item.save(force_insert=True)
-        ring(lane=Lane.INTERACTIVE, job_id=job.id)
+        cursor.execute(
+            _INSERT,
+            {
+                "job_id": job_id,
+                "workspace_id": workspace_id,
+                "api_key_id": api_key_id,
+                "endpoint": request.endpoint,
+                "feature": request.feature,
+                "end_user": request.end_user,
+                "max_cost_usd": request.max_cost_usd,
+                "now": now,
+                "expires_at": now + timedelta(seconds=wait_seconds),
+                "item_id": item_id,
+                "model_id": model.id,
+                "body_id": body.id,
+                "reply_to": reply_to,
+            },
+        )
+        ring(lane=Lane.INTERACTIVE, job_id=job_id)
     return wait_seconds
