@@ -60,7 +60,7 @@ check: setup ## Style, types, layers, migrations, settings of production
 
 test: check chromium ## All checks, the suite, the chaos cases and the browser smoke
 	$(RUN) -m pytest
-	$(RUN) -m pytest -m chaos
+	$(RUN) -m pytest -m "chaos and not long"
 	$(RUN) -m pytest -m browser
 
 chaos: setup ## Kill processes and stores in mid-work; nothing may be lost or paid twice

@@ -7,6 +7,8 @@ from celery import current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
+from apps.lib.failpoints import failpoint
+
 log = structlog.get_logger(__name__)
 
 
@@ -19,7 +21,9 @@ def enqueue(task_name: str, *, queue: str, **arguments: str | int | None) -> Non
 
 
 def _publish(task_name: str, queue: str, arguments: dict[str, str | int | None]) -> None:
+    failpoint("ring.before_publish")
     try:
         current_app.send_task(task_name, kwargs=arguments, queue=queue)
     except (OperationalError, OSError) as error:
         log.warning("ring_not_sent", task=task_name, queue=queue, error=str(error), **arguments)
+    failpoint("ring.after_publish")

@@ -18,11 +18,14 @@ def server_cursor() -> Iterator[psycopg.Cursor[tuple[Any, ...]]]:
 
 # The planner doesn't know how few rows a claim or a group touches, and reads whole tables (or whole lists of waiting items)
 # to find them: with 30,000 items in the table that was most of the cost of a claim, and it grows with the table.
-_BY_INDEX = "SELECT " + ", ".join(
+_SHORT = "SELECT set_config('idle_in_transaction_session_timeout', '10s', true), " + ", ".join(
     f"set_config('enable_{name}', 'off', true)" for name in ("seqscan", "bitmapscan", "hashjoin", "mergejoin")
-)  # fmt: skip
+)
 
 
-def find_by_index(cursor: psycopg.Cursor[tuple[Any, ...]]) -> None:
-    """Until the transaction ends, rows are found one by one through indexes: for few rows of big tables."""
-    cursor.execute(_BY_INDEX)
+def begin_short(cursor: psycopg.Cursor[tuple[Any, ...]]) -> None:
+    """For a transaction that touches few rows of big tables and lasts milliseconds; it holds until the transaction ends.
+
+    Rows are found one by one through indexes. Should the process be stopped in the middle, its locks are gone after ten seconds.
+    """
+    cursor.execute(_SHORT)

@@ -13,8 +13,9 @@ from django.db import transaction
 from apps.jobs.domain.claimed import ClaimedItem
 from apps.jobs.domain.fairness import Candidate, share_room
 from apps.jobs.domain.retry import Tries
+from apps.lib.failpoints import failpoint
 from apps.lib.ids import uuid7
-from apps.lib.sql import find_by_index, server_cursor
+from apps.lib.sql import begin_short, server_cursor
 from apps.traces.queries import read_bodies
 
 # An item lost this often is a suspect: it runs with few others, and after one more loss alone (see sweep).
@@ -127,7 +128,7 @@ def claim_items(
         "marked_ids": [item_id for _, item_id in marks.values()],
     }
     with transaction.atomic(), server_cursor() as cursor:
-        find_by_index(cursor)
+        begin_short(cursor)
         cursor.execute(_CANDIDATES, {"lanes": list(lanes), **marked})
         found = cursor.fetchall()
         jobs = {row[0]: _JobFacts(*row[2:]) for row in found}
@@ -148,6 +149,8 @@ def claim_items(
                 for candidate in candidates
                 if candidate.limit is None and counts.get(candidate.job_id, 0) >= quotas.get(candidate.job_id, 0)
             ]
+        failpoint("claim.before_commit")
+    failpoint("claim.after_commit")
     return _with_requests(rows, jobs)
 
 

@@ -17,6 +17,7 @@ from apps.jobs.domain.lifecycle import ItemState, JobStatus
 from apps.jobs.models import Job
 from apps.jobs.queries import FAILED, SUCCEEDED, has_items, result_chunks
 from apps.lib.advisory_lock import advisory_lock
+from apps.lib.failpoints import failpoint
 from apps.lib.sql import server_cursor
 
 log = structlog.get_logger(__name__)
@@ -66,7 +67,9 @@ def _end(job: Job, clock: Callable[[], datetime]) -> None:
             error_file_id = _write_file(job, "error", FAILED, clock(), discard)
             cursor.execute(_END, {"job_id": job.id, "now": clock(), "output_file_id": output_file_id, "error_file_id": error_file_id})
             status = cursor.fetchone()
+            failpoint("finish.before_commit")
         discard.pop_all()
+    failpoint("finish.after_commit")
     log.info("job_finished", job_id=str(job.id), status=status[0] if status else None)
 
 

@@ -16,8 +16,9 @@ from apps.jobs.domain.claimed import Finished
 from apps.jobs.domain.retry import Decision, Policy
 from apps.jobs.domain.settlement import Settlement, settle_finished
 from apps.lib.enqueue import enqueue
+from apps.lib.failpoints import failpoint
 from apps.lib.ids import uuid7
-from apps.lib.sql import find_by_index, server_cursor
+from apps.lib.sql import begin_short, server_cursor
 from apps.spend.actions import record_charges
 from apps.spend.domain.pricing import PriceBook
 from apps.traces.actions import record_exchanges, record_runs, store_bodies
@@ -103,6 +104,8 @@ def settle_group(group: Sequence[Finished], *, pump_id: UUID, prices: PriceBook)
         _count_jobs(settled)
         announce_ended(settled)
         count_calls(settled)
+        failpoint("settle.before_commit")
+    failpoint("settle.after_commit")
     return settled
 
 
@@ -118,7 +121,7 @@ def _policy(finished: Finished) -> Policy:
 def _end_items(settlements: Sequence[Settlement]) -> set[UUID]:
     rows = [settlement.item_row() for settlement in settlements]
     with server_cursor() as cursor:
-        find_by_index(cursor)
+        begin_short(cursor)
         cursor.execute(_END_ITEMS, [list(column) for column in zip(*rows, strict=True)])
         return {row[0] for row in cursor}
 

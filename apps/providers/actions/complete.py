@@ -6,6 +6,7 @@ from datetime import datetime
 import aiohttp
 from django.conf import settings
 
+from apps.lib.failpoints import failpoint
 from apps.providers.adapters import ADAPTERS
 from apps.providers.adapters.http import Limits, send
 from apps.providers.domain.answers import Reading, WireAnswer
@@ -44,7 +45,9 @@ async def _ask(call: Call, route: Route, session: aiohttp.ClientSession, clock: 
         total_seconds=route.total_timeout_seconds,
         answer_bytes=settings.PROVIDERS_MAX_ANSWER_BYTES,
     )
+    failpoint("call.before_send")
     answer = await send(session, request, limits, clock=clock)
+    failpoint("call.answered")
     reading = adapter.read(answer)
     return Completion(
         outcome=reading.outcome,

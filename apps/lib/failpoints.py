@@ -1,0 +1,46 @@
+"""Points in the code at which a test may kill, stop or break the process that passes.
+
+Off unless AIPLATFORM_FAILPOINTS names a folder. A file there, named like a point and holding `kill`, `stop` or `raise`, arms it once:
+the first process of all that passes takes the file away and does as it says. `check --deploy` refuses the variable.
+"""
+
+import os
+import signal
+from pathlib import Path
+
+VARIABLE = "AIPLATFORM_FAILPOINTS"
+POINTS = (
+    "claim.before_commit",
+    "claim.after_commit",
+    "call.before_send",
+    "call.answered",
+    "settle.before_commit",
+    "settle.after_commit",
+    "finish.before_commit",
+    "finish.after_commit",
+    "ring.before_publish",
+    "ring.after_publish",
+)
+_FOLDER = os.environ.get(VARIABLE)
+
+
+class FailpointError(Exception):
+    """Raised by a point that is armed with `raise`."""
+
+
+def failpoint(name: str) -> None:
+    """Nothing, unless a test has armed this point."""
+    if _FOLDER:
+        _pass(Path(_FOLDER), name)
+
+
+def _pass(folder: Path, name: str) -> None:
+    taken = folder / f"{name}.{os.getpid()}"
+    try:
+        (folder / name).rename(taken)
+    except FileNotFoundError:
+        return
+    action = taken.read_text().strip()
+    if action == "raise":
+        raise FailpointError(name)
+    os.kill(os.getpid(), {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}[action])
