@@ -9,8 +9,9 @@ handler500 = "apps.lib.http_errors.server_error"
 
 urlpatterns = [
     path("", include("apps.ops.urls")),
-    path("v1/", include("apps.files.urls")),
-    path("v1/", include("apps.providers.urls")),
+    path("", include("apps.accounts.urls")),
+    path("", include("apps.files.urls")),
+    path("", include("apps.providers.urls")),
     path("", include("apps.jobs.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("admin/", admin.site.urls),

@@ -1,10 +1,15 @@
-"""Which workspaces somebody sees."""
+"""Which workspaces somebody sees, and who and what belongs to one."""
 
+from datetime import datetime
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
+from django.db.models import QuerySet
 
-from apps.accounts.models import Member, User
+from apps.accounts.domain.keys import KEY_PREFIX
+from apps.accounts.models import ApiKey, Member, User, Workspace
+from apps.lib.http_errors import ApiError
+from apps.lib.ids import parse_public_id
 
 
 def workspaces_of(user: User | AnonymousUser) -> list[UUID] | None:
@@ -12,3 +17,33 @@ def workspaces_of(user: User | AnonymousUser) -> list[UUID] | None:
     if user.is_superuser:
         return None
     return list(Member.objects.filter(user_id=user.pk).values_list("workspace_id", flat=True)) if user.pk else []
+
+
+def keys_of(workspace_id: UUID) -> QuerySet[ApiKey]:
+    """A workspace's keys, revoked ones included."""
+    return ApiKey.objects.filter(workspace_id=workspace_id)
+
+
+def find_key(*, workspace_id: UUID, public_id: str) -> ApiKey:
+    """The workspace's key; ApiError 404 when there is none, told no differently for another workspace's."""
+    key_id = parse_public_id(KEY_PREFIX, public_id)
+    key = keys_of(workspace_id).filter(id=key_id).first() if key_id else None
+    if key is None:
+        raise ApiError(404, "not_found", f"No such key: {public_id[:100]!r}.")
+    return key
+
+
+def count_live_keys(workspace_id: UUID, *, now: datetime) -> int:
+    """How many of a workspace's keys still open the door."""
+    return ApiKey.objects.live(now=now).filter(workspace_id=workspace_id).count()
+
+
+def read_workspace(workspace_id: UUID) -> Workspace:
+    """The workspace itself."""
+    return Workspace.objects.get(id=workspace_id)
+
+
+def list_members(workspace_id: UUID) -> list[dict[str, str]]:
+    """Who belongs to a workspace, as what."""
+    members = Member.objects.filter(workspace_id=workspace_id).order_by("user__username")
+    return [{"username": name, "role": role} for name, role in members.values_list("user__username", "role")]

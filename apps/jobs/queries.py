@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from apps.jobs.domain.lifecycle import ItemState
 from apps.jobs.domain.result_lines import EndedItem, result_line
-from apps.jobs.models import BATCH_PREFIX, Item, Job, Pump
+from apps.jobs.models import BATCH_PREFIX, ITEM_PREFIX, Item, Job, Pump
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import parse_public_id
 from apps.lib.redis_client import redis_client
@@ -42,6 +42,29 @@ def find_batch(*, workspace_id: UUID, public_id: str) -> Job:
     if job is None:
         raise no_such_batch(public_id)
     return job
+
+
+def jobs_of(workspace_id: UUID) -> QuerySet[Job]:
+    """The jobs that callers of this workspace see in the native API: of every kind."""
+    return Job.objects.filter(workspace_id=workspace_id)
+
+
+def find_job(*, workspace_id: UUID, public_id: str) -> Job:
+    """The caller's job of any kind; ApiError 404 when there is none, told no differently for another workspace's."""
+    job_id = parse_public_id(BATCH_PREFIX, public_id)
+    job = jobs_of(workspace_id).filter(id=job_id).first() if job_id else None
+    if job is None:
+        raise ApiError(404, "not_found", f"No such job: {public_id[:100]!r}.")
+    return job
+
+
+def find_item(*, workspace_id: UUID, public_id: str) -> Item:
+    """The caller's item; ApiError 404 when there is none, told no differently for another workspace's."""
+    item_id = parse_public_id(ITEM_PREFIX, public_id)
+    item = Item.objects.filter(id=item_id, workspace_id=workspace_id).first() if item_id else None
+    if item is None:
+        raise ApiError(404, "not_found", f"No such item: {public_id[:100]!r}.")
+    return item
 
 
 def no_such_batch(public_id: str) -> ApiError:

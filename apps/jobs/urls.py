@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.jobs.views import batches, calls
+from apps.jobs.views import batches, calls, items, jobs, workspace
 
 urlpatterns = [
     path("v1/chat/completions", calls.call_view("/v1/chat/completions"), name="chat-completions"),
@@ -13,7 +13,15 @@ urlpatterns = [
     path("v1/batches/<str:batch_id>", batches.BatchView.as_view(), name="batch"),
     path("v1/batches/<str:batch_id>/cancel", batches.BatchCancelView.as_view(), name="batch-cancel"),
     path("v1/batches/<str:batch_id>/results", batches.BatchResultsView.as_view(), name="batch-results"),
-    path("api/jobs/<str:job_id>", batches.JobView.as_view(), name="job"),
-    path("api/jobs/<str:job_id>/pause", batches.JobPauseView.as_view(), name="job-pause"),
-    path("api/jobs/<str:job_id>/resume", batches.JobResumeView.as_view(), name="job-resume"),
+    path("api/jobs", jobs.JobsView.as_view(), name="jobs"),
+    path("api/jobs/<str:job_id>", jobs.JobView.as_view(), name="job"),
+    path("api/jobs/<str:job_id>/pause", jobs.JobPauseView.as_view(), name="job-pause"),
+    path("api/jobs/<str:job_id>/resume", jobs.JobResumeView.as_view(), name="job-resume"),
+    path("api/jobs/<str:job_id>/cancel", jobs.JobCancelView.as_view(), name="job-cancel"),
+    path("api/jobs/<str:job_id>/lane", jobs.JobLaneView.as_view(), name="job-lane"),
+    path("api/jobs/<str:job_id>/rerun", jobs.JobRerunView.as_view(), name="job-rerun"),
+    path("api/jobs/<str:job_id>/results", jobs.JobResultsView.as_view(), name="job-results"),
+    path("api/jobs/<str:job_id>/items", items.ItemsView.as_view(), name="job-items"),
+    path("api/items/<str:item_id>", items.ItemView.as_view(), name="item"),
+    path("api/workspace", workspace.WorkspaceView.as_view(), name="workspace"),
 ]

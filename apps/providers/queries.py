@@ -2,6 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -12,8 +14,29 @@ from apps.lib.sealing import SealInvalidError, unseal
 from apps.providers.domain.calls import Route
 from apps.providers.domain.catalogue import CallableModel, Catalogue
 from apps.providers.models import Model, Provider, Target
+from apps.spend.domain.pricing import PriceRow
+from apps.spend.queries import load_price_book
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedTarget:
+    """Who answers for a model, and the price that holds; None when none is known."""
+
+    provider: str
+    upstream_model: str
+    price: PriceRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A model with its targets in failover order."""
+
+    name: str
+    max_output_tokens: int
+    created_at: datetime
+    targets: Sequence[OfferedTarget]
 
 
 def sealed_owner(provider_id: UUID) -> str:
@@ -42,6 +65,22 @@ def find_callable(name: str) -> CallableModel | None:
 def list_callable() -> Sequence[CallableModel]:
     """Every model that can be called, by name."""
     return _callable(Model.objects.order_by("name"))
+
+
+def callable_models() -> QuerySet[Model]:
+    """The models that are switched on and that somebody can answer for."""
+    return Model.objects.filter(is_enabled=True, targets__is_enabled=True, targets__provider__is_enabled=True).distinct()
+
+
+def read_offers(models: Sequence[Model], *, at: datetime) -> list[Offer]:
+    """Who answers for each of these models, at which prices at that moment; two queries."""
+    targets: dict[UUID, list[OfferedTarget]] = defaultdict(list)
+    prices = load_price_book()
+    rows = Target.objects.filter(model__in=models, is_enabled=True, provider__is_enabled=True).select_related("provider")
+    for target in rows.order_by("position", "id"):
+        price = prices.price(target.provider_id, target.upstream_model, at)
+        targets[target.model_id].append(OfferedTarget(target.provider.name, target.upstream_model, price))
+    return [Offer(model.name, model.max_output_tokens, model.created_at, targets[model.id]) for model in models]
 
 
 def _callable(models: QuerySet[Model]) -> list[CallableModel]:

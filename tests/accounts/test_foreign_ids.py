@@ -12,8 +12,10 @@ from uuid import uuid4
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from apps.accounts.domain.keys import KEY_PREFIX
 from apps.accounts.models import Workspace
-from tests.factories.accounts import make_client, make_workspace
+from apps.lib.ids import public_id
+from tests.factories.accounts import make_api_key, make_client, make_workspace
 from tests.factories.files import make_file
 from tests.jobs.rows import make_job
 
@@ -28,6 +30,14 @@ def _batch(workspace: Workspace) -> str:
     return make_job(workspace=workspace).public_id
 
 
+def _item(workspace: Workspace) -> str:
+    return make_job(workspace=workspace).items.get().public_id
+
+
+def _key(workspace: Workspace) -> str:
+    return public_id(KEY_PREFIX, make_api_key(workspace)[0].id)
+
+
 # Route -> what makes an object of a workspace and gives its public id.
 SAMPLES: dict[str, Make] = {
     "v1/files/<str:file_id>": _file,
@@ -35,12 +45,22 @@ SAMPLES: dict[str, Make] = {
     "v1/batches/<str:batch_id>": _batch,
     "v1/batches/<str:batch_id>/cancel": _batch,
     "v1/batches/<str:batch_id>/results": _batch,
+    "api/files/<str:file_id>": _file,
+    "api/files/<str:file_id>/content": _file,
+    "api/items/<str:item_id>": _item,
     "api/jobs/<str:job_id>": _batch,
+    "api/jobs/<str:job_id>/cancel": _batch,
+    "api/jobs/<str:job_id>/items": _batch,
+    "api/jobs/<str:job_id>/lane": _batch,
     "api/jobs/<str:job_id>/pause": _batch,
+    "api/jobs/<str:job_id>/rerun": _batch,
+    "api/jobs/<str:job_id>/results": _batch,
     "api/jobs/<str:job_id>/resume": _batch,
+    "api/keys/<str:key_id>/revoke": _key,
 }
 # Routes whose parameter names nothing that a workspace owns.
 PLATFORM_WIDE = {"v1/models/<path:name>", "v1/models/<str:name>"}
+CHANGES = ("cancel", "lane", "pause", "rerun", "resume", "revoke")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -85,7 +105,7 @@ def test_the_owner_is_answered_otherwise(route: str) -> None:
     """Else the matrix above would prove nothing."""
     path = "/" + re.sub("<.*>", SAMPLES[route](make_workspace("ours")), route)
     client = make_client("ours")
-    answers = [client.generic(method, path, b"", content_type="application/json") for method in ("GET", "POST")]
+    answers = [client.generic(method, path, b'{"lane": "bulk"}', content_type="application/json") for method in ("GET", "POST")]
     for answer in answers:
         b"".join(answer)  # a stream that is read to its end is closed
     statuses = {answer.status_code for answer in answers}
@@ -99,6 +119,6 @@ def test_the_owner_is_answered_otherwise(route: str) -> None:
     "text", ["x", "..", "%00", "%ff%fe", "a" * 3000, "%F0%9F%98%80", "file-" + "f" * 32, "batch_" + "0" * 32, "%27%20or%201=1--"]
 )
 def test_a_nonsense_id_is_refused_in_the_same_shape(route: str, text: str) -> None:
-    status, body, _ = _ask("ours", "POST" if route.endswith(("cancel", "pause", "resume")) else "GET", "/" + re.sub("<.*>", text, route))
+    status, body, _ = _ask("ours", "POST" if route.endswith(CHANGES) else "GET", "/" + re.sub("<.*>", text, route))
     assert status == (400 if text == "%00" else 404)
     assert set(body) >= ({"error"} if route.startswith("v1/") else {"type", "title", "status", "detail"})

@@ -6,6 +6,9 @@ from django.test import Client
 from apps.accounts.domain.keys import Scope
 from apps.providers.models import Model, Provider, Target
 from apps.providers.queries import find_callable
+from tests.factories.accounts import make_client
+from tests.factories.jobs import make_route as make_priced_route
+from tests.factories.providers import make_model, make_provider
 from tests.jobs.calls.callers import make_callable, make_secret
 
 pytestmark = pytest.mark.django_db
@@ -60,3 +63,28 @@ def test_the_longest_timeout_is_that_of_the_targets_that_are_on() -> None:
     found = find_callable("small")
     assert found
     assert found.longest_timeout_seconds == 60
+
+
+def test_native_models_show_who_answers_at_which_prices() -> None:
+    route = make_priced_route()
+    backup = make_provider("backup")
+    Target.objects.create(model=route.model, provider=backup, upstream_model="claude-y", position=1)
+    make_model("nobody-answers")
+    body = make_client().get("/api/models").json()
+    (model,) = body["data"]
+    assert (model["name"], model["max_output_tokens"], body["next_cursor"]) == ("small", 4096, None)
+    first, second = model["targets"]
+    assert (first["provider"], first["upstream_model"]) == ("primary", "gpt-x-mini")
+    assert first["price"]["input_usd_per_million"] == "0.150000000000"
+    assert first["price"]["cached_input_usd_per_million"] is None
+    assert (second["provider"], second["price"]) == ("backup", None)
+
+
+def test_native_models_are_paged_by_name() -> None:
+    provider = make_provider()
+    for name in ("c", "a", "b"):
+        make_model(name, provider)
+    client = make_client()
+    first = client.get("/api/models?limit=2").json()
+    rest = client.get("/api/models", {"limit": 2, "cursor": first["next_cursor"]}).json()
+    assert [model["name"] for model in first["data"] + rest["data"]] == ["a", "b", "c"]

@@ -5,6 +5,7 @@ import hmac
 import secrets
 from enum import StrEnum
 
+KEY_PREFIX = "key_"
 _START = "aip-"
 _SHOWN = 12
 _LONGEST = 200

@@ -1,4 +1,4 @@
-"""The batch API: /v1/batches as OpenAI's clients know it, results while a batch runs, and pause and resume under /api."""
+"""The batch API: /v1/batches as OpenAI's clients know it, and results while a batch runs."""
 
 from typing import TYPE_CHECKING, cast
 from uuid import UUID
@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from apps.jobs import actions
 from apps.jobs.models import BATCH_LINE_PREFIX, BATCH_PREFIX, Job
 from apps.jobs.queries import batches_of, find_batch, result_chunks
-from apps.jobs.serializers import BatchListSerializer, BatchRequestSerializer, BatchSerializer, JobSerializer
+from apps.jobs.serializers import BatchListSerializer, BatchRequestSerializer, BatchSerializer
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import parse_public_id
 from apps.lib.pages import Page, read_limit, take_page
@@ -24,7 +24,7 @@ from apps.lib.streaming import stream_response
 if TYPE_CHECKING:
     from apps.accounts.models import ApiKey
 
-_NDJSON = "application/x-ndjson"
+NDJSON = "application/x-ndjson"
 
 
 class BatchListView(APIView):
@@ -79,44 +79,17 @@ class BatchResultsView(APIView):
     @extend_schema(
         operation_id="read_batch_results",
         parameters=[OpenApiParameter("after", OpenApiTypes.STR), OpenApiParameter("limit", OpenApiTypes.INT)],
-        responses={(200, _NDJSON): OpenApiTypes.BINARY},
+        responses={(200, NDJSON): OpenApiTypes.BINARY},
     )
     def get(self, request: Request, batch_id: str) -> StreamingHttpResponse:
-        job = find_batch(workspace_id=_key(request).workspace_id, public_id=batch_id)
-        chunks = result_chunks(job.id, after=_line_after(request), limit=_line_limit(request))
-        django_request = request._request  # noqa: SLF001 -- REST framework's name for Django's own
-        return stream_response(django_request, chunks, content_type=_NDJSON)
+        return stream_results(request, find_batch(workspace_id=_key(request).workspace_id, public_id=batch_id))
 
 
-class JobView(APIView):
-    """One job, with what it has cost so far."""
-
-    required_scope = "jobs"
-
-    @extend_schema(responses=JobSerializer)
-    def get(self, request: Request, job_id: str) -> Response:
-        return Response(JobSerializer(find_batch(workspace_id=_key(request).workspace_id, public_id=job_id)).data)
-
-
-class JobPauseView(APIView):
-    """Pause: nothing more of the job is claimed until it is resumed."""
-
-    required_scope = "jobs"
-
-    @extend_schema(request=None, responses=JobSerializer)
-    def post(self, request: Request, job_id: str) -> Response:
-        job = actions.pause_job(workspace_id=_key(request).workspace_id, public_id=job_id, now=timezone.now())
-        return Response(JobSerializer(job).data)
-
-
-class JobResumeView(APIView):
-    """Resume a paused job."""
-
-    required_scope = "jobs"
-
-    @extend_schema(request=None, responses=JobSerializer)
-    def post(self, request: Request, job_id: str) -> Response:
-        return Response(JobSerializer(actions.resume_job(workspace_id=_key(request).workspace_id, public_id=job_id)).data)
+def stream_results(request: Request, job: Job) -> StreamingHttpResponse:
+    """The result lines of a job, from `after` on, at most `limit`."""
+    chunks = result_chunks(job.id, after=_line_after(request), limit=_line_limit(request))
+    django_request = request._request  # noqa: SLF001 -- REST framework's name for Django's own
+    return stream_response(django_request, chunks, content_type=NDJSON)
 
 
 def _key(request: Request) -> "ApiKey":

@@ -28,7 +28,8 @@ from apps.lib.streaming import read_chunks, stream_response
 _MOST_FILES = 10_000
 
 
-def _find(request: Request, file_id: str) -> File:
+def find_requested(request: Request, file_id: str) -> File:
+    """The caller's file; NotFound when there is none, told no differently for another workspace's."""
     file = find_file(workspace_id=key_of(request).workspace_id, public_id=file_id)
     if file is None:
         message = f"No such file: {file_id[:100]!r}."
@@ -106,17 +107,17 @@ class FileView(APIView):
     @extend_schema(operation_id="retrieve_file", responses=FileSerializer)
     def get(self, request: Request, file_id: str) -> Response:
         """The file's facts."""
-        return Response(FileSerializer(_find(request, file_id)).data)
+        return Response(FileSerializer(find_requested(request, file_id)).data)
 
     @extend_schema(operation_id="delete_file", responses={200: FileDeletedSerializer})
     def delete(self, request: Request, file_id: str) -> Response:
         """Delete the file's bytes; a batch that has not read them yet will fail and say so."""
-        file = _find(request, file_id)
+        file = find_requested(request, file_id)
         delete_file(file_id=file.id, now=timezone.now())
         return Response({"id": file.public_id, "object": "file", "deleted": True})
 
 
-class _AnyRenderer(JSONRenderer):
+class AnyRenderer(JSONRenderer):
     """Lets a client ask for `application/binary`, as the SDK does; only errors are rendered."""
 
     media_type = "*/*"
@@ -126,19 +127,23 @@ class FileContentView(APIView):
     """One file's bytes."""
 
     required_scope = "files"
-    renderer_classes = [_AnyRenderer]
+    renderer_classes = [AnyRenderer]
 
     @extend_schema(operation_id="download_file", responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
     def get(self, request: Request, file_id: str) -> StreamingHttpResponse:
         """The bytes as they were uploaded or written, always as a download."""
-        file = _find(request, file_id)
-        try:
-            content = open_file(file.id)
-        except FileGoneError as error:
-            raise NotFound(str(error)) from error
-        django_request = request._request  # noqa: SLF001 -- REST framework's name for Django's own
-        response = stream_response(django_request, read_chunks(content), content_type="application/octet-stream")
-        response.headers["Content-Length"] = str(file.size_bytes)
-        response.headers["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=file.filename)
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        return response
+        return stream_file(request, find_requested(request, file_id))
+
+
+def stream_file(request: Request, file: File) -> StreamingHttpResponse:
+    """A file's bytes as a download, never all in memory."""
+    try:
+        content = open_file(file.id)
+    except FileGoneError as error:
+        raise NotFound(str(error)) from error
+    django_request = request._request  # noqa: SLF001 -- REST framework's name for Django's own
+    response = stream_response(django_request, read_chunks(content), content_type="application/octet-stream")
+    response.headers["Content-Length"] = str(file.size_bytes)
+    response.headers["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=file.filename)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response

@@ -1,4 +1,4 @@
-"""Jobs at the HTTP edge: the OpenAI API's Batch object, and the native job."""
+"""The OpenAI API's Batch object."""
 
 from datetime import datetime
 from typing import Any
@@ -88,19 +88,6 @@ class BatchListSerializer(serializers.Serializer[Any]):
     first_id = serializers.CharField(allow_null=True)
     last_id = serializers.CharField(allow_null=True)
     has_more = serializers.BooleanField()
-
-
-class JobSerializer(serializers.ModelSerializer[Job]):
-    """A job in the native API, in the platform's own words."""
-
-    id = serializers.CharField(source="public_id")
-
-    class Meta:
-        model = Job
-        fields = [
-            "id", "kind", "status", "revision", "lane", "endpoint", "feature", "metadata", "total", "done", "dead", "cost_usd",
-            "created_at", "expires_at", "started_at", "paused_at", "cancelling_at", "finishing_at", "ended_at",
-        ]  # fmt: skip
 
 
 def _times(job: Job) -> dict[str, int | None]:

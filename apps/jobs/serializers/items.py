@@ -1,0 +1,131 @@
+"""The native item, and its whole record: what was asked and answered, by whom, after which attempts, at what cost."""
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from apps.jobs.domain.lifecycle import ItemState
+from apps.jobs.models import BATCH_PREFIX, Item
+from apps.jobs.queries import ItemRecord
+from apps.lib.ids import public_id
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+_RUN_PREFIX = "run_"
+
+
+class ItemSerializer(serializers.ModelSerializer[Item]):
+    """One item as it stands, without its texts."""
+
+    id = serializers.CharField(source="public_id")
+    job_id = serializers.SerializerMethodField()
+    state = serializers.ChoiceField(choices=[state.value for state in ItemState])
+
+    class Meta:
+        model = Item
+        fields = [
+            "id", "job_id", "position", "custom_id", "state", "lane", "feature", "end_user", "attempts", "outcome", "status_code",
+            "error_code", "error_message", "input_tokens", "output_tokens", "cost_usd", "not_before", "claimed_at", "ended_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+    def get_job_id(self, item: Item) -> str:
+        return public_id(BATCH_PREFIX, item.job_id)
+
+
+class ExchangeSerializer(serializers.Serializer[Any]):
+    """One HTTP request to a provider and its answer."""
+
+    provider = serializers.SerializerMethodField(help_text="Null: the provider has been deleted.")
+    upstream_model = serializers.CharField()
+    path = serializers.CharField()
+    outcome = serializers.CharField()
+    status_code = serializers.IntegerField(allow_null=True)
+    error = serializers.CharField()
+    provider_request_id = serializers.CharField()
+    headers = serializers.DictField(allow_null=True, help_text="The rate-limit and retry headers of the answer.")
+    sent_at = serializers.DateTimeField()
+    first_byte_seconds = serializers.FloatField(allow_null=True)
+    duration_seconds = serializers.FloatField()
+
+    def get_provider(self, exchange: dict[str, Any]) -> str | None:
+        names: dict[UUID, str] = self.context["providers"]
+        return names.get(exchange["provider_id"])
+
+
+class RunSerializer(serializers.Serializer[Any]):
+    """One attempt."""
+
+    id = serializers.SerializerMethodField()
+    attempt = serializers.IntegerField()
+    outcome = serializers.CharField()
+    decision = serializers.CharField()
+    error_code = serializers.CharField()
+    error_message = serializers.CharField()
+    claimed_at = serializers.DateTimeField()
+    ended_at = serializers.DateTimeField()
+    exchanges = ExchangeSerializer(many=True)
+
+    def get_id(self, run: dict[str, Any]) -> str:
+        return public_id(_RUN_PREFIX, run["id"])
+
+
+class ChargeSerializer(serializers.Serializer[Any]):
+    """What one used answer cost, with the unit prices that it was computed from."""
+
+    seq = serializers.IntegerField()
+    upstream_model = serializers.CharField()
+    input_tokens = serializers.IntegerField()
+    cached_input_tokens = serializers.IntegerField()
+    cache_write_tokens = serializers.IntegerField()
+    output_tokens = serializers.IntegerField()
+    reasoning_tokens = serializers.IntegerField()
+    prices = serializers.DictField(child=serializers.CharField(), allow_null=True)
+    cost_usd = serializers.DecimalField(max_digits=20, decimal_places=12)
+    created_at = serializers.DateTimeField()
+
+
+class ItemRecordSerializer(ItemSerializer):
+    """One item with everything that is known of it; `request` and `answer` are null once their time of keeping is over."""
+
+    request = serializers.SerializerMethodField(help_text="The request's body as it was submitted.")
+    answer = serializers.SerializerMethodField(help_text="The provider's answer as it came; a text if it was no JSON.")
+    runs = serializers.SerializerMethodField(help_text="Every attempt, oldest first, each with its requests to providers.")
+    charges = serializers.SerializerMethodField()
+
+    class Meta(ItemSerializer.Meta):
+        fields = [*ItemSerializer.Meta.fields, "request", "answer", "runs", "charges"]
+        read_only_fields = fields
+
+    @extend_schema_field({"nullable": True})
+    def get_request(self, item: Item) -> Any:  # noqa: ARG002 -- the framework's signature
+        return _readable(self._record.request)
+
+    @extend_schema_field({"nullable": True})
+    def get_answer(self, item: Item) -> Any:  # noqa: ARG002 -- the framework's signature
+        return _readable(self._record.answer)
+
+    @extend_schema_field(RunSerializer(many=True))
+    def get_runs(self, item: Item) -> Any:  # noqa: ARG002 -- the framework's signature
+        return RunSerializer(self._record.runs, many=True, context=self.context).data
+
+    @extend_schema_field(ChargeSerializer(many=True))
+    def get_charges(self, item: Item) -> Any:  # noqa: ARG002 -- the framework's signature
+        return ChargeSerializer(self._record.charges, many=True).data
+
+    @property
+    def _record(self) -> ItemRecord:
+        record: ItemRecord = self.context["record"]
+        return record
+
+
+def _readable(body: bytes | None) -> Any:
+    if body is None:
+        return None
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return body.decode(errors="replace")

@@ -1,0 +1,85 @@
+"""The native job, in the platform's own words: where it stands, how fast it goes, what it has cost."""
+
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+from rest_framework import serializers
+
+from apps.jobs.domain.lifecycle import Lane
+from apps.jobs.domain.progress import Progress
+from apps.jobs.models import Job
+from apps.lib.ids import public_id
+
+_FILE_PREFIX = "file-"
+
+
+class _RefusedLineSerializer(serializers.Serializer[Any]):
+    """Why validation refused a line of the input file."""
+
+    code = serializers.CharField()
+    message = serializers.CharField()
+    param = serializers.CharField(allow_null=True)
+    line = serializers.IntegerField(allow_null=True)
+
+
+class JobSerializer(serializers.ModelSerializer[Job]):
+    """A job as it stands; `items_per_second` is the mean since its start, `remaining_seconds` what is left at that rate."""
+
+    id = serializers.CharField(source="public_id")
+    model = serializers.SerializerMethodField(help_text="What all its lines ask for; null: several, or not known yet.")
+    input_file_id = serializers.SerializerMethodField()
+    output_file_id = serializers.SerializerMethodField()
+    error_file_id = serializers.SerializerMethodField()
+    errors = _RefusedLineSerializer(many=True, allow_null=True)  # type: ignore[assignment]  # the API's name hides an attribute that only input uses
+    metadata = serializers.DictField(child=serializers.CharField(), allow_null=True)
+    open = serializers.SerializerMethodField(help_text="Items that have not ended.")
+    items_per_second = serializers.SerializerMethodField()
+    remaining_seconds = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Job
+        fields = [
+            "id", "kind", "status", "revision", "lane", "endpoint", "model", "feature", "metadata", "max_cost_usd", "on_budget",
+            "input_file_id", "output_file_id", "error_file_id", "errors",
+            "total", "done", "dead", "open", "items_per_second", "remaining_seconds",
+            "input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "cost_usd",
+            "created_at", "expires_at", "started_at", "paused_at", "cancelling_at", "finishing_at", "completed_at", "ended_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+    def get_model(self, job: Job) -> str | None:
+        return job.model_name or None
+
+    def get_input_file_id(self, job: Job) -> str | None:
+        return _file_id(job.input_file_id)
+
+    def get_output_file_id(self, job: Job) -> str | None:
+        return _file_id(job.output_file_id)
+
+    def get_error_file_id(self, job: Job) -> str | None:
+        return _file_id(job.error_file_id)
+
+    def get_open(self, job: Job) -> int:
+        return 0 if job.ended_at else _progress(job).waiting
+
+    def get_items_per_second(self, job: Job) -> float:
+        return round(_progress(job).items_per_second(timezone.now()), 3)
+
+    def get_remaining_seconds(self, job: Job) -> float | None:
+        remaining = _progress(job).remaining(timezone.now())
+        return remaining.total_seconds() if remaining is not None else None
+
+
+class LaneSerializer(serializers.Serializer[Any]):
+    """Where a job is to go on."""
+
+    lane = serializers.ChoiceField(choices=[lane.value for lane in Lane])
+
+
+def _progress(job: Job) -> Progress:
+    return Progress(total=job.total, done=job.done, dead=job.dead, started_at=job.started_at, ended_at=job.ended_at)
+
+
+def _file_id(key: UUID | None) -> str | None:
+    return public_id(_FILE_PREFIX, key) if key else None

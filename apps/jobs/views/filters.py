@@ -1,0 +1,27 @@
+"""What lists of the native API can be narrowed by."""
+
+from django_filters import rest_framework as filters
+
+from apps.jobs.domain.lifecycle import ItemState, JobStatus, Lane
+
+
+def _words(kind: type[Lane] | type[ItemState] | type[JobStatus]) -> list[tuple[str, str]]:
+    return [(member.value, member.value) for member in kind]
+
+
+class JobFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types
+    """Of jobs."""
+
+    status = filters.ChoiceFilter(choices=_words(JobStatus))
+    lane = filters.ChoiceFilter(choices=_words(Lane))
+    kind = filters.CharFilter(max_length=20, label="`batch`, or `single` for a call that its caller waited for.")
+    feature = filters.CharFilter(max_length=64)
+    created_after = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte", label="At this moment or later.")
+    created_before = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt", label="Before this moment.")
+
+
+class ItemFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types
+    """Of a job's items."""
+
+    state = filters.ChoiceFilter(choices=_words(ItemState))
+    error_code = filters.CharFilter(max_length=100, label="For example `context_length_exceeded`.")
