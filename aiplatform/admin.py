@@ -37,6 +37,7 @@ _PAGES = {
         ("Workspaces", "workspaces", "accounts_workspace", False),
         ("API keys", "key", "accounts_apikey", False),
         ("Users", "person", "accounts_user", True),
+        ("Audit log", "policy", "accounts_auditentry", False),
     ],
     "System": [
         ("Pumps", "water_pump", "jobs_pump", True),

@@ -1,4 +1,4 @@
-"""Users, the workspaces that own and pay, who belongs to which, and the API keys that speak for one."""
+"""Users, the workspaces that own and pay, who belongs to which, the API keys that speak for one, and the log of who changed what."""
 
 from datetime import datetime
 
@@ -87,3 +87,43 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.prefix}… ({self.name})"
+
+
+class ActorKind(models.TextChoices):
+    """Who can change something."""
+
+    USER = "user", "a person"
+    KEY = "key", "an API key"
+    COMMAND = "command", "a command"
+    PLATFORM = "platform", "the platform"
+
+
+class AuditEntry(models.Model):
+    """Who changed what, when and why. Entries are only ever added: the table itself refuses to change or delete one."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    created_at = models.DateTimeField("when", db_default=Now(), editable=False)
+    actor_kind = models.CharField("done by", max_length=10, choices=ActorKind)
+    # Ids without constraints: an entry outlives whoever it names.
+    actor_id = models.UUIDField(null=True)
+    actor_label = models.CharField("who", max_length=200)
+    verb = models.CharField("did", max_length=40)
+    object_type = models.CharField("to a", max_length=40)
+    object_id = models.CharField(max_length=64, blank=True)
+    object_label = models.CharField("named", max_length=200, blank=True)
+    workspace = models.ForeignKey("accounts.Workspace", on_delete=models.DO_NOTHING, db_constraint=False, null=True, blank=True)
+    reason = models.CharField("why", max_length=500, blank=True)
+    changes = models.JSONField(default=dict, blank=True)
+    request_id = models.CharField("request", max_length=64, blank=True)
+    address = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        verbose_name = "audit entry"
+        verbose_name_plural = "audit log"
+        indexes = [
+            models.Index(fields=["object_id"], name="accounts_audit_by_object"),
+            models.Index(fields=["actor_id"], name="accounts_audit_by_actor"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.actor_label} {self.verb} {self.object_type} {self.object_label}"

@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.widgets import UnfoldAdminPasswordWidget
 
-from apps.accounts.permissions import ForSuperusers
+from apps.accounts.permissions import Audited, ForSuperusers
 from apps.providers.actions import save_provider_key
 from apps.providers.models import Model, Provider, Target
 
@@ -51,7 +51,7 @@ class TargetInline(TabularInline):  # type: ignore[misc]  # unfold ships no type
 
 
 @admin.register(Provider)
-class ProviderAdmin(ForSuperusers, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class ProviderAdmin(Audited, ForSuperusers, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """Endpoints with one credential each."""
 
     form = ProviderForm
@@ -74,7 +74,7 @@ class ProviderAdmin(ForSuperusers, ModelAdmin):  # type: ignore[misc]  # unfold 
 
 
 @admin.register(Model)
-class ModelAdminPage(ForSuperusers, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class ModelAdminPage(Audited, ForSuperusers, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """What callers can ask for."""
 
     list_display = ("name", "answered_by", "max_output_tokens", "is_enabled")

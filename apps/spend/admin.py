@@ -7,13 +7,13 @@ from django.http import HttpRequest
 from django.utils import timezone
 from unfold.admin import ModelAdmin
 
-from apps.accounts.permissions import ByWorkspace, ForSuperusers, ReadOnly
+from apps.accounts.permissions import Audited, ByWorkspace, ForSuperusers, ReadOnly
 from apps.lib.large_tables import LargeTable, RecentValuesFilter
 from apps.spend.models import Charge, Price
 
 
 @admin.register(Price)
-class PriceAdmin(ForSuperusers, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class PriceAdmin(Audited, ForSuperusers, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """Dated prices: a new one is added, an old one is never changed, because charges refer to it."""
 
     list_display = ("upstream_model", "effective_from", "input_usd_per_million", "cached_input_usd_per_million", "output_usd_per_million")

@@ -60,7 +60,7 @@ def test_the_sidebar_is_ordered_by_what_people_look_for() -> None:
 def test_the_sidebar_hides_what_is_closed() -> None:
     shown = links(make_office_client(make_user(acme=Role.OWNER)))
     assert list(shown) == ["", "Work", "Money", "Traces", "Accounts"]
-    assert shown["Accounts"] == ["Workspaces", "API keys"]
+    assert shown["Accounts"] == ["Workspaces", "API keys", "Audit log"]
 
 
 def test_every_link_of_the_sidebar_opens() -> None:

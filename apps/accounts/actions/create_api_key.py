@@ -6,7 +6,9 @@ from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
+from django.db import transaction
 
+from apps.accounts.actions.record_audit import record_audit
 from apps.accounts.domain.keys import Scope, hash_secret, make_secret, prefix_of
 from apps.accounts.models import ApiKey
 
@@ -19,6 +21,7 @@ class NewApiKey:
     secret: str
 
 
+@transaction.atomic
 def create_api_key(
     *,
     workspace_id: UUID,
@@ -37,5 +40,13 @@ def create_api_key(
         scopes=[scope.value for scope in scopes],
         expires_at=expires_at,
         created_by_id=created_by_id,
+    )
+    record_audit(
+        verb="created",
+        object_type="API key",
+        object_id=key.id,
+        object_label=str(key),
+        workspace_id=workspace_id,
+        after={"name": name, "scopes": key.scopes, "expires_at": expires_at},
     )
     return NewApiKey(key=key, secret=secret)

@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db import transaction
 
 from apps.files.queries import find_file
+from apps.jobs.actions.record_change import record_change
 from apps.jobs.domain.lifecycle import JobStatus
 from apps.jobs.domain.submission import COMPLETION_WINDOW_SECONDS, SubmissionRefusedError, read_submission
 from apps.jobs.models import Job
@@ -37,6 +38,7 @@ def submit_batch(*, workspace_id: UUID, api_key_id: UUID | None, values: object,
             created_at=now,
             expires_at=now + timedelta(seconds=COMPLETION_WINDOW_SECONDS),
         )
+        record_change(job, "submitted", after={"lane": job.lane, "endpoint": job.endpoint, "feature": job.feature})
         enqueue("jobs.validate_job", queue="ingest", job_id=str(job.id))
     return job
 

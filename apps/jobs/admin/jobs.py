@@ -166,7 +166,7 @@ class JobAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[m
             messages.error(request, "Your role in this workspace only lets you look.")
         else:
             try:
-                change(workspace_id=job.workspace_id, public_id=job.public_id, now=timezone.now())
+                change(workspace_id=job.workspace_id, public_id=job.public_id, now=timezone.now(), reason=request.POST.get("reason", ""))
                 messages.success(request, message)
             except ApiError as error:
                 messages.error(request, error.message)
@@ -177,8 +177,8 @@ class JobAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[m
         return job
 
 
-def _resume(*, workspace_id: UUID, public_id: str, now: datetime) -> Job:  # noqa: ARG001 -- the shape of the other changes
-    return resume_job(workspace_id=workspace_id, public_id=public_id)
+def _resume(*, workspace_id: UUID, public_id: str, now: datetime, reason: str) -> Job:  # noqa: ARG001 -- the shape of the other changes
+    return resume_job(workspace_id=workspace_id, public_id=public_id, reason=reason)
 
 
 def _rate(per_second: float) -> str:

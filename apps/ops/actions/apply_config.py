@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from apps.accounts.actions import record_audit
 from apps.ops.domain.config_file import Config, ConfigInvalidError, ModelEntry, PriceEntry
 from apps.providers.actions import DeclaredTarget, declare_model_targets, declare_provider
 from apps.providers.queries import provider_ids
@@ -31,6 +32,9 @@ def apply_config(*, config: Config, is_dry_run: bool, clock: Callable[[], dateti
             changes += _declare_model(model, ids)
         for price in [*config.prices, *_shorthand(config)]:
             changes += _set_price(price, ids, now)
+        if changes:
+            # The lines name what changed, and of a key only that it did.
+            record_audit(verb="applied", object_type="configuration", after={"changes": changes})
         if is_dry_run:
             transaction.set_rollback(True)
     return changes

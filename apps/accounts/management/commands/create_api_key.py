@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.accounts.actions import create_api_key, ensure_workspace
+from apps.accounts.actions import acting, create_api_key, ensure_workspace
 from apps.accounts.domain.keys import Scope
 
 _LONGEST_NAME = 100
@@ -44,6 +44,7 @@ class Command(BaseCommand):
     def handle(self, *_: Any, workspace: str, name: str, scopes: list[str], **__: Any) -> None:
         wanted = _scopes(scopes)
         owner = ensure_workspace(name=workspace)
-        made = create_api_key(workspace_id=owner.id, name=name, scopes=wanted)
+        with acting("manage.py create_api_key"):
+            made = create_api_key(workspace_id=owner.id, name=name, scopes=wanted)
         self.stderr.write(f"API key {made.key.prefix}… for workspace {owner.name!r}, scopes {', '.join(wanted)}. It is shown only now:")
         self.stdout.write(made.secret)

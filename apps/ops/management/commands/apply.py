@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from apps.accounts.actions import acting
 from apps.ops.actions.apply_config import apply_config
 from apps.ops.domain.config_file import ConfigInvalidError, read_config
 
@@ -25,7 +26,8 @@ class Command(BaseCommand):
     def handle(self, *_: Any, file: Path, dry_run: bool, **__: Any) -> None:
         try:
             config = read_config(tomllib.loads(file.read_text("utf-8-sig")), environment=os.environ)
-            changes = apply_config(config=config, is_dry_run=dry_run, clock=timezone.now)
+            with acting("manage.py apply"):
+                changes = apply_config(config=config, is_dry_run=dry_run, clock=timezone.now)
         except (OSError, UnicodeDecodeError) as error:
             raise CommandError(f"{file} can't be read: {error}") from error
         except tomllib.TOMLDecodeError as error:

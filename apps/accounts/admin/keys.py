@@ -1,77 +1,40 @@
-"""Users, workspaces, members and API keys in the back office."""
+"""API keys: made, shown once, and revoked."""
 
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.auth.admin import GroupAdmin, UserAdmin
-from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.forms import CheckboxSelectMultiple, ModelForm, MultipleChoiceField
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
-from unfold.admin import ModelAdmin, TabularInline
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
 
 from apps.accounts.actions import create_api_key, revoke_api_key
 from apps.accounts.domain.keys import Scope
-from apps.accounts.models import ApiKey, Member, Role, User, Workspace
-from apps.accounts.permissions import ByWorkspace, WorkspaceFilter
+from apps.accounts.models import ApiKey, Member, Role, Workspace
+from apps.accounts.permissions import Audited, ByWorkspace, WorkspaceFilter
 
-admin.site.unregister(Group)
-
-
-@admin.register(Group)
-class PlatformGroupAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
-    """Groups of users."""
-
-
-@admin.register(User)
-class PlatformUserAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]  # unfold ships no types
-    """People who sign in."""
-
-    form = UserChangeForm
-    add_form = UserCreationForm
-    change_password_form = AdminPasswordChangeForm
-    list_display = ("username", "email", "is_staff", "is_superuser", "is_active", "last_login")
-
-
-class MemberInline(TabularInline):  # type: ignore[misc]  # unfold ships no types
-    """Who belongs to a workspace."""
-
-    model = Member
-    extra = 0
-    autocomplete_fields = ("user",)
-    verbose_name_plural = "members"
-
-    def has_view_permission(self, request: HttpRequest, obj: Workspace | None = None) -> bool:  # noqa: ARG002 -- Django's signature
-        """Whoever may open the workspace's page sees who belongs to it; superusers change it."""
-        return True
-
-
-@admin.register(Workspace)
-class WorkspaceAdmin(ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
-    """Who owns and pays."""
-
-    workspace_path = ""
-    change_role = Role.OWNER
-    list_display = ("name", "time_zone", "created_at")
-    search_fields = ("name",)
-    inlines = (MemberInline,)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 -- Django's signature
-        """Millions of rows in many tables can belong to a workspace: not the work of a web request."""
-        return False
+_STATE_COLOURS = {"live": "success", "revoked": "danger", "expired": "warning"}
+_WHAT_FOR = {
+    Scope.CHAT: "chat: single calls, answered at once",
+    Scope.BATCHES: "batches: submit, list, cancel batches",
+    Scope.FILES: "files: upload, download, delete",
+    Scope.JOBS: "jobs: watch, pause, resume",
+    Scope.SPEND: "spend: read what it cost",
+    Scope.ADMIN: "admin: manage keys",
+}
 
 
 class ApiKeyForm(ModelForm):  # type: ignore[type-arg]  # Django's own form
     """A key's name, scopes and expiry."""
 
     scopes = MultipleChoiceField(
-        choices=[(scope.value, scope.value) for scope in Scope],
+        choices=[(scope.value, _WHAT_FOR.get(scope, scope.value)) for scope in Scope],
         initial=[scope.value for scope in Scope],
         widget=CheckboxSelectMultiple,
-        help_text="What the key may be used for.",
+        help_text="What the key may be used for. Give a program no more than it needs.",
     )
 
     class Meta:
@@ -80,16 +43,19 @@ class ApiKeyForm(ModelForm):  # type: ignore[type-arg]  # Django's own form
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class ApiKeyAdmin(Audited, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """Programs' ways in: the secret is shown once, when a key is made."""
 
     change_role = Role.OWNER
     form = ApiKeyForm
-    list_display = ("prefix", "name", "workspace", "state", "scopes", "last_used_at", "expires_at", "created_at")
+    list_display = ("prefix", "name", "workspace", "state", "allowed", "last_used_at", "expires_at", "created_at")
     list_filter = (("workspace", WorkspaceFilter),)
     list_select_related = ("workspace",)
     search_fields = ("prefix", "name")
+    ordering = ("-created_at",)
     actions = ("revoke",)
+    list_after_template = "accounts/empty.html"
+    empty_hint = "No key here yet. An owner of a workspace makes one with 'Add API key'; programs send it as 'Authorization: Bearer <key>'."
 
     def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:  # noqa: ARG002 -- Django's signature
         return ("workspace", "prefix", "created_at", "last_used_at", "revoked_at") if obj else ()
@@ -103,8 +69,12 @@ class ApiKeyAdmin(ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ship
         return Member.objects.filter(user_id=str(request.user.pk), role=Role.OWNER).exists()
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
-        if db_field.name == "workspace" and not request.user.is_superuser:
-            options["queryset"] = Workspace.objects.filter(members__user_id=str(request.user.pk), members__role=Role.OWNER)
+        if db_field.name == "workspace":
+            own = {} if request.user.is_superuser else {"members__user_id": str(request.user.pk), "members__role": Role.OWNER}
+            options["queryset"] = choices = Workspace.objects.filter(**own).order_by("name")
+            # Most people have one: nothing to choose.
+            only = list(choices[:2])
+            options["initial"] = only[0] if len(only) == 1 else None
         return super().formfield_for_foreignkey(db_field, request, **options)
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:  # noqa: FBT001 -- Django's signature
@@ -120,13 +90,32 @@ class ApiKeyAdmin(ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ship
         )
         # The page goes on with the row that the action made.
         obj.pk, obj.prefix = made.key.pk, made.key.prefix
-        messages.warning(request, f"Copy the key now, it is not shown again: {made.secret}")
+        request.made_secret = made.secret  # type: ignore[attr-defined]  # for the answer to this very request
 
-    @admin.display(description="state")
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
+        """The action has written it down."""
+
+    def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:  # noqa: ARG002 -- Django's signature
+        """The secret stands in this one answer: no message, session or address ever holds it."""
+        context = self.admin_site.each_context(request) | {
+            "title": "Copy the new API key now",
+            "key": obj,
+            "secret": request.made_secret,  # type: ignore[attr-defined]  # set by save_model
+            "opts": self.opts,
+        }
+        response = TemplateResponse(request, "accounts/new_key.html", context)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    @display(description="state", label=_STATE_COLOURS)  # type: ignore[untyped-decorator]  # unfold ships no types
     def state(self, key: ApiKey) -> str:
         if key.revoked_at:
             return "revoked"
         return "expired" if key.expires_at and key.expires_at <= timezone.now() else "live"
+
+    @admin.display(description="may be used for")
+    def allowed(self, key: ApiKey) -> str:
+        return ", ".join(key.scopes)
 
     @admin.action(description="Revoke…", permissions=["change"])
     def revoke(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> HttpResponse | None:
@@ -136,9 +125,10 @@ class ApiKeyAdmin(ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ship
             messages.error(request, "Nothing to revoke: these keys are revoked already, or you don't own their workspace.")
             return None
         if "confirmed" not in request.POST:
-            context = self.admin_site.each_context(request) | {"title": "Revoke these keys?", "keys": allowed}
+            context = self.admin_site.each_context(request) | {"title": "Revoke these keys?", "keys": allowed, "opts": self.opts}
             return TemplateResponse(request, "accounts/revoke.html", context)
-        revoked = sum(revoke_api_key(key_id=key.pk, now=timezone.now()) for key in allowed)
+        reason = request.POST.get("reason", "")
+        revoked = sum(revoke_api_key(key_id=key.pk, now=timezone.now(), reason=reason) for key in allowed)
         messages.success(request, f"{revoked} key{'' if revoked == 1 else 's'} revoked.")
         return None
 

@@ -1,0 +1,160 @@
+"""Users, groups, workspaces and their members."""
+
+from typing import Any
+from zoneinfo import available_timezones
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from apps.accounts.models import Member, Role, User, Workspace
+from apps.accounts.permissions import Audited, ByWorkspace
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class PlatformGroupAdmin(Audited, GroupAdmin, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+    """Groups of users."""
+
+    list_after_template = "accounts/empty.html"
+    empty_hint = "Groups are optional: what people may do comes from their role in a workspace."
+
+
+@admin.register(User)
+class PlatformUserAdmin(Audited, UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]  # unfold ships no types
+    """People who sign in."""
+
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    list_display = ("username", "email", "is_staff", "is_superuser", "is_active", "last_login")
+    list_after_template = "accounts/empty.html"
+    empty_hint = "Nobody matches. 'Add user' makes somebody who can sign in; then make them a member on their workspace's page."
+    add_fieldsets = (
+        (
+            None,
+            {
+                "description": "'Staff status' lets somebody in here; what they see comes from the workspaces they belong to.",
+                "fields": ("username", "email", "usable_password", "password1", "password2", "is_staff"),
+            },
+        ),
+    )
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Whoever is added here is to come in here."""
+        return {"is_staff": True} | super().get_changeform_initial_data(request)
+
+
+class MemberForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own form
+    """A member by user name, so that an owner can name people without seeing the list of all users."""
+
+    user = forms.ModelChoiceField(
+        queryset=User.objects.filter(is_active=True),
+        to_field_name="username",
+        label="user name",
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
+        error_messages={"invalid_choice": "Nobody has this user name. A superuser adds people under Users."},
+    )
+
+    class Meta:
+        model = Member
+        fields = ("user", "role")
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if self.instance.user_id:
+            self.initial["user"] = self.instance.user.get_username()
+
+
+class MemberFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]  # Django's own formset
+    """Keeps an owner where there is one."""
+
+    def clean(self) -> None:
+        super().clean()
+        stays = [form.cleaned_data for form in self.forms if form.is_valid() and not form.cleaned_data.get("DELETE")]
+        had_owner = any(form.initial.get("role") == Role.OWNER for form in self.initial_forms)
+        if had_owner and not any(member.get("role") == Role.OWNER for member in stays):
+            raise ValidationError("A workspace needs an owner: make somebody else the owner first.")
+
+
+class MemberInline(TabularInline):  # type: ignore[misc]  # unfold ships no types
+    """Who belongs to a workspace. Owners manage the members of their own; viewers read, members also submit, owners manage keys."""
+
+    model = Member
+    form = MemberForm
+    formset = MemberFormSet
+    extra = 0
+    verbose_name_plural = "members (viewer: reads; member: also submits and changes jobs; owner: also manages keys and members)"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Member]:
+        rows: QuerySet[Member] = super().get_queryset(request).select_related("user", "workspace")
+        return rows
+
+    def has_view_permission(self, request: HttpRequest, obj: Workspace | None = None) -> bool:  # noqa: ARG002 -- Django's signature
+        """Whoever may open the workspace's page sees who belongs to it."""
+        return True
+
+    def has_change_permission(self, request: HttpRequest, obj: Workspace | None = None) -> bool:
+        if request.user.is_superuser:
+            return True
+        return obj is not None and Member.objects.filter(workspace=obj, user_id=str(request.user.pk), role=Role.OWNER).exists()
+
+    def has_add_permission(self, request: HttpRequest, obj: Workspace | None = None) -> bool:
+        return self.has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Workspace | None = None) -> bool:
+        return self.has_change_permission(request, obj)
+
+
+class WorkspaceForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own form
+    """A workspace with a time zone that exists."""
+
+    class Meta:
+        model = Workspace
+        fields = ("name", "time_zone")
+
+    def clean_time_zone(self) -> str:
+        name: str = self.cleaned_data["time_zone"]
+        if name not in available_timezones():
+            raise ValidationError("There is no such time zone. Write it as region and city, for example Europe/Berlin, or UTC.")
+        return name
+
+
+@admin.register(Workspace)
+class WorkspaceAdmin(Audited, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+    """Who owns and pays."""
+
+    workspace_path = ""
+    change_role = Role.OWNER
+    form = WorkspaceForm
+    list_display = ("name", "people", "time_zone", "created_at")
+    search_fields = ("name",)
+    ordering = ("name",)
+    inlines = (MemberInline,)
+    list_after_template = "accounts/empty.html"
+    empty_hint = "You belong to no workspace yet: ask an owner to add you, or a superuser to make one."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Workspace]:
+        rows: QuerySet[Workspace] = super().get_queryset(request)
+        # Counted apart: the filter by member that staff get would count only themselves.
+        return Workspace.objects.filter(pk__in=rows.values("pk")).annotate(number_of_members=Count("members"))
+
+    @admin.display(description="members", ordering="number_of_members")
+    def people(self, workspace: Any) -> int:
+        number: int = workspace.number_of_members
+        return number
+
+    def audited_workspace(self, obj: Any) -> Any:
+        return obj.pk
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 -- Django's signature
+        """Millions of rows in many tables can belong to a workspace: not the work of a web request."""
+        return False
