@@ -7,7 +7,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
 
 from apps.accounts.domain.keys import KEY_PREFIX
-from apps.accounts.models import ApiKey, Member, User, Workspace
+from apps.accounts.models import ApiKey, Member, Role, User, Workspace
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import parse_public_id
 
@@ -47,3 +47,11 @@ def list_members(workspace_id: UUID) -> list[dict[str, str]]:
     """Who belongs to a workspace, as what."""
     members = Member.objects.filter(workspace_id=workspace_id).order_by("user__username")
     return [{"username": name, "role": role} for name, role in members.values_list("user__username", "role")]
+
+
+def workspaces_for_submitting(user: User | AnonymousUser) -> QuerySet[Workspace]:
+    """Where a user may submit work: members and owners in their own, superusers everywhere."""
+    rows = Workspace.objects.order_by("name")
+    if user.is_superuser:
+        return rows
+    return rows.filter(members__user_id=str(user.pk), members__role__in=[Role.MEMBER, Role.OWNER])

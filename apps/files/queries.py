@@ -26,6 +26,11 @@ def find_file(*, workspace_id: UUID, public_id: str) -> File | None:
     return list_files(workspace_id=workspace_id).filter(id=file_id).first() if file_id else None
 
 
+def find_present(*, workspace_id: UUID, file_id: UUID | None) -> File | None:
+    """The workspace's file of that id, if it is still there."""
+    return list_files(workspace_id=workspace_id).filter(id=file_id).first() if file_id else None
+
+
 def open_file(file_id: UUID) -> BinaryIO:
     """The stored bytes, for reading in pieces; FileGoneError when they are gone."""
     file = File.objects.present().filter(id=file_id).first()

@@ -45,6 +45,8 @@ class Job(models.Model):
     input_file = models.ForeignKey("files.File", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     output_file = models.ForeignKey("files.File", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     error_file = models.ForeignKey("files.File", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    table_file = models.ForeignKey("files.File", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    table = models.JSONField(null=True, blank=True, help_text="How the rows of the table become requests: model, prompts, parameters.")
     output_expires_after_seconds = models.PositiveIntegerField(null=True, blank=True)
     errors = models.JSONField(null=True, blank=True, help_text="Why validation refused it: a list of code, message, param, line.")
     # What the job becomes once no item is open: completed, or expired when its time ran out.

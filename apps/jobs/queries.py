@@ -128,6 +128,30 @@ def _lines(rows: Sequence[tuple[Any, ...]]) -> bytes:
     )  # fmt: skip
 
 
+_ROWS = """
+SELECT id, position, custom_id, state, error_code, error_message, input_tokens, output_tokens, cost_usd, answer_body_id FROM jobs_item
+WHERE job_id = %b AND id > %b ORDER BY id LIMIT %b
+"""
+_ROW_NAMES = ("id", "position", "custom_id", "state", "error_code", "error_message", "input_tokens", "output_tokens", "cost_usd")
+
+
+def list_result_rows(job_id: UUID) -> Iterator[dict[str, Any]]:
+    """Every item of the job in the order of its lines, with `answer` (bytes, None without one); read in pages."""
+    last = UUID(int=0)
+    while True:
+        with server_cursor() as cursor:
+            cursor.execute(_ROWS, (job_id, last, _PAGE_ITEMS))
+            page = cursor.fetchall()
+        if not page:
+            return
+        # The answer's id stands where a page of result lines has it, so that both are cut by size alike.
+        for group in _by_size([(*row[:7], row[9], row) for row in page]):
+            answers = read_bodies([entry[7] for entry in group if entry[7] is not None])
+            for entry in group:
+                yield dict(zip(_ROW_NAMES, entry[8], strict=False)) | {"answer": answers.get(entry[7])}
+        last = page[-1][0]
+
+
 def read_counters() -> dict[str, float]:
     """The running counters that settle keeps in Redis, by name (`outcome:ok`, `tokens:input`, `cost_usd`, ...)."""
     return {str(name): float(value) for name, value in redis_client().hgetall(COUNTERS_KEY).items()}

@@ -86,8 +86,8 @@ def read_offers(models: Sequence[Model], *, at: datetime) -> list[Offer]:
 def _callable(models: QuerySet[Model]) -> list[CallableModel]:
     answering = Q(targets__is_enabled=True, targets__provider__is_enabled=True)
     timeouts = models.filter(is_enabled=True).annotate(longest=Max("targets__provider__total_timeout_seconds", filter=answering))
-    rows = timeouts.exclude(longest=None).values_list("id", "name", "created_at", "longest")
-    return [CallableModel(id=id_, name=name, created_at=at, longest_timeout_seconds=longest) for id_, name, at, longest in rows]
+    rows = timeouts.exclude(longest=None).values_list("id", "name", "created_at", "longest", "max_output_tokens")
+    return [CallableModel(*row) for row in rows]
 
 
 def _route(target: Target, provider: Provider) -> Route:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Sum
+from django.db.models import Avg, Sum
 
 from apps.spend.domain.pricing import PriceBook, PriceRow
 from apps.spend.models import Charge, Price
@@ -29,3 +29,14 @@ def sum_cost_since(moment: datetime, *, workspace_ids: Sequence[UUID] | None = N
     if workspace_ids is not None:
         charges = charges.filter(workspace_id__in=workspace_ids)
     return charges.aggregate(total=Sum("cost_usd"))["total"] or Decimal(0)
+
+
+_LATEST_CHARGES = 5000
+
+
+def find_usual_output_tokens(*, provider_id: UUID, upstream_model: str) -> int | None:
+    """What an answer of this model came to on average, among the newest charges of all; None when there is none of it."""
+    newest = Charge.objects.order_by("-id").values_list("id", flat=True)[:_LATEST_CHARGES]
+    found = Charge.objects.filter(id__in=list(newest), provider_id=provider_id, upstream_model=upstream_model)
+    average = found.aggregate(tokens=Avg("output_tokens"))["tokens"]
+    return None if average is None else round(average)

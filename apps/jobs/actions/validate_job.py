@@ -14,6 +14,7 @@ from apps.files.queries import FileGoneError, open_file
 from apps.jobs.actions.check_lines import check_lines, read_specs
 from apps.jobs.actions.load_items import NoLongerWantedError, load_items
 from apps.jobs.actions.ring import ring
+from apps.jobs.actions.write_table_input import TableRefusedError, write_table_input
 from apps.jobs.domain.intake import ItemSpec, LineError, LineRules
 from apps.jobs.domain.lifecycle import JobStatus
 from apps.jobs.models import Job
@@ -42,6 +43,8 @@ def validate_job(*, job_id: UUID, clock: Callable[[], datetime]) -> None:
         except FileGoneError:
             remove_items(job_id)
             _fail(job, [_FILE_GONE], 1, clock())
+        except TableRefusedError as refused:
+            _fail(job, refused.errors, refused.count, clock())
         except NoLongerWantedError:
             remove_items(job_id)
             log.info("validation_cancelled", job_id=str(job_id))
@@ -57,6 +60,8 @@ def remove_items(job_id: UUID) -> None:
 
 
 def _validate(job: Job, clock: Callable[[], datetime]) -> None:
+    if job.table_file_id and job.input_file_id is None:
+        write_table_input(job, now=clock())
     if job.input_file_id is None:
         raise FileGoneError
     catalogue = load_catalogue()

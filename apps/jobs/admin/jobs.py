@@ -20,6 +20,7 @@ from unfold.decorators import display
 
 from apps.accounts.permissions import ByWorkspace, ReadOnly, WorkspaceFilter
 from apps.jobs.actions import cancel_job, pause_job, resume_job
+from apps.jobs.admin.new_job import NewJobPages
 from apps.jobs.domain.progress import Progress
 from apps.jobs.models import Job
 from apps.lib.http_errors import ApiError
@@ -39,7 +40,7 @@ def progress_of(job: Job) -> Progress:
 
 
 @admin.register(Job)
-class JobAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class JobAdmin(NewJobPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """What was submitted and how far it is."""
 
     list_display = ("public_id", "workspace", "standing", "lane", "progress", "tokens", "cost", "age")

@@ -16,6 +16,7 @@ class CallableModel:
     name: str
     created_at: datetime
     longest_timeout_seconds: float
+    max_output_tokens: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,34 @@
+"""Submit a table: every row becomes a request of one job. A worker writes the batch file from it and validates that."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+
+from apps.jobs.domain.lifecycle import JobStatus, Lane
+from apps.jobs.domain.submission import COMPLETION_WINDOW_SECONDS
+from apps.jobs.domain.table_prompt import CHAT, TablePrompt
+from apps.jobs.models import Job
+from apps.lib.enqueue import enqueue
+
+
+def submit_table(
+    *, workspace_id: UUID, created_by_id: UUID, table_file_id: UUID, prompt: TablePrompt, lane: Lane, end_user: str, now: datetime
+) -> Job:
+    """The job, `validating`; the same rules hold for it as for a batch from the API."""
+    with transaction.atomic():
+        job = Job.objects.create(
+            workspace_id=workspace_id,
+            created_by_id=created_by_id,
+            kind="batch",
+            status=JobStatus.VALIDATING,
+            lane=lane,
+            endpoint=CHAT,
+            end_user=end_user,
+            table_file_id=table_file_id,
+            table=prompt.as_json(),
+            created_at=now,
+            expires_at=now + timedelta(seconds=COMPLETION_WINDOW_SECONDS),
+        )
+        enqueue("jobs.validate_job", queue="ingest", job_id=str(job.id))
+    return job

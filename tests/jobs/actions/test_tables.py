@@ -1,0 +1,151 @@
+"""A table becomes a job like any other, and comes back with its answers."""
+
+import csv
+import io
+from collections.abc import Sequence
+from decimal import Decimal
+
+import openpyxl
+import orjson
+import pytest
+
+from apps.files.models import File
+from apps.jobs.actions.export_results import export_results
+from apps.jobs.actions.preview_upload import preview_batch, preview_table
+from apps.jobs.actions.submit_table import submit_table
+from apps.jobs.actions.validate_job import validate_job
+from apps.jobs.domain.lifecycle import ItemState, JobStatus, Lane
+from apps.jobs.domain.table_prompt import TablePrompt
+from apps.jobs.models import Item, Job
+from apps.spend.models import Price
+from apps.traces.queries import read_bodies
+from tests.factories.accounts import make_user
+from tests.factories.files import make_file, stored_names
+from tests.jobs.batches import NOW, clock, end_item, input_line, jsonl, make_input_file, make_model
+
+pytestmark = pytest.mark.django_db
+PROMPT = TablePrompt(model="small", user="Translate {{text}}")
+TABLE = b"text,n\nhello,1\n=2+3,2\n"
+
+
+def make_table(content: bytes = TABLE) -> File:
+    make_model()
+    return make_file(content, filename="words.csv", purpose="user_data")
+
+
+def submitted(content: bytes = TABLE, prompt: TablePrompt = PROMPT) -> Job:
+    file = make_table(content)
+    job = submit_table(
+        workspace_id=file.workspace_id, created_by_id=make_user().id, table_file_id=file.id, prompt=prompt, lane=Lane.BULK,
+        end_user="ada@example.com", now=NOW,
+    )  # fmt: skip
+    validate_job(job_id=job.id, clock=clock)
+    job.refresh_from_db()
+    return job
+
+
+def read_csv(job: Job) -> list[list[str]]:
+    content = b"".join(export_results(job=job, form="csv").chunks)
+    return list(csv.reader(io.StringIO(content.decode("utf-8-sig"))))
+
+
+def answer(text: str) -> bytes:
+    return orjson.dumps({"choices": [{"message": {"role": "assistant", "content": text}}]})
+
+
+def test_each_row_becomes_an_item() -> None:
+    job = submitted()
+    assert (job.status, job.total, job.lane, job.model_name) == (JobStatus.RUNNING, 2, "bulk", "small")
+    items = Item.objects.filter(job=job).order_by("position")
+    assert [item.custom_id for item in items] == ["row-1", "row-2"]
+    bodies = read_bodies([bytes(item.request_body_id) for item in items])
+    assert [orjson.loads(bodies[bytes(item.request_body_id)])["messages"][0]["content"] for item in items] == [
+        "Translate hello", "Translate =2+3",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "prompt", "errors"),
+    [
+        (b"text\na\nb,c\n", PROMPT, [("invalid_row", 3)]),
+        (b"other\na\n", PROMPT, [("invalid_prompt", None)]),
+        (b"text\n", PROMPT, [("empty_file", None)]),
+        (b"text\na\n", TablePrompt(model="unknown", user="{{text}}"), [("model_not_found", 1)]),
+        (b"\xd0\xcf\x11\xe0", PROMPT, [("invalid_table", None)]),
+    ],
+)
+def test_what_is_wrong_fails_the_job_with_its_line(content: bytes, prompt: TablePrompt, errors: Sequence[tuple[str, int | None]]) -> None:
+    job = submitted(content, prompt)
+    assert job.status == JobStatus.FAILED
+    assert [(error["code"], error["line"]) for error in job.errors or []] == errors
+    assert Item.objects.filter(job=job).count() == 0
+
+
+def test_a_refused_table_leaves_no_half_written_file() -> None:
+    before = len(stored_names())
+    job = submitted(b"text\na\nb,c\n")
+    assert job.input_file_id is None
+    assert len(stored_names()) == before + 1
+
+
+def test_the_answers_come_back_beside_the_columns_without_formulas() -> None:
+    job = submitted(b"text,n\nhello,1\n=2+3,2\nlast,3\n")
+    first, second, _ = Item.objects.filter(job=job).order_by("position")
+    end_item(first, answer=answer("=HYPERLINK(1)"))
+    end_item(second, state=ItemState.DEAD, error_code="refused", error_message="No.")
+    rows = read_csv(job)
+    assert rows[0] == ["text", "n", "answer", "status", "error", "input_tokens", "output_tokens", "cost_usd"]
+    assert rows[1][:5] == ["hello", "1", "'=HYPERLINK(1)", "done", ""]
+    assert rows[2][:5] == ["'=2+3", "2", "", "dead", "refused: No."]
+    assert rows[3] == ["last", "3", "", "waiting", "", "", "", ""]
+
+
+def test_a_workbook_holds_the_same_as_texts() -> None:
+    job = submitted()
+    first, _ = Item.objects.filter(job=job).order_by("position")
+    end_item(first, answer=answer("=1+1"))
+    content = b"".join(export_results(job=job, form="xlsx").chunks)
+    rows = list(openpyxl.load_workbook(io.BytesIO(content)).worksheets[0].iter_rows())
+    assert [cell.value for cell in rows[1]][:4] == ["hello", "1", "'=1+1", "done"]
+    assert {cell.data_type for cell in rows[1] if cell.value} == {"s"}
+
+
+def test_a_batch_files_answers_come_back_by_custom_id() -> None:
+    file = make_input_file(jsonl([input_line("a")]))
+    job = Job.objects.create(
+        workspace_id=file.workspace_id, kind="batch", status="validating", endpoint="/v1/chat/completions", input_file=file
+    )
+    make_model()
+    validate_job(job_id=job.id, clock=clock)
+    end_item(Item.objects.get(job=job), answer=answer("yes"))
+    assert [row[:3] for row in read_csv(job)] == [["custom_id", "answer", "status"], ["a", "yes", "done"]]
+
+
+def test_a_preview_shows_the_first_requests_and_what_they_may_cost() -> None:
+    file = make_table()
+    Price.objects.create(
+        provider_id=make_model().targets.get().provider_id, upstream_model="small", effective_from=NOW,
+        input_usd_per_million=Decimal(1_000_000), output_usd_per_million=Decimal(2_000_000),
+    )  # fmt: skip
+    preview = preview_table(file_id=file.id, prompt=TablePrompt(model="small", user="{{text}}", max_tokens=10), now=NOW)
+    assert [sample["body"]["messages"][0]["content"] for sample in preview.samples] == ["hello", "=2+3"]
+    assert (preview.requests, preview.is_whole, preview.error_count) == (2, True, 0)
+    assert preview.estimate
+    assert preview.estimate.input_tokens == (4 + 1) + (4 + 4)
+    assert (preview.estimate.least_cost_usd, preview.estimate.most_cost_usd) == (Decimal(13 + 2 * 2), Decimal(13 + 2 * 20))
+
+
+def test_a_preview_names_what_is_wrong() -> None:
+    preview = preview_table(file_id=make_table(b"text\na\nb,c\n").id, prompt=PROMPT, now=NOW)
+    assert [(error.line, error.code) for error in preview.errors] == [(3, "invalid_row")]
+    preview = preview_table(file_id=make_table().id, prompt=TablePrompt(model="small", user="{{nope}}"), now=NOW)
+    assert "no column 'nope'" in preview.errors[0].message
+
+
+def test_a_batch_files_preview_takes_endpoint_and_model_from_its_lines() -> None:
+    make_model()
+    lines = [input_line(name, url="/v1/embeddings", body={"model": "small", "input": name}) for name in "abcd"]
+    preview = preview_batch(file_id=make_input_file(jsonl(lines)).id, now=NOW)
+    assert (preview.endpoint, preview.model, preview.requests, preview.error_count) == ("/v1/embeddings", "small", 4, 0)
+    preview = preview_batch(file_id=make_input_file(b'{"custom_id": "a"}\n').id, now=NOW)
+    assert [error.line for error in preview.errors] == [1]

@@ -1,0 +1,113 @@
+"""The page for a new job: what is chosen, what will be asked, and who may submit."""
+
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
+
+from apps.accounts.models import Role, Workspace
+from apps.files.models import File
+from apps.jobs.models import Job
+from tests.factories.accounts import make_office_client, make_user, make_workspace
+from tests.jobs.batches import input_line, jsonl, make_model
+
+pytestmark = pytest.mark.django_db
+TABLE = b"text,n\nhello,1\nworld,2\n"
+
+
+@pytest.fixture
+def workspace() -> Workspace:
+    make_model()
+    return make_workspace()
+
+
+def send(client: Client, workspace: Workspace, upload: bytes | None = TABLE, *, name: str = "words.csv", **values: str) -> Any:
+    form = {"workspace": str(workspace.id), "model": "small", "user": "Translate {{text}}", "lane": "bulk", "step": "preview"} | values
+    files = {"upload": SimpleUploadedFile(name, upload)} if upload is not None else {}
+    return client.post(reverse("admin:jobs_job_new"), form | files)
+
+
+def test_a_table_is_looked_at_and_then_submitted(workspace: Workspace) -> None:
+    client = make_office_client()
+    page = send(client, workspace)
+    assert "Translate hello" in page.content.decode()
+    assert Job.objects.count() == 0
+    file = File.objects.get()
+    assert file.expires_at is not None
+    answer = send(client, workspace, None, file_id=str(file.id), step="submit")
+    job = Job.objects.get()
+    assert answer.url == reverse("admin:jobs_job_change", args=[job.pk])
+    assert (job.table_file_id, job.lane, job.workspace_id) == (file.id, "bulk", workspace.id)
+    assert job.created_by is not None
+    kept = File.objects.get()
+    assert kept.expires_at is not None
+    assert kept.expires_at > file.expires_at
+
+
+def test_a_batch_file_is_submitted_as_the_api_does(workspace: Workspace) -> None:
+    client = make_office_client()
+    page = send(client, workspace, jsonl([input_line("a")]), name="lines.jsonl", user="")
+    assert "a (line 1)" in page.content.decode()
+    send(client, workspace, None, file_id=str(File.objects.get().id), user="", step="submit")
+    assert Job.objects.get().input_file_id == File.objects.get().id
+
+
+@pytest.mark.parametrize(
+    ("values", "upload", "message"),
+    [
+        ({}, None, "Choose a file."),
+        ({"user": " "}, TABLE, "Say what is to be asked for each row"),
+        ({"user": "{{nope}}"}, TABLE, "no column &#x27;nope&#x27;"),
+        ({}, b"text\na,b\n", "Line 2: It has 2 cells; the header has 1."),
+        ({"temperature": "9"}, TABLE, "less than or equal to 2"),
+        ({"lane": "urgent"}, TABLE, "urgent is not one of the available choices"),
+    ],
+)
+def test_what_is_wrong_is_said_beside_it_and_nothing_is_submitted(
+    values: dict[str, str], upload: bytes | None, message: str, workspace: Workspace
+) -> None:
+    page = send(make_office_client(), workspace, upload, step="submit", **values)
+    assert page.status_code == 200
+    assert message in page.content.decode()
+    assert Job.objects.count() == 0
+
+
+def test_markup_in_cells_and_names_is_shown_as_text(workspace: Workspace) -> None:
+    page = send(make_office_client(), workspace, b"text,<script>x</script>\n<img src=x onerror=alert(1)>,2\n", name="<b>.csv")
+    text = page.content.decode()
+    assert "<script>x" not in text
+    assert "<img src=x" not in text
+    assert "&lt;img src=x" in text
+
+
+def test_a_file_of_another_workspace_is_not_found(workspace: Workspace) -> None:
+    send(make_office_client(), workspace)
+    stranger = make_office_client(make_user("bob", other=Role.MEMBER))
+    page = send(stranger, make_workspace("other"), None, file_id=str(File.objects.get().id))
+    assert "The file is gone" in page.content.decode()
+
+
+@pytest.mark.parametrize(("role", "status"), [(Role.VIEWER, 403), (Role.MEMBER, 200), (Role.OWNER, 200)])
+def test_members_submit_and_viewers_look(role: Role, status: int, workspace: Workspace) -> None:
+    client = make_office_client(make_user("ada", acme=role))
+    assert client.get(reverse("admin:jobs_job_new")).status_code == status
+
+
+def test_another_workspace_cannot_be_chosen(workspace: Workspace) -> None:
+    page = send(make_office_client(make_user("ada", acme=Role.MEMBER)), make_workspace("other"), step="submit")
+    assert "Select a valid choice" in page.content.decode()
+    assert workspace.jobs.count() == 0
+
+
+@pytest.mark.parametrize(("form", "status"), [("csv", 200), ("xlsx", 200), ("jsonl", 200), ("pdf", 404)])
+def test_downloads_are_named_and_only_for_those_who_may_see(form: str, status: int, workspace: Workspace) -> None:
+    job = Job.objects.create(workspace=workspace, kind="batch", status="running", endpoint="/v1/chat/completions")
+    address = reverse("admin:jobs_job_download", args=[job.pk]) + f"?as={form}"
+    answer = make_office_client().get(address)
+    assert answer.status_code == status
+    if status == 200:
+        assert f'filename="{job.public_id}-results.{form}"' in answer.headers["Content-Disposition"]
+        assert b"".join(answer.streaming_content) or form == "jsonl"
+    assert make_office_client(make_user("bob", other=Role.OWNER)).get(address).status_code == 404
