@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.test import Client
@@ -62,7 +63,19 @@ def dead_job() -> Any:
 
 
 PASSWORD = {"password1": "correct horse battery", "password2": "correct horse battery", "usable_password": "true"}
+
+
+def new_job(client: Client) -> Any:
+    make_route()
+    form = {
+        "workspace": make_workspace().pk, "upload": SimpleUploadedFile("a.csv", b"text\nhello\n"), "model": "small",
+        "user": "Say {{text}}", "lane": "default", "step": "submit",
+    }  # fmt: skip
+    return client.post(reverse("admin:jobs_job_new"), form)
+
+
 CHANGES: dict[str, Case] = {
+    "jobs_job_new": Case(new_job, "submitted", "job"),
     "jobs_job_pause": Case(send("jobs_job_pause", {}, dead_job), "paused", "job"),
     "jobs_job_resume": Case(send("jobs_job_resume", {}, lambda: make_job(status=JobStatus.PAUSED).pk), "resumed", "job"),
     "jobs_job_cancel": Case(send("jobs_job_cancel", {"reason": "wrong file"}, dead_job), "cancelled", "job"),
@@ -138,7 +151,7 @@ CHANGES: dict[str, Case] = {
 # These change nothing that others see or pay for.
 HARMLESS = {
     "index", "login", "logout", "password_change", "password_change_done", "autocomplete", "jsi18n", "view_on_site", "app_list", "search",
-    "toggle_sidebar", "jobs_job_progress", "files_file_content",
+    "toggle_sidebar", "jobs_job_progress", "jobs_job_download", "files_file_content",
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from apps.jobs.actions.record_change import record_change
 from apps.jobs.domain.lifecycle import JobStatus, Lane
 from apps.jobs.domain.submission import COMPLETION_WINDOW_SECONDS
 from apps.jobs.domain.table_prompt import CHAT, TablePrompt
@@ -30,5 +31,6 @@ def submit_table(
             created_at=now,
             expires_at=now + timedelta(seconds=COMPLETION_WINDOW_SECONDS),
         )
+        record_change(job, "submitted", after={"lane": job.lane, "endpoint": job.endpoint, "model": prompt.model})
         enqueue("jobs.validate_job", queue="ingest", job_id=str(job.id))
     return job
