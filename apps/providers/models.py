@@ -21,6 +21,7 @@ class Kind(models.TextChoices):
     """Which adapter speaks to a provider."""
 
     OPENAI = "openai", "OpenAI-compatible"
+    ANTHROPIC = "anthropic", "Anthropic"
 
 
 class Provider(models.Model):

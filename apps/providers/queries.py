@@ -47,7 +47,7 @@ def sealed_owner(provider_id: UUID) -> str:
 def load_catalogue() -> Catalogue:
     """The enabled models with their enabled targets, keys in clear; two queries. Keep it in memory, never log or store it."""
     routes: dict[UUID, list[Route]] = defaultdict(list)
-    targets = Target.objects.filter(is_enabled=True, provider__is_enabled=True).select_related("provider")
+    targets = Target.objects.filter(is_enabled=True, provider__is_enabled=True).select_related("provider", "model")
     for target in targets.order_by("position", "id"):
         routes[target.model_id].append(_route(target, target.provider))
     return Catalogue(
@@ -101,6 +101,7 @@ def _route(target: Target, provider: Provider) -> Route:
         connect_timeout_seconds=provider.connect_timeout_seconds,
         read_timeout_seconds=provider.read_timeout_seconds,
         total_timeout_seconds=provider.total_timeout_seconds,
+        max_output_tokens=target.model.max_output_tokens,
         api_key=_open_key(provider),
     )
 

@@ -78,7 +78,7 @@ def settle_finished(
     step = next_step(completion.outcome, item.tries, policy, chance=chance, retry_after_seconds=completion.retry_after_seconds)
     bodies: list[NewBody] = []
     exchanges = [_exchange_record(new_id(), finished, exchange, bodies) for exchange in completion.exchanges]
-    answer_body_id = bodies[-1].id if bodies and completion.answer else None
+    answer_body_id = _answer_body_id(finished, bodies)
     error_code = plain(completion.error_code)[:_ERROR_CODE_LENGTH]
     error_message = plain(completion.error_message)[:_ERROR_MESSAGE_LENGTH]
     run = RunRecord(
@@ -107,6 +107,16 @@ def settle_finished(
         exchanges=exchanges,
         charge=charge,
     )
+
+
+def _answer_body_id(finished: Finished, bodies: list[NewBody]) -> bytes | None:
+    """The last exchange's own body; a second one where the answer was translated from it."""
+    completion = finished.completion
+    if not bodies or not completion.answer:
+        return None
+    if completion.answer != completion.exchanges[-1].answer:
+        bodies.append(make_body(finished.item.workspace_id, completion.answer))
+    return bodies[-1].id
 
 
 def _exchange_record(exchange_id: UUID, finished: Finished, exchange: Exchange, bodies: list[NewBody]) -> ExchangeRecord:

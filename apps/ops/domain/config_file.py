@@ -9,7 +9,7 @@ from typing import Any
 from apps.providers.domain.base_url import WHAT_IT_MUST_BE, is_base_url
 
 _LATER = ("budgets", "recipes")
-_KINDS = ("openai",)
+_KINDS = ("openai", "anthropic")
 _TOTAL_LIMIT_SECONDS = 900
 # What the columns hold: 32-bit whole numbers, and amounts with 8 digits before the point and 12 behind it.
 _MOST = 2**31 - 1

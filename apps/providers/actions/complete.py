@@ -9,7 +9,7 @@ from django.conf import settings
 from apps.lib.failpoints import failpoint
 from apps.providers.adapters import ADAPTERS
 from apps.providers.adapters.http import Limits, send
-from apps.providers.domain.answers import Reading, WireAnswer
+from apps.providers.domain.answers import Reading, Request, WireAnswer
 from apps.providers.domain.calls import Call, Completion, Exchange, Route
 from apps.providers.domain.catalogue import Catalogue
 from apps.providers.domain.outcomes import Outcome
@@ -51,8 +51,8 @@ async def _ask(call: Call, route: Route, session: aiohttp.ClientSession, clock: 
     reading = adapter.read(answer)
     return Completion(
         outcome=reading.outcome,
-        exchanges=(_exchange(call, route, answer, reading),),
-        answer=answer.body,
+        exchanges=(_exchange(request, route, answer, reading),),
+        answer=reading.translated or answer.body,
         status_code=answer.status,
         usage=reading.usage,
         raw_usage=reading.raw_usage,
@@ -62,12 +62,12 @@ async def _ask(call: Call, route: Route, session: aiohttp.ClientSession, clock: 
     )
 
 
-def _exchange(call: Call, route: Route, answer: WireAnswer, reading: Reading) -> Exchange:
+def _exchange(request: Request, route: Route, answer: WireAnswer, reading: Reading) -> Exchange:
     return Exchange(
         target_id=route.target_id,
         provider_id=route.provider_id,
         upstream_model=route.upstream_model,
-        path=call.endpoint,
+        path="/v1" + request.url.removeprefix(route.base_url),
         outcome=reading.outcome,
         sent_at=answer.sent_at,
         duration_seconds=answer.duration_seconds,
@@ -76,6 +76,6 @@ def _exchange(call: Call, route: Route, answer: WireAnswer, reading: Reading) ->
         provider_request_id=answer.headers.get("x-request-id") or answer.headers.get("request-id", ""),
         headers=dict(answer.headers),
         answer=answer.body,
-        error=answer.error,
+        error=answer.error or reading.note,
         retry_after_seconds=reading.retry_after_seconds,
     )

@@ -10,7 +10,7 @@ class Adapter(Protocol):
     """Translates; sends nothing itself."""
 
     def write(self, call: Call, route: Route) -> Request:
-        """The call in the provider's words. Raises ValueError when the body is no JSON object."""
+        """The call in the provider's words. ValueError, naming the field, for what can't be said in them."""
 
     def read(self, answer: WireAnswer) -> Reading:
         """What the answer comes to. Never raises: answers are hostile input."""

@@ -43,7 +43,7 @@ class WireAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How an adapter reads an answer."""
+    """How an adapter reads an answer; `translated` is the answer in OpenAI's shape, when the provider's own is another."""
 
     outcome: Outcome
     usage: TokenUsage | None = None
@@ -51,3 +51,5 @@ class Reading:
     error_code: str = ""
     error_message: str = ""
     retry_after_seconds: float | None = None
+    translated: bytes = b""
+    note: str = ""

@@ -31,12 +31,13 @@ class Route:
     connect_timeout_seconds: float
     read_timeout_seconds: float
     total_timeout_seconds: float
+    max_output_tokens: int = 4096
     api_key: str = field(repr=False, default="")
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One HTTP request to a provider and its answer. `answer` is the raw body, cut at the byte limit."""
+    """One HTTP request to a provider and its answer. `answer` is the provider's own body, cut at the byte limit."""
 
     target_id: UUID
     provider_id: UUID
@@ -56,7 +57,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a call came to, after all its exchanges (the last one decided)."""
+    """What a call came to, after all its exchanges (the last one decided). `answer` is what the caller gets: OpenAI's shape."""
 
     outcome: Outcome
     exchanges: tuple[Exchange, ...] = ()

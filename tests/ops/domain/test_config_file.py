@@ -104,7 +104,7 @@ def test_config_dates_without_a_zone_are_utc(written: str, moment: datetime) -> 
         ("[[providers]]\nname = '  '", "name is missing"),
         ("[[providers]]\nname = 5", "[[providers]] 5: name must be a text"),
         (PROVIDER + PROVIDER, "[[providers]] names primary twice"),
-        (PROVIDER + "kind = 'anthropic'", "[[providers]] primary: kind must be one of openai"),
+        (PROVIDER + "kind = 'telepathy'", "[[providers]] primary: kind must be one of openai"),
         (PROVIDER + "requests_per_minute = 0", "[[providers]] primary: requests_per_minute must be a whole number above 0"),
         (PROVIDER + "requests_per_minute = 1.5", "requests_per_minute must be a whole number"),
         (PROVIDER + "requests_per_minute = true", "requests_per_minute must be a whole number"),

@@ -16,6 +16,7 @@ from apps.spend.domain.usage import TokenUsage
 from tests.factories.providers import MODEL_ID, make_call, make_route
 
 ADAPTER = OpenAIAdapter()
+CHAT = {"id": "x", "choices": [{"index": 0}]}
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 
@@ -26,7 +27,7 @@ def answer(body: Any = b"", status: int | None = 200, *, failure: WireFailure | 
 
 
 def usage_of(raw: Any) -> TokenUsage | None:
-    reading = ADAPTER.read(answer({"id": "x", "usage": raw}))
+    reading = ADAPTER.read(answer(CHAT | {"usage": raw}))
     assert reading.outcome is Outcome.OK
     return reading.usage
 
@@ -106,7 +107,7 @@ def test_usage_details_never_exceed_their_sum() -> None:
 
 def test_usage_as_reported_is_kept() -> None:
     raw = {"prompt_tokens": -4, "odd": [1, 2]}
-    assert ADAPTER.read(answer({"usage": raw})).raw_usage == raw
+    assert ADAPTER.read(answer(CHAT | {"usage": raw})).raw_usage == raw
 
 
 @given(
@@ -140,7 +141,7 @@ def test_a_200_that_holds_an_error_is_no_answer() -> None:
 
 
 def test_a_null_error_is_no_error() -> None:
-    assert ADAPTER.read(answer({"id": "resp_1", "error": None})).outcome is Outcome.OK
+    assert ADAPTER.read(answer({"id": "resp_1", "error": None, "output": []})).outcome is Outcome.OK
 
 
 @pytest.mark.parametrize(
