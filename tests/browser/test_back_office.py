@@ -1,68 +1,23 @@
 """The back office in Chromium: every page opens, the look is there, and the browser has nothing to complain about."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.db import connection
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import Page
 from pytest_django.live_server_helper import LiveServer
 
 from apps.accounts.models import User
 from apps.jobs.domain.lifecycle import ItemState, JobStatus
 from apps.jobs.models import Item, Job
-from tests.factories.accounts import make_api_key, make_user, make_workspace
+from tests.factories.accounts import make_api_key, make_workspace
 from tests.factories.jobs import make_job, make_pump
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
-_ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 _PAGES = (
     "jobs/job/", "jobs/item/", "files/file/", "providers/provider/", "providers/provider/add/", "providers/model/", "spend/charge/",
     "spend/price/", "spend/price/add/", "traces/run/", "traces/exchange/", "accounts/workspace/", "accounts/apikey/",
     "accounts/apikey/add/", "accounts/user/", "accounts/user/add/", "jobs/pump/", "django_celery_results/taskresult/",
 )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _database_from_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Playwright's sync API runs an event loop in this thread, which Django takes for asynchronous code."""
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[BrowserContext]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert chromium, "Chromium is not installed: 'make browser' says how."
-    with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            tmp_path / "profile", executable_path=chromium, headless=True, args=_ARGUMENTS, viewport={"width": 1440, "height": 900}
-        )
-        yield context
-        # Inside Playwright's loop Django keeps a connection of its own, which nobody else would close.
-        connection.close()
-        context.close()
-
-
-@pytest.fixture
-def page(browser: BrowserContext, live_server: LiveServer) -> Iterator[Page]:
-    """Signed in as a superuser; whatever the browser complains about fails the test, policy violations included."""
-    complaints: list[str] = []
-    tab = browser.new_page()
-    tab.on("console", lambda message: complaints.append(message.text) if message.type in {"error", "warning"} else None)
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    tab.on("response", lambda answer: complaints.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None)
-    make_user("root", is_superuser=True)
-    tab.goto(f"{live_server.url}/admin/")
-    tab.fill("input[name=username]", "root")
-    tab.fill("input[name=password]", "a long enough password")
-    tab.click("button[type=submit]")
-    tab.wait_for_url(f"{live_server.url}/admin/")
-    yield tab
-    assert complaints == []
 
 
 def test_an_empty_platform_says_what_to_do_next(page: Page) -> None:
