@@ -177,9 +177,13 @@ MAX_LINES = env.whole("AIPLATFORM_MAX_LINES", 1_000_000, at_least=1)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_LINE_BYTES
 FILE_UPLOAD_TEMP_DIR = Path(env.text("AIPLATFORM_STORAGE", str(AIPLATFORM_HOME / "files"))) / "incoming"
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
+# Per API key, shared by all web processes; 0: no limit. Single calls are bounded by what their providers take, not by this.
+API_READS_PER_MINUTE = env.whole("AIPLATFORM_API_READS_PER_MINUTE", 3000)
+API_WRITES_PER_MINUTE = env.whole("AIPLATFORM_API_WRITES_PER_MINUTE", 1200)
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["apps.accounts.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["apps.accounts.permissions.HasScope"],
+    "DEFAULT_THROTTLE_CLASSES": ["apps.lib.throttling.KeyThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["apps.lib.json_bodies.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
+handler400 = "apps.lib.http_errors.bad_request"
 handler404 = "apps.lib.http_errors.not_found"
 handler500 = "apps.lib.http_errors.server_error"
 

@@ -121,6 +121,8 @@ def _from_rest_framework(exception: exceptions.APIException) -> ApiError:
     if wait := getattr(exception, "wait", None):
         headers["Retry-After"] = f"{wait:.0f}"
     param, message = _first_detail(exception.detail)
+    if isinstance(exception, exceptions.Throttled):
+        message = "Too many requests with this key. Wait as long as Retry-After says."
     return ApiError(exception.status_code, _CODES.get(exception.status_code, "invalid_request"), message, param=param, headers=headers)
 
 
@@ -139,6 +141,11 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
     """Django's 404 for addresses that no route has."""
     message = f"There is no {request.method} {request.path[:200]}; see /api/schema/ for what there is."
     return error_response(request.path, ApiError(404, "not_found", message))
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's 400: a host that is not ours, a malformed form."""
+    return error_response(request.path, as_api_error(exception) or ApiError(400, "invalid_request", "The request was not understood."))
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 from rest_framework import exceptions
 
 from apps.lib.http_errors import ApiError, answer_exception, as_api_error, error_response, not_found, server_error
@@ -89,3 +89,10 @@ def test_a_500_tells_no_detail() -> None:
     response = server_error(requests.get("/v1/files"))
     assert response.status_code == 500
     assert json.loads(response.content)["error"]["type"] == "server_error"
+
+
+@pytest.mark.parametrize("path", ["/v1/files", "/api/jobs", "/api/"])
+def test_a_host_that_is_not_ours_is_refused_in_the_same_shape(path: str) -> None:
+    answer = Client(headers={"Host": "elsewhere.example"}).get(path)
+    assert answer.status_code == 400
+    assert answer.headers["Content-Type"] == ("application/json" if path.startswith("/v1") else "application/problem+json")

@@ -14,6 +14,7 @@ from apps.jobs.actions.run import run_items
 from apps.jobs.actions.submit_batch import submit_batch
 from apps.jobs.actions.sweep import sweep
 from apps.jobs.actions.validate_job import validate_job
+from apps.jobs.actions.watch_jobs import job_watch
 
 __all__ = [
     "answer_call",
@@ -22,6 +23,7 @@ __all__ = [
     "close_job",
     "expire_jobs",
     "finish_job",
+    "job_watch",
     "pause_job",
     "report_work",
     "rerun_failed",

@@ -1,0 +1,104 @@
+"""Watch jobs without holding a thread or a connection each: one shared look per second and process at all jobs that are watched."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+import structlog
+
+from apps.jobs.actions.call_threads import in_thread
+from apps.jobs.models import Job
+from apps.lib.background import INFRASTRUCTURE_ERRORS
+
+log = structlog.get_logger(__name__)
+
+_LOOK_SECONDS = 1.0
+HEARTBEAT_SECONDS = 15.0
+# What a watcher is told of; anything else of a job does not change by its progress.
+_TOLD = ("status", "revision", "lane", "total", "done", "dead", "input_tokens", "output_tokens", "cost_usd", "ended_at")
+
+
+class JobWatch:
+    """The watchers of one event loop; the look goes on for as long as there is one."""
+
+    def __init__(self) -> None:
+        self._latest: dict[UUID, Job | None] = {}
+        self._watchers: dict[UUID, set[asyncio.Event]] = {}
+        self._looking: asyncio.Task[None] | None = None
+
+    async def follow(self, job_id: UUID) -> AsyncGenerator[Job | None, None]:
+        """The job as it stands, then each time that it stands otherwise; None when nothing has changed for a while.
+
+        Ends after the job has ended, or is gone. Close it, and nothing of it stays.
+        """
+        changed = asyncio.Event()
+        self._watchers.setdefault(job_id, set()).add(changed)
+        try:
+            if self._looking is None or self._looking.done():
+                self._looking = asyncio.create_task(self._look_for_ever())
+            job = (await in_thread(_read, [job_id])).get(job_id)
+            told = None
+            while job is not None:
+                if _facts(job) != told:
+                    told = _facts(job)
+                    yield job
+                    if job.ended_at is not None:
+                        return
+                else:
+                    yield None
+                await _wait(changed)
+                changed.clear()
+                job = self._latest.get(job_id, job)
+        finally:
+            self._leave(job_id, changed)
+
+    def _leave(self, job_id: UUID, changed: asyncio.Event) -> None:
+        watchers = self._watchers[job_id]
+        watchers.discard(changed)
+        if not watchers:
+            del self._watchers[job_id]
+            self._latest.pop(job_id, None)
+
+    async def _look_for_ever(self) -> None:
+        while self._watchers:
+            await asyncio.sleep(_LOOK_SECONDS)
+            ids = list(self._watchers)
+            try:
+                found = await in_thread(_read, ids)
+            except INFRASTRUCTURE_ERRORS as error:
+                log.warning("jobs_not_watched", watched=len(ids), error=str(error))
+                continue
+            for job_id in ids:
+                self._tell(job_id, found.get(job_id))
+
+    def _tell(self, job_id: UUID, job: Job | None) -> None:
+        before = self._latest.get(job_id)
+        if job_id in self._watchers:
+            self._latest[job_id] = job
+            if before is None or job is None or _facts(before) != _facts(job):
+                for watcher in self._watchers[job_id]:
+                    watcher.set()
+
+
+_watches: "WeakKeyDictionary[asyncio.AbstractEventLoop, JobWatch]" = WeakKeyDictionary()
+
+
+def job_watch() -> JobWatch:
+    """The watch of the running event loop; a web process has one."""
+    return _watches.setdefault(asyncio.get_running_loop(), JobWatch())
+
+
+async def _wait(changed: asyncio.Event) -> None:
+    try:
+        await asyncio.wait_for(changed.wait(), HEARTBEAT_SECONDS)
+    except TimeoutError:
+        return
+
+
+def _facts(job: Job) -> tuple[object, ...]:
+    return tuple(getattr(job, name) for name in _TOLD)
+
+
+def _read(ids: Sequence[UUID]) -> dict[UUID, Job]:
+    return Job.objects.in_bulk(ids)

@@ -1,0 +1,63 @@
+"""How often a caller may ask: a budget per API key, reads and writes apart, shared by all web processes through Redis.
+
+One round trip per request. While Redis is down everybody is let in: a limit on haste is worth less than the work itself.
+"""
+
+import time
+from functools import cache
+from typing import Any
+
+import redis
+import structlog
+from django.conf import settings
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+log = structlog.get_logger(__name__)
+
+_READS = {"GET", "HEAD", "OPTIONS"}
+_TIMEOUT_SECONDS = 0.25
+# A Redis that hangs would cost each request the timeout; after a failure nobody asks for a while.
+_AGAIN_SECONDS = 5.0
+# The bucket refills evenly through the minute and holds one minute's worth. What is kept is the moment at which it is full again;
+# it expires then. Answers 0, or the milliseconds to wait.
+_TAKE = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + clock[2] / 1000
+local step = 60000 / tonumber(ARGV[1])
+local full = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now) + step
+if full - now > 60000 + 0.5 then return math.ceil(full - now - 60000) end
+redis.call('SET', KEYS[1], string.format('%.3f', full), 'PX', math.ceil(full - now))
+return 0
+"""
+
+
+class KeyThrottle(BaseThrottle):
+    """REST framework asks it before each view; a refusal becomes 429 with Retry-After."""
+
+    _asleep_until = 0.0
+
+    def __init__(self) -> None:
+        self._wait_seconds = 0.0
+
+    def allow_request(self, request: Request, view: Any) -> bool:  # noqa: ARG002 -- the framework's signature
+        kind = "read" if request.method in _READS else "write"
+        per_minute = settings.API_READS_PER_MINUTE if kind == "read" else settings.API_WRITES_PER_MINUTE
+        key = getattr(request.auth, "pk", None)
+        if not per_minute or key is None or time.monotonic() < KeyThrottle._asleep_until:
+            return True
+        try:
+            self._wait_seconds = int(_client().eval(_TAKE, 1, f"aiplatform:throttle:{kind}:{key}", per_minute)) / 1000
+        except redis.RedisError as error:
+            KeyThrottle._asleep_until = time.monotonic() + _AGAIN_SECONDS
+            log.warning("not_throttling", error=str(error), again_in_seconds=_AGAIN_SECONDS)
+            return True
+        return self._wait_seconds == 0
+
+    def wait(self) -> float:
+        return self._wait_seconds
+
+
+@cache
+def _client() -> "redis.Redis":
+    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS)

@@ -1,0 +1,125 @@
+"""Events of a job: what stands now, each change, an end; and nothing that stays behind when a watcher goes."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from django.test import AsyncClient
+from django.utils import timezone
+
+from apps.accounts.domain.keys import Scope
+from apps.jobs.actions import job_watch, watch_jobs
+from apps.jobs.actions.call_threads import in_thread
+from apps.jobs.domain.lifecycle import JobStatus
+from apps.jobs.models import Job
+from tests.jobs.calls.callers import make_secret
+from tests.jobs.rows import make_job
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_jobs, "_LOOK_SECONDS", 0.01)
+
+
+async def watch(secret: str, job: Job) -> Any:
+    return await AsyncClient().get(f"/api/jobs/{job.public_id}/events", headers={"Authorization": f"Bearer {secret}"})
+
+
+async def events(answer: Any) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    """(event, data) without the heartbeats."""
+    # Django's wrappers leave closing what they wrap to the garbage collector; a test wants it now.
+    async with aclosing(answer._iterator) as chunks:
+        async for chunk in chunks:
+            lines = chunk.decode().strip().split("\n")
+            if not lines[0].startswith(":"):
+                yield lines[0].removeprefix("event: "), json.loads(lines[1].removeprefix("data: "))
+
+
+def change(job: Job, **values: Any) -> None:
+    Job.objects.filter(id=job.id).update(**values)
+
+
+async def test_a_watcher_sees_what_stands_each_change_and_the_end() -> None:
+    secret, job = await in_thread(make_secret), await in_thread(make_job, prompts=("a", "b"))
+    answer = await watch(secret, job)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/event-stream")
+    async with aclosing(events(answer)) as seen:
+        name, data = await anext(seen)
+        assert (name, data["id"], data["done"], data["open"]) == ("progress", job.public_id, 0, 2)
+        await in_thread(change, job, done=1, cost_usd="0.5")
+        _, data = await anext(seen)
+        assert (data["done"], data["open"], data["cost_usd"]) == (1, 1, "0.500000000000")
+        await in_thread(change, job, done=2, status=JobStatus.COMPLETED, ended_at=timezone.now())
+        _, data = await anext(seen)
+        assert (data["status"], data["open"]) == ("completed", 0)
+        assert [event async for event in seen] == [("end", {})]
+
+
+async def test_a_job_that_has_ended_is_told_at_once() -> None:
+    secret = await in_thread(make_secret)
+    job = await in_thread(make_job, status=JobStatus.COMPLETED, ended_at=timezone.now())
+    assert [name async for name, _ in events(await watch(secret, job))] == ["progress", "end"]
+
+
+async def test_a_job_that_is_deleted_ends() -> None:
+    secret, job = await in_thread(make_secret), await in_thread(make_job, prompts=())
+    async with aclosing(events(await watch(secret, job))) as seen:
+        await anext(seen)
+        await in_thread(job.delete)
+        assert [name async for name, _ in seen] == ["end"]
+
+
+async def test_a_quiet_line_is_kept_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_jobs, "HEARTBEAT_SECONDS", 0.02)
+    secret, job = await in_thread(make_secret), await in_thread(make_job)
+    async with aclosing((await watch(secret, job)).streaming_content) as chunks:
+        assert (await anext(chunks)).startswith(b"event: progress")
+        assert await anext(chunks) == b": still here\n\n"
+
+
+async def test_watchers_share_one_look_and_leave_nothing_behind() -> None:
+    secret, job = await in_thread(make_secret), await in_thread(make_job)
+    hub = job_watch()
+    looking = []
+
+    async def first_then_go(number: int) -> None:
+        async with aclosing(events(await watch(secret, job))) as seen:
+            await anext(seen)
+            looking.append(hub._looking)
+
+    await asyncio.gather(*(first_then_go(number) for number in range(20)))
+    assert len({id(task) for task in looking}) == 1
+    assert (hub._watchers, hub._latest) == ({}, {})
+    # With nobody left the look ends by itself.
+    assert hub._looking is not None
+    await hub._looking
+
+
+async def test_a_watcher_that_is_cut_off_is_forgotten() -> None:
+    secret, job = await in_thread(make_secret), await in_thread(make_job)
+    started = asyncio.Event()
+
+    async def read() -> None:
+        async for _ in (await watch(secret, job)).streaming_content:
+            started.set()
+
+    reader = asyncio.create_task(read())
+    await started.wait()
+    reader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    assert job_watch()._watchers == {}
+
+
+async def test_only_those_may_watch_who_may_look() -> None:
+    stranger, job = await in_thread(make_secret, "others"), await in_thread(make_job)
+    assert (await watch(stranger, job)).status_code == 404
+    assert (await watch("aip-wrong", job)).status_code == 401
+    assert (await watch(await in_thread(make_secret, "acme", Scope.CHAT), job)).status_code == 403
+    posted = await AsyncClient().post(f"/api/jobs/{job.public_id}/events")
+    assert (posted.status_code, posted.headers["Content-Type"]) == (405, "application/problem+json")
