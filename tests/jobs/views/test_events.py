@@ -80,38 +80,29 @@ async def test_a_quiet_line_is_kept_open(monkeypatch: pytest.MonkeyPatch) -> Non
         assert await anext(chunks) == b": still here\n\n"
 
 
-async def test_watchers_share_one_look_and_leave_nothing_behind() -> None:
+async def test_watchers_share_one_look_and_leave_nothing_behind_when_they_are_cut_off() -> None:
+    """Django cancels what answers a request when the client hangs up."""
     secret, job = await in_thread(make_secret), await in_thread(make_job)
-    hub = job_watch()
-    looking = []
-
-    async def first_then_go(number: int) -> None:
-        async with aclosing(events(await watch(secret, job))) as seen:
-            await anext(seen)
-            looking.append(hub._looking)
-
-    await asyncio.gather(*(first_then_go(number) for number in range(20)))
-    assert len({id(task) for task in looking}) == 1
-    # With nobody left the look ends by itself. (The client's wrappers leave closing what they wrap to the event loop.)
-    assert hub._looking is not None
-    await hub._looking
-    assert (hub._watchers, hub._latest) == ({}, {})
-
-
-async def test_a_watcher_that_is_cut_off_is_forgotten() -> None:
-    secret, job = await in_thread(make_secret), await in_thread(make_job)
-    started = asyncio.Event()
+    started = asyncio.Semaphore(0)
 
     async def read() -> None:
         async for _ in (await watch(secret, job)).streaming_content:
-            started.set()
+            started.release()
 
-    reader = asyncio.create_task(read())
-    await started.wait()
-    reader.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await reader
-    assert job_watch()._watchers == {}
+    readers = [asyncio.create_task(read()) for _ in range(20)]
+    for _ in readers:
+        await started.acquire()
+    hub = job_watch()
+    looking = hub._looking
+    assert (len(hub._watchers[job.id]), looking is None) == (20, False)
+    for reader in readers:
+        reader.cancel()
+    await asyncio.gather(*readers, return_exceptions=True)
+    assert hub._watchers == {}
+    # With nobody left the look ends by itself.
+    assert looking is not None
+    await looking
+    assert (hub._looking, hub._latest) == (looking, {})
 
 
 async def test_only_those_may_watch_who_may_look() -> None:
