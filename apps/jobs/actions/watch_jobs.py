@@ -38,6 +38,7 @@ class JobWatch:
             if self._looking is None or self._looking.done():
                 self._looking = asyncio.create_task(self._look_for_ever())
             job = (await in_thread(_read, [job_id])).get(job_id)
+            self._latest.setdefault(job_id, job)
             told = None
             while job is not None:
                 if _facts(job) != told:

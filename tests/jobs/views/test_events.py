@@ -83,15 +83,15 @@ async def test_a_quiet_line_is_kept_open(monkeypatch: pytest.MonkeyPatch) -> Non
 async def test_watchers_share_one_look_and_leave_nothing_behind_when_they_are_cut_off() -> None:
     """Django cancels what answers a request when the client hangs up."""
     secret, job = await in_thread(make_secret), await in_thread(make_job)
-    started = asyncio.Semaphore(0)
+    started = [asyncio.Event() for _ in range(20)]
 
-    async def read() -> None:
+    async def read(event: asyncio.Event) -> None:
         async for _ in (await watch(secret, job)).streaming_content:
-            started.release()
+            event.set()
 
-    readers = [asyncio.create_task(read()) for _ in range(20)]
-    for _ in readers:
-        await started.acquire()
+    readers = [asyncio.create_task(read(event)) for event in started]
+    for event in started:
+        await event.wait()
     hub = job_watch()
     looking = hub._looking
     assert (len(hub._watchers[job.id]), looking is None) == (20, False)
