@@ -42,6 +42,11 @@ def _configure(sender: Celery, **_: object) -> None:
                 "schedule": timedelta(seconds=settings.JOBS_SWEEP_SECONDS),
                 "options": {"queue": "control", "expires": 60},
             },
+            "sample-progress": {
+                "task": "jobs.sample_progress",
+                "schedule": timedelta(seconds=10),
+                "options": {"queue": "control", "expires": 10},
+            },
             "canary": {"task": "ops.canary", "schedule": timedelta(seconds=15), "options": {"queue": "control", "expires": 60}},
             "report": {"task": "jobs.report", "schedule": timedelta(minutes=1), "options": {"queue": "control", "expires": 60}},
             "expire-files": {"task": "files.expire", "schedule": timedelta(minutes=10), "options": {"queue": "control", "expires": 600}},

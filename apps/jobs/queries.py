@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import redis
+import structlog
 from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import Now
 
 from apps.jobs.domain.lifecycle import ItemState
 from apps.jobs.domain.result_lines import EndedItem, result_line
+from apps.jobs.domain.samples import SAMPLES_KEY, Sample, read_sample
 from apps.jobs.models import BATCH_PREFIX, ITEM_PREFIX, Item, Job, Pump
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import parse_public_id
@@ -18,6 +21,8 @@ from apps.lib.redis_client import redis_client
 from apps.lib.sql import server_cursor
 from apps.spend.queries import list_charges
 from apps.traces.queries import list_runs, read_bodies, read_body_sizes
+
+log = structlog.get_logger(__name__)
 
 COUNTERS_KEY = "aiplatform:counters"
 SUCCEEDED = (ItemState.DONE,)
@@ -210,3 +215,49 @@ def list_recent_jobs(*, workspace_ids: Sequence[UUID] | None) -> list[Job]:
 
 def _in_workspaces(workspace_ids: Sequence[UUID] | None) -> "QuerySet[Job]":
     return Job.objects.all() if workspace_ids is None else Job.objects.filter(workspace_id__in=workspace_ids)
+
+
+# So many dead items are grouped at most, and so many groups shown: a job of a million refusals still answers at once.
+MOST_GROUPED = 20_000
+_MOST_GROUPS = 20
+_ERRORS = """
+SELECT outcome, error_code, message, count(*)
+FROM (SELECT outcome, error_code, left(error_message, 200) AS message FROM jobs_item WHERE job_id = %b AND state = 'dead' LIMIT %b) AS dead
+GROUP BY outcome, error_code, message ORDER BY count(*) DESC, error_code, message LIMIT %b
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorGroup:
+    """Dead items that died of the same."""
+
+    outcome: str
+    code: str
+    message: str
+    items: int
+
+
+def group_errors(job_id: UUID) -> list[ErrorGroup]:
+    """What a job's dead items died of, the most frequent first; of at most MOST_GROUPED items."""
+    with server_cursor() as cursor:
+        cursor.execute(_ERRORS, (job_id, MOST_GROUPED, _MOST_GROUPS))
+        return [ErrorGroup(*row) for row in cursor]
+
+
+def count_running(job_id: UUID) -> int:
+    """How many of a job's items are in the air; there is an index of those alone."""
+    return Item.objects.filter(job_id=job_id, state=ItemState.RUNNING).count()
+
+
+def read_course(job: Job, *, now: datetime) -> list[Sample]:
+    """A job's counts over time, oldest first: from its start, as they were sampled, to now (or its end)."""
+    if job.started_at is None:
+        return []
+    try:
+        texts = [str(text) for text in redis_client().lrange(SAMPLES_KEY.format(job_id=job.id), 0, -1)]
+    except redis.RedisError as error:
+        log.warning("course_not_read", error=str(error))
+        texts = []
+    began, until = job.started_at.timestamp(), (job.ended_at or now).timestamp()
+    between = [sample for sample in map(read_sample, texts) if began < sample.at < until]
+    return [Sample(began, 0, 0), *between, Sample(until, job.done, job.dead)]

@@ -54,3 +54,8 @@ def sweep() -> dict[str, int]:
 @background_task(name="jobs.report", ignore_result=False)
 def report() -> dict[str, dict[str, Any]]:
     return actions.report_work()
+
+
+@background_task(name="jobs.sample_progress")
+def sample_progress() -> int:
+    return actions.sample_progress(now=timezone.now())

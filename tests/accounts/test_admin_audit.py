@@ -79,6 +79,8 @@ CHANGES: dict[str, Case] = {
     "jobs_job_pause": Case(send("jobs_job_pause", {}, dead_job), "paused", "job"),
     "jobs_job_resume": Case(send("jobs_job_resume", {}, lambda: make_job(status=JobStatus.PAUSED).pk), "resumed", "job"),
     "jobs_job_cancel": Case(send("jobs_job_cancel", {"reason": "wrong file"}, dead_job), "cancelled", "job"),
+    "jobs_job_rerun": Case(send("jobs_job_rerun", {}, dead_job), "rerun", "job"),
+    "jobs_job_lane": Case(send("jobs_job_lane", {"lane": "bulk"}, dead_job), "moved to another lane", "job"),
     "accounts_workspace_add": Case(
         send("accounts_workspace_add", {"name": "globex", "time_zone": "UTC"} | no_rows("members")), "added", "workspace"
     ),
@@ -151,7 +153,7 @@ CHANGES: dict[str, Case] = {
 # These change nothing that others see or pay for.
 HARMLESS = {
     "index", "login", "logout", "password_change", "password_change_done", "autocomplete", "jsi18n", "view_on_site", "app_list", "search",
-    "toggle_sidebar", "jobs_job_progress", "jobs_job_download", "files_file_content",
+    "toggle_sidebar", "jobs_job_progress", "jobs_job_errors", "jobs_job_download", "files_file_content",
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.accounts.models import Role
+from apps.accounts.models import AuditEntry, Role
 from apps.jobs.domain.lifecycle import ItemState, JobStatus
 from apps.jobs.models import Item, Job
 from apps.lib.large_tables import COUNTED_ROWS, BoundedPaginator
@@ -61,7 +61,7 @@ def test_a_job_is_found_by_either_form_of_its_id(office: Client, search: str) ->
 def test_a_jobs_page_links_its_items_and_files(office: Client) -> None:
     job = make_job()
     page = text(office, "admin:jobs_job_change", job.id)
-    assert f"?q={job.id}" in page
+    assert f"?job={job.id}" in page
     assert reverse("admin:files_file_content", args=[job.input_file_id]) in page
 
 
@@ -130,11 +130,11 @@ def test_a_viewers_page_has_no_buttons_that_change() -> None:
     assert reverse("admin:jobs_job_pause", args=[job.id]) not in page
 
 
-@pytest.mark.parametrize("page", ["progress", "cancel", "pause", "resume"])
+@pytest.mark.parametrize("page", ["progress", "cancel", "pause", "resume", "rerun", "lane", "errors"])
 def test_another_workspaces_job_is_not_there(page: str) -> None:
     job = make_job(workspace=make_workspace("globex"))
     client = make_office_client(make_user(acme=Role.OWNER))
-    call = client.post if page in {"pause", "resume"} else client.get
+    call = client.post if page in {"pause", "resume", "lane"} else client.get
     assert call(reverse(f"admin:jobs_job_{page}", args=[job.id])).status_code == 404
 
 
@@ -153,6 +153,47 @@ def test_jobs_can_not_be_edited_or_deleted(office: Client) -> None:
     assert office.post(reverse("admin:jobs_job_change", args=[job.id]), {"status": "completed"}).status_code == 403
     assert office.post(reverse("admin:jobs_job_delete", args=[job.id]), {"post": "yes"}).status_code == 403
     assert office.get(reverse("admin:jobs_job_add")).status_code == 403
+
+
+def test_dead_items_are_grouped_by_what_they_died_of_and_linked(office: Client) -> None:
+    job = make_job(done=0, dead=3, running=0, waiting=0)
+    first = Item.objects.filter(job=job).first()
+    assert first
+    Item.objects.filter(id=first.id).update(outcome="ambiguous", error_code="timeout", error_message="<b>late</b>")
+    make_job(done=0, dead=2, running=0, waiting=0)
+    groups = office.get(reverse("admin:jobs_job_errors", args=[job.id])).context["error_groups"]
+    assert [(row["group"].outcome, row["group"].code, row["group"].items) for row in groups] == [
+        ("rejected", "context_length_exceeded", 2),
+        ("ambiguous", "timeout", 1),
+    ]
+    listed = office.get(groups[1]["url"]).context["cl"].result_list
+    assert [item.id for item in listed] == [first.id]
+    assert len(office.get(groups[0]["url"]).context["cl"].result_list) == 2
+
+
+def test_rerunning_asks_first_and_takes_a_reason(office: Client) -> None:
+    job = make_job(done=1, dead=2, running=0, waiting=0, status=JobStatus.COMPLETED, ended_at=timezone.now())
+    assert reverse("admin:jobs_job_rerun", args=[job.id]) in text(office, "admin:jobs_job_change", job.id)
+    assert "2 items" in text(office, "admin:jobs_job_rerun", job.id)
+    assert Job.objects.get(id=job.id).dead == 2
+    office.post(reverse("admin:jobs_job_rerun", args=[job.id]), {"reason": "the provider is back"})
+    job.refresh_from_db()
+    assert (job.dead, job.status, job.revision) == (0, JobStatus.RUNNING, 2)
+    assert AuditEntry.objects.get(verb="rerun").reason == "the provider is back"
+
+
+def test_a_job_moves_to_another_lane(office: Client) -> None:
+    job = make_job()
+    office.post(reverse("admin:jobs_job_lane", args=[job.id]), {"lane": "bulk"}, follow=True)
+    assert Job.objects.get(id=job.id).lane == "bulk"
+    answer = office.post(reverse("admin:jobs_job_lane", args=[job.id]), {"lane": "nowhere"}, follow=True)
+    assert [message.level_tag for message in answer.context["messages"]] == ["error"]
+
+
+def test_running_and_waiting_are_told_apart(office: Client) -> None:
+    job = make_job(done=2, dead=1, running=3, waiting=4)
+    context = office.get(reverse("admin:jobs_job_progress", args=[job.id])).context
+    assert (context["running"], context["waiting"]) == (3, 4)
 
 
 # --- items --------------------------------------------------------------------------------------------------------------

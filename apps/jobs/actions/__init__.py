@@ -11,6 +11,7 @@ from apps.jobs.actions.report import report_work
 from apps.jobs.actions.rerun_failed import rerun_failed
 from apps.jobs.actions.ring import ring, wake_pumps
 from apps.jobs.actions.run import run_items
+from apps.jobs.actions.sample_progress import sample_progress
 from apps.jobs.actions.submit_batch import submit_batch
 from apps.jobs.actions.sweep import sweep
 from apps.jobs.actions.validate_job import validate_job
@@ -30,6 +31,7 @@ __all__ = [
     "resume_job",
     "ring",
     "run_items",
+    "sample_progress",
     "submit_batch",
     "sweep",
     "validate_job",

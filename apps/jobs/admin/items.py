@@ -33,6 +33,9 @@ class ItemAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[
     text_fields = ("custom_id",)
     search_help_text = "The id of an item, a job or a run; or a custom_id."
     change_form_outer_before_template = "jobs/item.html"
+    list_before_template = "jobs/items_head.html"
+    list_after_template = "accounts/empty.html"
+    empty_hint = "Items are the lines of a job: they appear once its file has been validated."
     fields = (
         ("public_id", "job_link"), ("workspace", "lane"), ("custom_id", "position"), ("standing", "ended_at"), ("outcome", "http_status"),
         ("error_code", "error_message"), ("attempts", "ambiguous_tries"), ("free_tries", "losses"), ("not_before", "lease_until"),
@@ -80,11 +83,45 @@ class ItemAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[
         return response
 
 
+def _messages(request: bytes | None) -> list[dict[str, str]]:
+    """What was asked, message by message; empty when it isn't a chat."""
+    asked = _decoded(request)
+    messages = asked.get("messages") if isinstance(asked, dict) else None
+    if not isinstance(messages, list):
+        return []
+    return [{"role": str(part.get("role", "")), "text": _text(part.get("content"))} for part in messages if isinstance(part, dict)]
+
+
+def _answer_text(answer: bytes | None) -> str:
+    """The first choice's text; empty when there is none to read."""
+    told = _decoded(answer)
+    choices = told.get("choices") if isinstance(told, dict) else None
+    first = choices[0] if isinstance(choices, list) and choices else None
+    message = first.get("message") if isinstance(first, dict) else None
+    return _text(message.get("content")) if isinstance(message, dict) else ""
+
+
+def _text(content: Any) -> str:
+    """A message's content: a text, or parts of which some are texts."""
+    if isinstance(content, list):
+        content = "\n".join(str(part.get("text", f"[{part.get('type', 'part')}]")) for part in content if isinstance(part, dict))
+    text = content if isinstance(content, str) else ""
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}\n… cut here; the whole is in the job's files."
+
+
+def _decoded(content: bytes | None) -> Any:
+    with suppress(ValueError, RecursionError):
+        return json.loads(content or b"")
+    return None
+
+
 def _shown(record: ItemRecord) -> dict[str, Any]:
     return {
         "request": _pretty(record.request),
         "answer": _pretty(record.answer),
-        "runs": record.runs,
+        "messages": _messages(record.request),
+        "answer_text": _answer_text(record.answer),
+        "runs": [run | {"seconds": (run["ended_at"] - run["claimed_at"]).total_seconds()} for run in record.runs],
         "charges": [charge | {"cost": f"{charge['cost_usd'].normalize():f}"} for charge in record.charges],
     }
 

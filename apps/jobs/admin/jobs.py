@@ -1,8 +1,11 @@
 """Jobs: watch them live, pause, resume and cancel them."""
 
 from collections.abc import Callable
-from datetime import datetime
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings
@@ -19,10 +22,13 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from apps.accounts.permissions import ByWorkspace, ReadOnly, WorkspaceFilter
-from apps.jobs.actions import cancel_job, pause_job, resume_job
+from apps.jobs.actions import cancel_job, change_lane, pause_job, rerun_failed, resume_job
 from apps.jobs.admin.new_job import NewJobPages
+from apps.jobs.domain.lifecycle import JobStatus, Lane
 from apps.jobs.domain.progress import Progress
+from apps.jobs.domain.samples import recent_rate, to_bars
 from apps.jobs.models import Job
+from apps.jobs.queries import MOST_GROUPED, count_running, group_errors, read_course
 from apps.lib.http_errors import ApiError
 from apps.lib.large_tables import LargeTable, RecentValuesFilter
 
@@ -30,7 +36,9 @@ STATUS_COLOURS = {
     "validating": "info", "running": "info", "finishing": "info", "completed": "success", "failed": "danger", "paused": "warning",
     "cancelling": "warning", "cancelled": "warning", "expired": "warning",
 }  # fmt: skip
-Change = Callable[..., Job]
+Change = Callable[..., Any]
+_MOVABLE = {JobStatus.VALIDATING, JobStatus.RUNNING, JobStatus.PAUSED}
+_RERUNNABLE = {JobStatus.RUNNING, JobStatus.PAUSED, JobStatus.COMPLETED}
 # htmx stops asking when it gets this status.
 _STOP_POLLING = 286
 
@@ -49,6 +57,9 @@ class JobAdmin(NewJobPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # t
     text_fields = ("feature", "end_user")
     search_help_text = "A job's id, or a whole feature or user."
     change_form_outer_before_template = "jobs/job.html"
+    list_before_template = "jobs/list_head.html"
+    list_after_template = "accounts/empty.html"
+    empty_hint = "'New job' uploads a file or a table; programs submit with an API key, by the OpenAI SDK or HTTP."
     fields = (
         ("public_id", "workspace"), ("kind", "lane"), ("endpoint", "model_name"), ("api_key", "created_by"), ("feature", "end_user"),
         "metadata", "input", ("output", "errors_file"), "errors", ("created_at", "expires_at"), ("started_at", "ended_at"),
@@ -67,6 +78,9 @@ class JobAdmin(NewJobPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # t
             path("<uuid:job_id>/pause/", view(require_POST(self.pause)), name="jobs_job_pause"),
             path("<uuid:job_id>/resume/", view(require_POST(self.resume)), name="jobs_job_resume"),
             path("<uuid:job_id>/cancel/", view(self.cancel), name="jobs_job_cancel"),
+            path("<uuid:job_id>/rerun/", view(self.rerun), name="jobs_job_rerun"),
+            path("<uuid:job_id>/lane/", view(require_POST(self.move)), name="jobs_job_lane"),
+            path("<uuid:job_id>/errors/", view(self.show_errors), name="jobs_job_errors"),
             *super().get_urls(),
         ]
 
@@ -116,7 +130,7 @@ class JobAdmin(NewJobPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # t
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         job = self.get_object(request, object_id)
-        context = self._context(request, job) if job else {}
+        context = self._context(request, job) | _errors(job) if job else {}
         response: HttpResponse = super().change_view(request, object_id, form_url, (extra_context or {}) | context)
         return response
 
@@ -126,17 +140,33 @@ class JobAdmin(NewJobPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # t
         status = _STOP_POLLING if job.ended_at else 200
         return TemplateResponse(request, "jobs/progress.html", self._context(request, job), status=status)
 
+    def show_errors(self, request: HttpRequest, job_id: UUID) -> HttpResponse:
+        """What its dead items died of; renewed less often, because it reads items."""
+        job = self._job(request, job_id)
+        return TemplateResponse(request, "jobs/errors.html", {"job": job} | _errors(job))
+
     def _context(self, request: HttpRequest, job: Job) -> dict[str, Any]:
         now, progress = timezone.now(), progress_of(job)
+        course = read_course(job, now=now)
+        running = count_running(job.pk) if job.ended_at is None else 0
+        lately = None if job.ended_at else recent_rate(course)
+        rate = progress.items_per_second(now) if lately is None else lately
+        is_open, items = job.ended_at is None, f"{reverse('admin:jobs_item_changelist')}?job={job.pk}"
         return {
             "job": job,
             "progress": progress,
-            "rate": _rate(progress.items_per_second(now)),
-            "remaining": progress.remaining(now),
+            "running": running,
+            "waiting": max(0, progress.waiting - running) if is_open else 0,
+            "rate": _rate(rate),
+            "remaining": timedelta(seconds=round(progress.waiting / rate)) if rate and is_open and progress.waiting else None,
+            "bars": [asdict(bar) for bar in to_bars(course)],
             "may_change": self.may_change(request, job),
-            "is_open": job.ended_at is None,
-            "items_url": f"{reverse('admin:jobs_item_changelist')}?q={job.pk}",
-            "dead_url": f"{reverse('admin:jobs_item_changelist')}?q={job.pk}&state__exact=dead",
+            "is_open": is_open,
+            "may_move": job.status in _MOVABLE,
+            "may_rerun": job.dead and job.status in _RERUNNABLE,
+            "other_lanes": [lane.value for lane in Lane if lane != job.lane],
+            "items_url": items,
+            "state_urls": {state: f"{items}&state__exact={state}" for state in ("done", "dead", "running", "waiting")},
             "flower_url": f"{settings.FLOWER_URL}tasks?search=kwargs:job_id={job.pk}",
         }
 
@@ -161,6 +191,18 @@ class JobAdmin(NewJobPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # t
         context = self.admin_site.each_context(request) | self._context(request, self._job(request, job_id))
         return TemplateResponse(request, "jobs/cancel.html", context | {"title": "Cancel this job?"})
 
+    def rerun(self, request: HttpRequest, job_id: UUID) -> HttpResponse:
+        """Ask first: it costs anew."""
+        if request.method == "POST":
+            return self._change(request, job_id, rerun_failed, "What had failed waits to run again.")
+        context = self.admin_site.each_context(request) | self._context(request, self._job(request, job_id))
+        return TemplateResponse(request, "jobs/rerun.html", context | {"title": "Run again what failed?"})
+
+    def move(self, request: HttpRequest, job_id: UUID) -> HttpResponse:
+        """What waits of it is claimed in the other lane's turn."""
+        lane = request.POST.get("lane", "")
+        return self._change(request, job_id, partial(_move, lane=lane), f"The job has moved to the lane '{lane}'.")
+
     def _change(self, request: HttpRequest, job_id: UUID, change: Change, message: str) -> HttpResponse:
         job = self._job(request, job_id)
         if not self.may_change(request, job):
@@ -180,6 +222,27 @@ class JobAdmin(NewJobPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # t
 
 def _resume(*, workspace_id: UUID, public_id: str, now: datetime, reason: str) -> Job:  # noqa: ARG001 -- the shape of the other changes
     return resume_job(workspace_id=workspace_id, public_id=public_id, reason=reason)
+
+
+def _move(*, workspace_id: UUID, public_id: str, now: datetime, reason: str, lane: str) -> Job:  # noqa: ARG001 -- the shape of the other changes
+    return change_lane(workspace_id=workspace_id, public_id=public_id, lane=lane, reason=reason)
+
+
+def _errors(job: Job) -> dict[str, Any]:
+    """Groups of dead items, each with the address of the list of its items."""
+    items = reverse("admin:jobs_item_changelist")
+    groups = [
+        {
+            "group": group,
+            "url": f"{items}?"
+            + urlencode(
+                {"job": str(job.pk), "state__exact": "dead", "outcome": group.outcome, "error_code": group.code}
+                | ({"error_message__startswith": group.message} if group.message else {"error_message": ""})
+            ),
+        }
+        for group in (group_errors(job.pk) if job.dead else ())
+    ]
+    return {"error_groups": groups, "most_grouped": MOST_GROUPED if job.dead > MOST_GROUPED else None}
 
 
 def _rate(per_second: float) -> str:
