@@ -24,6 +24,8 @@ from apps.lib.streaming import read_chunks, stream_response
 class FileAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """Uploads, and what jobs wrote."""
 
+    list_after_template = "accounts/empty.html"
+    empty_hint = "Files come with a new job, or by the API; what jobs answer becomes files, too."
     list_display = ("filename", "public_id", "purpose", "size", "workspace", "created_at", "expires_at", "download")
     list_filter = ("purpose", ("workspace", WorkspaceFilter))
     list_select_related = ("workspace",)

@@ -11,12 +11,13 @@ import structlog
 from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import Now
 
-from apps.jobs.domain.lifecycle import ItemState
+from apps.jobs.domain.lifecycle import ItemState, Lane
 from apps.jobs.domain.result_lines import EndedItem, result_line
 from apps.jobs.domain.samples import SAMPLES_KEY, Sample, read_sample
 from apps.jobs.models import BATCH_PREFIX, ITEM_PREFIX, Item, Job, Pump
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import parse_public_id
+from apps.lib.large_tables import AtLeast
 from apps.lib.redis_client import redis_client
 from apps.lib.sql import server_cursor
 from apps.spend.queries import list_charges
@@ -261,3 +262,65 @@ def read_course(job: Job, *, now: datetime) -> list[Sample]:
     began, until = job.started_at.timestamp(), (job.ended_at or now).timestamp()
     between = [sample for sample in map(read_sample, texts) if began < sample.at < until]
     return [Sample(began, 0, 0), *between, Sample(until, job.done, job.dead)]
+
+
+_LANES = """
+SELECT job.lane, count(*)::int, coalesce(sum(greatest(job.total - job.done - job.dead, 0)), 0)::int, coalesce(sum(air.items), 0)::int,
+       extract(epoch FROM statement_timestamp() - min(first.not_before))::float8
+FROM jobs_job AS job
+LEFT JOIN (SELECT job_id, count(*) AS items FROM jobs_item WHERE state = 'running' GROUP BY job_id) AS air ON air.job_id = job.id
+LEFT JOIN LATERAL (
+    SELECT not_before FROM jobs_item
+    WHERE job_id = job.id AND state = 'waiting' AND not_before <= statement_timestamp() AND job.status = 'running'
+    ORDER BY not_before LIMIT 1
+) AS first ON true
+WHERE job.ended_at IS NULL AND (%b::uuid[] IS NULL OR job.workspace_id = ANY(%b::uuid[]))
+GROUP BY job.lane
+"""
+_DEAD = """
+SELECT count(*) FROM (
+    SELECT FROM jobs_item
+    WHERE state = 'dead' AND ended_at >= %b AND (%b::uuid[] IS NULL OR workspace_id = ANY(%b::uuid[])) LIMIT %b
+) AS dead
+"""
+_MOST_DEAD = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class LaneWork:
+    """What a lane holds: open jobs, items that wait and that are in the air, and how long the first of the ready ones has waited."""
+
+    lane: str
+    jobs: int
+    waiting: int
+    running: int
+    oldest_seconds: float | None
+
+
+def read_lanes(*, workspace_ids: Sequence[UUID] | None) -> list[LaneWork]:
+    """Every lane, from urgent to bulk. Its cost follows the open jobs and what is in the air, not the items that wait."""
+    scope = None if workspace_ids is None else list(workspace_ids)
+    with server_cursor() as cursor:
+        cursor.execute(_LANES, (scope, scope))
+        rows = {row[0]: row for row in cursor}
+    lanes = []
+    for lane in Lane:
+        _, jobs, still_open, running, oldest = rows.get(lane.value, (lane.value, 0, 0, 0, None))
+        lanes.append(LaneWork(lane.value, jobs, max(0, still_open - running), running, oldest))
+    return lanes
+
+
+def count_dead_since(moment: datetime, *, workspace_ids: Sequence[UUID] | None) -> int:
+    """Items that died since then and are dead still; counted to 10,000 and no further."""
+    scope = None if workspace_ids is None else list(workspace_ids)
+    with server_cursor() as cursor:
+        cursor.execute(_DEAD, (moment, scope, scope, _MOST_DEAD + 1))
+        row = cursor.fetchone()
+    number: int = row[0] if row else 0
+    return number if number <= _MOST_DEAD else AtLeast(_MOST_DEAD)
+
+
+def list_open_jobs(*, workspace_ids: Sequence[UUID] | None) -> list[Job]:
+    """Batches that have not ended, for the home page; the newest ten."""
+    rows = _in_workspaces(workspace_ids).filter(ended_at=None).exclude(kind="single")
+    return list(rows.select_related("workspace").order_by("-created_at")[:10])

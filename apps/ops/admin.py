@@ -15,5 +15,7 @@ admin.site.unregister(GroupResult)
 class PlatformTaskResultAdmin(ReadOnly, ForSuperusers, TaskResultAdmin, ModelAdmin):  # type: ignore[misc]  # neither ships types
     """What control tasks and pumps reported lately."""
 
+    list_after_template = "accounts/empty.html"
+    empty_hint = "Control tasks report here once a minute. If nothing comes, beat or the control workers are down."
     list_display = ("task_name", "status", "result", "worker", "date_created", "date_done")
     show_full_result_count = False

@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from apps.accounts.queries import workspaces_of
+from apps.accounts.queries import workspaces_for_submitting, workspaces_of
 from apps.ops.queries.dashboard import read_dashboard
 from apps.ops.queries.health import check_readiness
 from apps.ops.queries.metrics import PlatformCollector
@@ -46,5 +46,6 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Adds to the context of the back office's home page (unfold calls it)."""
     now = timezone.now()
     day_began_at = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    shown = read_dashboard(workspace_ids=workspaces_of(request.user), day_began_at=day_began_at)
-    return context | shown | {"flower_url": settings.FLOWER_URL}
+    shown = read_dashboard(workspace_ids=workspaces_of(request.user), day_began_at=day_began_at, now=now)
+    may_submit = workspaces_for_submitting(request.user).exists()
+    return context | shown | {"flower_url": settings.FLOWER_URL, "may_submit": may_submit}

@@ -37,6 +37,15 @@ class TargetInline(TabularInline):  # type: ignore[misc]  # unfold ships no type
     extra = 0
     readonly_fields = ("prices",)
 
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).select_related("provider", "model")
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        """The list of providers is read once, not for each row."""
+        field = super().formfield_for_foreignkey(db_field, request, **options)
+        field.choices = list(field.choices)
+        return field
+
     @admin.display(description="prices")
     def prices(self, target: Target) -> str:
         """Prices live below providers and know no names, so the link brings them along."""
@@ -55,6 +64,8 @@ class ProviderAdmin(Audited, ForSuperusers, ModelAdmin):  # type: ignore[misc]  
     """Endpoints with one credential each."""
 
     form = ProviderForm
+    list_after_template = "accounts/empty.html"
+    empty_hint = "A provider is an address and a key. Add one, then a model with a target at it; or declare both with manage.py apply."
     list_display = ("name", "kind", "base_url", "has_key", "is_enabled", "updated_at")
     search_fields = ("name", "base_url")
     fieldsets = (
@@ -77,6 +88,8 @@ class ProviderAdmin(Audited, ForSuperusers, ModelAdmin):  # type: ignore[misc]  
 class ModelAdminPage(Audited, ForSuperusers, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """What callers can ask for."""
 
+    list_after_template = "accounts/empty.html"
+    empty_hint = "A model is what callers ask for. Add one with a target: which provider answers, and by what name it knows the model."
     list_display = ("name", "answered_by", "max_output_tokens", "is_enabled")
     search_fields = ("name",)
     inlines = (TargetInline,)

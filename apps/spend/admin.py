@@ -16,6 +16,8 @@ from apps.spend.models import Charge, Price
 class PriceAdmin(Audited, ForSuperusers, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """Dated prices: a new one is added, an old one is never changed, because charges refer to it."""
 
+    list_after_template = "accounts/empty.html"
+    empty_hint = "Without a price what is used costs nothing here. Open a model and choose Add beside its target."
     list_display = ("upstream_model", "effective_from", "input_usd_per_million", "cached_input_usd_per_million", "output_usd_per_million")
     search_fields = ("upstream_model",)
     ordering = ("upstream_model", "-effective_from")
@@ -45,6 +47,8 @@ class PriceAdmin(Audited, ForSuperusers, ModelAdmin):  # type: ignore[misc]  # u
 class ChargeAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """What used answers cost; a ledger that only grows."""
 
+    list_after_template = "accounts/empty.html"
+    empty_hint = "Each answer that is used leaves a charge here. Submit a job first."
     list_display = ("created_at", "workspace", "upstream_model", "cost", "input_tokens", "output_tokens", "end_user", "feature", "lane")
     list_filter = (("lane", RecentValuesFilter), ("upstream_model", RecentValuesFilter))
     list_select_related = ("workspace",)

@@ -2,15 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
+import redis
+import structlog
 from django.db.models import Avg, Sum
 
+from apps.lib.redis_client import redis_client
 from apps.spend.domain.pricing import PriceBook, PriceRow
 from apps.spend.models import Charge, Price
+
+log = structlog.get_logger(__name__)
 
 
 def load_price_book() -> PriceBook:
@@ -40,3 +46,47 @@ def find_usual_output_tokens(*, provider_id: UUID, upstream_model: str) -> int |
     found = Charge.objects.filter(id__in=list(newest), provider_id=provider_id, upstream_model=upstream_model)
     average = found.aggregate(tokens=Avg("output_tokens"))["tokens"]
     return None if average is None else round(average)
+
+
+_COST_KEY = "aiplatform:cost:{day}:{scope}"
+# No settling transaction lives that long (Postgres ends it after ten seconds of idleness), so what is older is complete.
+_SETTLED_AFTER = timedelta(seconds=60)
+_KEPT_SECONDS = 2 * 86_400
+
+
+def read_cost_of_day(*, day_began_at: datetime, now: datetime, workspace_ids: Sequence[UUID] | None) -> Decimal:
+    """Dollars charged since the day began: what is settled is summed up once and remembered, the last minute is read anew.
+
+    So a page that renews itself every few seconds never adds up a day of a million charges again. Without Redis it does.
+    """
+    key = _COST_KEY.format(day=f"{day_began_at:%Y-%m-%d}", scope=_scope(workspace_ids))
+    try:
+        known, until = _remembered(key, day_began_at)
+        settled_until = max(now - _SETTLED_AFTER, until)
+        known += _sum_cost(until, settled_until, workspace_ids)
+        redis_client().set(key, f"{settled_until.isoformat()} {known}", ex=_KEPT_SECONDS)
+    except redis.RedisError as error:
+        log.warning("cost_not_remembered", error=str(error))
+        return sum_cost_since(day_began_at, workspace_ids=workspace_ids)
+    return known + sum_cost_since(settled_until, workspace_ids=workspace_ids)
+
+
+def _remembered(key: str, day_began_at: datetime) -> tuple[Decimal, datetime]:
+    text = redis_client().get(key)
+    if not text:
+        return Decimal(0), day_began_at
+    until, known = str(text).split()
+    return Decimal(known), datetime.fromisoformat(until)
+
+
+def _sum_cost(start: datetime, end: datetime, workspace_ids: Sequence[UUID] | None) -> Decimal:
+    charges = Charge.objects.filter(created_at__gte=start, created_at__lt=end)
+    if workspace_ids is not None:
+        charges = charges.filter(workspace_id__in=workspace_ids)
+    return charges.aggregate(total=Sum("cost_usd"))["total"] or Decimal(0)
+
+
+def _scope(workspace_ids: Sequence[UUID] | None) -> str:
+    if workspace_ids is None:
+        return "all"
+    return sha256(b"".join(sorted(workspace_id.bytes for workspace_id in workspace_ids))).hexdigest()[:32]

@@ -20,6 +20,8 @@ _SHOWN_CHARACTERS = 20_000
 class RunAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """Attempts at items."""
 
+    list_after_template = "accounts/empty.html"
+    empty_hint = "Each attempt at an item leaves a run here. Submit a job first."
     list_display = ("id", "workspace", "outcome", "decision", "error_code", "attempt", "claimed_at", "ended_at")
     list_filter = (("outcome", RecentValuesFilter), ("decision", RecentValuesFilter))
     list_select_related = ("workspace",)
@@ -40,6 +42,8 @@ class RunAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[m
 class ExchangeAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """HTTP requests to providers."""
 
+    list_after_template = "accounts/empty.html"
+    empty_hint = "Each request to a provider leaves a row here. Submit a job first."
     list_display = ("sent_at", "workspace", "upstream_model", "outcome", "status_code", "duration_seconds", "provider_request_id")
     list_filter = (("outcome", RecentValuesFilter), ("upstream_model", RecentValuesFilter))
     list_select_related = ("workspace",)

@@ -33,7 +33,8 @@ def test_an_empty_platform_says_what_to_do_next() -> None:
 def test_home_tells_what_runs_what_died_and_what_it_cost() -> None:
     job = make_job(done=2, dead=1, running=1, waiting=3)
     context = make_office_client().get(reverse(HOME)).context
-    assert context["work"] == {"jobs": 1, "open": 4, "dead": 1}
+    assert context["work"] == {"jobs": 1, "running": 1, "waiting": 3}
+    assert context["dead_today"] == 1
     assert f"{context['cost_today']:f}".rstrip("0") == "0.00025"
     assert [shown.id for shown in context["recent_jobs"]] == [job.id]
 
@@ -41,7 +42,8 @@ def test_home_tells_what_runs_what_died_and_what_it_cost() -> None:
 def test_staff_see_the_sums_of_their_workspaces_alone() -> None:
     make_job(workspace=make_workspace("globex"))
     answer = make_office_client(make_user(acme=Role.VIEWER)).get(reverse(HOME))
-    assert answer.context["work"] == {"jobs": 0, "open": 0, "dead": 0}
+    assert answer.context["work"] == {"jobs": 0, "running": 0, "waiting": 0}
+    assert answer.context["dead_today"] == 0
     assert answer.context["cost_today"] == 0
     assert "globex" not in answer.content.decode()
 

@@ -22,6 +22,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from apps.accounts.permissions import ByWorkspace, ReadOnly, WorkspaceFilter
+from apps.accounts.queries import workspaces_for_submitting
 from apps.jobs.actions import cancel_job, change_lane, pause_job, rerun_failed, resume_job
 from apps.jobs.admin.new_job import NewJobPages
 from apps.jobs.domain.lifecycle import JobStatus, Lane
@@ -125,6 +126,11 @@ class JobAdmin(NewJobPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # t
         return _file_link(job.error_file)
 
     # --- the page -----------------------------------------------------------------------------------------------
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        may_submit = workspaces_for_submitting(request.user).exists()
+        response: HttpResponse = super().changelist_view(request, (extra_context or {}) | {"may_submit": may_submit})
+        return response
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

@@ -11,6 +11,8 @@ from apps.jobs.models import Pump
 class PumpAdmin(ReadOnly, ForSuperusers, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """The tasks that run items."""
 
+    list_after_template = "accounts/empty.html"
+    empty_hint = "Pumps begin when there is work. If work waits and none begins, the workers are down: see the home page."
     list_display = ("worker_set", "hostname", "pid", "state", "in_flight", "window", "done", "dead", "started_at", "renewed_at", "ended_at")
     list_filter = ("worker_set", "state")
     ordering = ("-started_at",)
