@@ -9,8 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from django.utils.text import get_valid_filename
-from openpyxl import Workbook  # type: ignore[import-untyped]  # it ships no types
-from openpyxl.cell import WriteOnlyCell  # type: ignore[import-untyped]  # it ships no types
+from openpyxl import Workbook
+from openpyxl.cell import WriteOnlyCell
 
 from apps.files.actions import read_table
 from apps.jobs.domain.export_table import answer_cells, answer_columns, plain_cell, workbook_cell

@@ -25,15 +25,20 @@ _SHOWN_REQUESTS = 3
 _SHOWN_ERRORS = 20
 _COUNTED_REQUESTS = 500
 # Beyond this a page would take too long; the worker that validates reads all.
-_READ_ROWS = 20_000
+_READ_SECONDS = 3.0
 _READ_LINES = 2_000
+_READ_BYTES = 16 << 20
+_COUNTED_BYTES = 2 << 20
 _CHUNK_BYTES = 1 << 20
 _BLANK = b" \t\r\n"
 
 
 @dataclass(slots=True)
 class Preview:
-    """What was found; `is_whole` tells whether all of the file was looked at, `requests` is exact only then (a count of lines else)."""
+    """What was found; `is_whole` tells whether all of the file was looked at, `requests` is an estimate otherwise.
+
+    `is_readable` is False for what is no table or batch file at all.
+    """
 
     endpoint: str = CHAT
     columns: tuple[str, ...] = ()
@@ -43,6 +48,7 @@ class Preview:
     error_count: int = 0
     requests: int = 0
     is_whole: bool = True
+    is_readable: bool = True
     model: str = ""
     estimate: Estimate | None = None
 
@@ -57,13 +63,14 @@ def preview_table(*, file_id: UUID, prompt: TablePrompt, now: datetime) -> Previ
     preview = Preview(model=prompt.model)
     counted: list[int] = []
     try:
-        with read_table(file_id=file_id, sheet=prompt.sheet) as table:
+        with read_table(file_id=file_id, sheet=prompt.sheet, stop_after_seconds=_READ_SECONDS) as table:
             preview.columns, preview.sheets = table.columns, table.sheets
             check_prompt(prompt, table.columns)
             _look_at_rows(table, prompt, preview, counted)
     except PromptRefusedError as error:
         preview.refuse(LineError("invalid_prompt", str(error)))
     except TableUnreadableError as error:
+        preview.is_readable = bool(preview.columns or prompt.sheet)
         preview.refuse(LineError("invalid_table", error.message, line=error.line))
     if not preview.requests and not preview.error_count:
         preview.refuse(LineError("empty_file", "The table has a header and no rows."))
@@ -72,24 +79,27 @@ def preview_table(*, file_id: UUID, prompt: TablePrompt, now: datetime) -> Previ
 
 
 def _look_at_rows(table: Table, prompt: TablePrompt, preview: Preview, counted: list[int]) -> None:
-    for row in islice(table.rows, _READ_ROWS):
+    size = rows = 0
+    for row in table.rows:
         if row.error:
             preview.refuse(LineError("invalid_row", row.error, line=row.line))
             continue
-        preview.requests += 1
-        if len(counted) < _COUNTED_REQUESTS:
+        rows += 1
+        if len(counted) < _COUNTED_REQUESTS and size < _COUNTED_BYTES:
             body = request_body(prompt, dict(zip(table.columns, row.cells, strict=True)))
             counted.append(count_request_tokens(body))
+            size += sum(map(len, row.cells))
             if len(preview.samples) < _SHOWN_REQUESTS:
                 preview.samples.append({"name": f"line {row.line}", "body": body})
-    preview.is_whole = next(table.rows, None) is None
+    preview.is_whole = table.share_read == 1
+    preview.requests = rows if preview.is_whole else round(rows / max(table.share_read, 1e-6))
 
 
 def preview_batch(*, file_id: UUID, now: datetime) -> Preview:
     """The first lines of a batch file, by the rules of the API; its endpoint is the first line's."""
     with open_file(file_id) as stream:
         if (refusal := refuse_head(stream.read(HEAD_BYTES))) is not None:
-            return Preview(errors=[refusal], error_count=1)
+            return Preview(errors=[refusal], error_count=1, is_readable=False)
         preview = Preview(endpoint=_first_endpoint(stream))
         models: Counter[UUID] = Counter()
         counted, limits = _look_at_lines(stream, preview, models)
@@ -107,18 +117,22 @@ def _look_at_lines(stream: BinaryIO, preview: Preview, models: "Counter[UUID]") 
     """(tokens of each request, the limits of answers that some state)."""
     counted: list[int] = []
     limits: list[int] = []
+    size = 0
     specs = read_specs(stream, LineRules(endpoint=preview.endpoint, model_id=load_catalogue().model_id, feature=""))
     for spec in islice(specs, _READ_LINES):
         if isinstance(spec, LineError):
             preview.refuse(spec)
             continue
         models[spec.model_id] += 1
-        if len(counted) < _COUNTED_REQUESTS:
+        size += len(spec.body)
+        if len(counted) < _COUNTED_REQUESTS and size < _COUNTED_BYTES:
             body = orjson.loads(spec.body)
             counted.append(count_request_tokens(body))
             limits += [body[name] for name in ("max_tokens", "max_completion_tokens") if type(body.get(name)) is int]
             if len(preview.samples) < _SHOWN_REQUESTS:
                 preview.samples.append(_sample(spec, body))
+        if size > _READ_BYTES:
+            break
     preview.is_whole = next(specs, None) is None
     return counted, limits
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.http import content_disposition_header
 
 from apps.accounts.queries import workspaces_for_submitting
-from apps.files.actions import create_file, keep_file
+from apps.files.actions import create_file, delete_file, keep_file
 from apps.files.queries import FileGoneError, find_present
 from apps.jobs.actions.export_results import EXPORT_FORMS, export_results
 from apps.jobs.actions.preview_upload import Preview, preview_batch, preview_table
@@ -35,7 +35,9 @@ _KEPT = timedelta(days=30)
 
 
 class NewJobPages:
-    """For the admin of jobs: `new/` and `<id>/download/`."""
+    """For the admin of jobs: `new/` and `<id>/download/`, and the way there from the list."""
+
+    list_before_template = "jobs/new_job_link.html"
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view  # type: ignore[attr-defined]  # a mixin
@@ -59,9 +61,12 @@ class NewJobPages:
                 form.add_error("upload", "The file is gone; choose it again.")
             elif not is_table(file.filename) or not form.refuse_without_prompt():
                 preview = _look(form, file)
-                if preview is not None and request.POST.get("step") == "submit" and not preview.error_count:
+                if preview is not None and not preview.is_readable:
+                    delete_file(file_id=file.id, now=timezone.now(), reason="it could not be read")
+                    file = None
+                elif preview is not None and request.POST.get("step") == "submit" and not preview.error_count:
                     return self._submit(request, form, file, preview)
-                context |= {"file": file, "is_table": is_table(file.filename), "preview": preview}
+                context |= {"file": file, "preview": preview}
         return TemplateResponse(request, "jobs/new_job.html", self.admin_site.each_context(request) | context)  # type: ignore[attr-defined]  # a mixin
 
     def _file(self, request: HttpRequest, form: NewJobForm) -> Any:
