@@ -10,7 +10,12 @@ _SCRIPT = re.compile(rb"\[\[sim ([^\]]{1,200})\]\]")
 # The 99th percentile of the standard normal distribution.
 _Z99 = 2.3263478740408408
 STATUSES = range(200, 600)
-FAILURES = ("hang", "cut", "malformed", "drip")
+FAILURES = ("hang", "cut", "malformed", "drip", "reset", "reset_body", "empty", "gzip_bomb")
+# Words of a script that take one of these.
+_CHOICES = {
+    "retry_after_form": ("seconds", "ms", "date", "none", "garbage", "negative", "huge"),
+    "usage": ("true", "zero", "negative", "huge", "text", "missing"),
+}
 
 
 class SimulationInvalidError(ValueError):
@@ -19,7 +24,10 @@ class SimulationInvalidError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What one prompt asks for. With `times`, only its first calls behave so; `delay` (seconds) None: the server's latency."""
+    """What one prompt asks for. With `times`, only its first calls behave so; `delay` (seconds) None: the server's latency.
+
+    `reset` breaks the connection in place of an answer, `reset_body` in the middle of one; `cut` ends it there without a reset.
+    """
 
     status: int = 200
     times: int = 0
@@ -30,7 +38,13 @@ class Script:
     cut: bool = False
     malformed: bool = False
     drip: bool = False
+    reset: bool = False
+    reset_body: bool = False
+    empty: bool = False
+    gzip_bomb: bool = False
     body_kilobytes: int = 0
+    retry_after_form: str = "seconds"
+    usage: str = "true"
 
 
 _KINDS = {field.name: field.type for field in fields(Script)}
@@ -39,9 +53,12 @@ _KINDS = {field.name: field.type for field in fields(Script)}
 def find_script(body: bytes) -> Script | None:
     """The script in a request's text: `[[sim status=500 times=2 delay=0.2 hang]]`; None when there is none."""
     found = _SCRIPT.search(body)
-    if found is None:
-        return None
-    values = dict(_read_word(word) for word in found[1].decode("ascii", "replace").split())
+    return None if found is None else read_script(found[1].decode("ascii", "replace"))
+
+
+def read_script(text: str) -> Script:
+    """The words of a script: `status=429 retry_after=3 retry_after_form=date`."""
+    values = dict(_read_word(word) for word in text.split())
     return Script(**values)  # type: ignore[arg-type]  # read by the fields' own types
 
 
@@ -49,6 +66,10 @@ def _read_word(word: str) -> tuple[str, object]:
     name, sign, text = word.partition("=")
     if name not in _KINDS:
         raise SimulationInvalidError(f"{name!r} is no word of a script; there are {', '.join(_KINDS)}.")
+    if name in _CHOICES:
+        if text not in _CHOICES[name]:
+            raise SimulationInvalidError(f"{name} in a script must be one of {', '.join(_CHOICES[name])}.")
+        return name, text
     if _KINDS[name] is bool:
         if sign:
             raise SimulationInvalidError(f"{name} takes no value in a script.")
@@ -99,5 +120,5 @@ def _read_share(part: str) -> tuple[Script, float]:
     if not 0 <= share <= 1 or status not in STATUSES:
         raise SimulationInvalidError(f"{part!r} is no share of failures; write 429:0.05 or hang:0.001.")
     if name in FAILURES:
-        return Script(**{name: True}), share
+        return read_script(name), share
     return Script(status=status, retry_after=1.0 if status == 429 else None), share

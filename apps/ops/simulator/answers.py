@@ -1,23 +1,57 @@
-"""Answers in OpenAI's shapes, made once and sent many times."""
+"""Answers in OpenAI's and Anthropic's shapes, made once and sent many times."""
 
 import base64
+import gzip
 import json
 import struct
 from functools import lru_cache
+from typing import Any
+
+from apps.ops.domain.simulation import Script
 
 PROMPT_TOKENS = 20
-CALLS = ("/chat/completions", "/responses", "/completions", "/embeddings")
+MESSAGES = "/messages"
+CALLS = ("/chat/completions", "/responses", "/completions", "/embeddings", MESSAGES)
 _TEXT = "The simulated provider has thought about it and answers this. "
+_ANTHROPIC_ERRORS = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+_WRONG_USAGE: dict[str, Any] = {"zero": 0, "negative": -5, "huge": 10**12, "text": "many"}
+_GZIP_BOMB_BYTES = 64 * 1024 * 1024
 _VECTOR = [0.125, -0.25, 0.5, 0.0, 1.0, -1.0, 0.75, -0.5]
 
 
 @lru_cache(maxsize=256)
-def success(path: str, tokens: int, extra_bytes: int) -> bytes:
-    """A good answer for a path that ends as one of CALLS, using 20 tokens of input and `tokens` of output."""
-    text = _TEXT + "x" * extra_bytes
+def success(path: str, script: Script) -> bytes:
+    """An answer with status 200 for a path that ends as one of CALLS, using 20 tokens of input and as many of output as the script says."""
+    text = _TEXT + "x" * (script.body_kilobytes * 1024)
+    content = _of_path(path, text, script.tokens)
+    if script.empty:
+        content |= {name: [] for name in ("choices", "output", "content") if name in content}
+        content.pop("stop_reason", None)
+        if "output" in content:
+            del content["output"]
+    if script.usage == "missing":
+        del content["usage"]
+    elif script.usage != "true":
+        wrong = _WRONG_USAGE[script.usage]
+        content["usage"] = {name: wrong for name, value in content["usage"].items() if isinstance(value, int)}
+    return _json(content)
+
+
+def _of_path(path: str, text: str, tokens: int) -> dict[str, Any]:
     if path.endswith("/responses"):
         return _response(text, tokens)
-    choice: dict[str, object] = {"index": 0, "finish_reason": "stop", "logprobs": None}
+    if path.endswith(MESSAGES):
+        return _message(text, tokens)
+    choice: dict[str, Any] = {"index": 0, "finish_reason": "stop", "logprobs": None}
     if path.endswith("/chat/completions"):
         choice["message"] = {"role": "assistant", "content": text, "refusal": None}
         head = {"id": "chatcmpl-simulated", "object": "chat.completion", "created": 1, "model": "simulated"}
@@ -25,7 +59,7 @@ def success(path: str, tokens: int, extra_bytes: int) -> bytes:
         choice["text"] = text
         head = {"id": "cmpl-simulated", "object": "text_completion", "created": 1, "model": "simulated"}
     usage = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": tokens, "total_tokens": PROMPT_TOKENS + tokens}
-    return _json(head | {"choices": [choice], "usage": usage})
+    return head | {"choices": [choice], "usage": usage}
 
 
 def embeddings(request: bytes) -> bytes:
@@ -49,7 +83,19 @@ def _embeddings(count: int, *, is_base64: bool) -> bytes:
     return _json({"object": "list", "data": data, "model": "simulated", "usage": usage})
 
 
-def _response(text: str, tokens: int) -> bytes:
+def _message(text: str, tokens: int) -> dict[str, Any]:
+    usage = {"input_tokens": PROMPT_TOKENS, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": tokens}
+    head = {"id": "msg_simulated", "type": "message", "role": "assistant", "model": "simulated"}
+    return head | {"content": [{"type": "text", "text": text}], "stop_reason": "end_turn", "stop_sequence": None, "usage": usage}
+
+
+@lru_cache(maxsize=1)
+def gzip_bomb() -> bytes:
+    """64 MB of blanks, packed into 64 kB."""
+    return gzip.compress(b" " * _GZIP_BOMB_BYTES)
+
+
+def _response(text: str, tokens: int) -> dict[str, Any]:
     content = [{"type": "output_text", "text": text, "annotations": []}]
     message = {"type": "message", "id": "msg_simulated", "role": "assistant", "status": "completed", "content": content}
     usage = {
@@ -60,12 +106,16 @@ def _response(text: str, tokens: int) -> bytes:
         "total_tokens": PROMPT_TOKENS + tokens,
     }
     head = {"id": "resp_simulated", "object": "response", "created_at": 1, "status": "completed", "model": "simulated"}
-    return _json(head | {"output": [message], "usage": usage, "parallel_tool_calls": True, "tool_choice": "auto", "tools": []})
+    return head | {"output": [message], "usage": usage, "parallel_tool_calls": True, "tool_choice": "auto", "tools": []}
 
 
 @lru_cache(maxsize=64)
-def failure(status: int) -> bytes:
-    """An error as OpenAI words it."""
+def failure(path: str, status: int) -> bytes:
+    """An error as the one or the other words it."""
+    if path.endswith(MESSAGES):
+        kind = _ANTHROPIC_ERRORS.get(status, "api_error" if status >= 500 else "invalid_request_error")
+        said = {"type": kind, "message": f"A simulated failure with status {status}."}
+        return _json({"type": "error", "error": said, "request_id": "req_simulated"})
     code = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}.get(status)
     kind = "server_error" if status >= 500 else "invalid_request_error"
     return error(f"A simulated failure with status {status}.", kind=kind, code=code)
@@ -78,26 +128,6 @@ def error(message: str, *, kind: str = "invalid_request_error", code: str | None
 @lru_cache(maxsize=1)
 def models() -> bytes:
     return _json({"object": "list", "data": [{"id": "simulated", "object": "model", "created": 1, "owned_by": "simulator"}]})
-
-
-@lru_cache(maxsize=512)
-def head(status: int, length: int, retry_after: float | None = None) -> bytes:
-    """A status line and headers, with rate limits as a provider shows them: plenty left, or none with a 429."""
-    is_throttled = status == 429
-    lines = [
-        f"HTTP/1.1 {status} Simulated",
-        "Content-Type: application/json",
-        f"Content-Length: {length}",
-        "x-request-id: req_simulated",
-        "x-ratelimit-limit-requests: 100000",
-        f"x-ratelimit-remaining-requests: {0 if is_throttled else 99999}",
-        f"x-ratelimit-reset-requests: {f'{retry_after or 1:g}s' if is_throttled else '1ms'}",
-    ]
-    if retry_after is not None:
-        lines.append(f"Retry-After: {retry_after:g}")
-    if 300 <= status < 400:
-        lines.append("Location: /v1/elsewhere")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
 def _json(content: object) -> bytes:

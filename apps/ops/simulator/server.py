@@ -1,54 +1,21 @@
 """The server: a bare asyncio protocol, because it shares its two cores with what it measures."""
 
 import asyncio
-import json
+import socket
+import struct
 from collections.abc import Callable
 from dataclasses import replace
-from random import Random
-from urllib.parse import parse_qs, urlsplit
+from math import ceil
 
-from apps.ops.domain.simulation import Script, SimulationInvalidError, find_script
-from apps.ops.simulator import answers
-from apps.ops.simulator.tally import Tally
+from apps.ops.domain.simulation import Script, SimulationInvalidError
+from apps.ops.simulator import answers, heads
+from apps.ops.simulator.simulator import Lane, Simulator
 
-_PLAIN = Script()
 _HANGS_SECONDS = 3600.0
 _DRIP_SECONDS = 0.2
-_SHOWN_PROMPTS = 10
-
-
-class Simulator:
-    """What all connections share."""
-
-    def __init__(self, *, latency: Callable[[], float], failures: list[tuple[Script, float]], chance: Random) -> None:
-        self.latency = latency
-        self.failures = failures
-        self.chance = chance
-        self.tally = Tally()
-
-    def choose(self, body: bytes) -> Script:
-        """The prompt's own script, else by the shares of failures, else an ordinary answer. SimulationInvalidError for a bad script."""
-        if b"[[sim " in body and (script := find_script(body)):
-            return script
-        if self.failures:
-            drawn = self.chance.random()
-            for script, share in self.failures:
-                drawn -= share
-                if drawn < 0:
-                    return script
-        return _PLAIN
-
-    def show(self, method: str, path: str, query: str) -> bytes | None:
-        """What `/sim/...` answers; None when there is no such page."""
-        if (method, path) == ("get", "/sim/stats"):
-            return json.dumps(self.tally.stats()).encode()
-        if (method, path) == ("get", "/sim/calls"):
-            top = parse_qs(query).get("top", [""])[0]
-            return json.dumps(self.tally.calls(top=int(top) if top.isdecimal() else _SHOWN_PROMPTS)).encode()
-        if (method, path) == ("post", "/sim/reset"):
-            self.tally.reset()
-            return b"{}"
-        return None
+_FLUSH_SECONDS = 0.05
+# Close with a reset, not with a goodbye.
+_LINGER = struct.pack("ii", 1, 0)
 
 
 class Connection(asyncio.Protocol):
@@ -59,6 +26,7 @@ class Connection(asyncio.Protocol):
         self.received = bytearray()
         self.timer: asyncio.TimerHandle | None = None
         self.is_open = False
+        self.key = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: asyncio.Transport = transport  # type: ignore[assignment]  # a stream's transport
@@ -89,63 +57,121 @@ class Connection(asyncio.Protocol):
 
     def _request(self, head: bytes, body: bytes) -> None:
         method, target, _ = (head.split(b"\r\n", 1)[0].decode("latin-1") + "  ").split(" ", 2)
-        url = urlsplit(target)
-        if url.path.startswith("/sim/"):
-            shown = self.simulator.show(method, url.path, url.query)
-        elif method == "post" and url.path.endswith(answers.CALLS):
-            self._call(url.path, body, _header(head, b"x-client-request-id"))
+        path, _, query = target.partition("?")
+        if path.startswith("/sim/"):
+            try:
+                shown = self.simulator.show(method, path, query, body)
+            except SimulationInvalidError as error:
+                self._send(400, answers.error(str(error)))
+                return
+        elif method == "post" and path.endswith(answers.CALLS):
+            self._call(path, head, body)
             return
         else:
-            shown = answers.models() if (method, url.path[-7:]) == ("get", "/models") else None
+            shown = answers.models() if (method, path[-7:]) == ("get", "/models") else None
         if shown is None:
-            self._send(404, answers.error(f"There is no {method.upper()} {url.path} here."))
+            self._send(404, answers.error(f"There is no {method.upper()} {path} here."))
         else:
             self._send(200, shown)
 
-    def _call(self, path: str, body: bytes, request_id: bytes) -> None:
+    def _call(self, path: str, head: bytes, body: bytes) -> None:
+        api_key = (_header(head, b"x-api-key") or _header(head, b"authorization").removeprefix(b"bearer ")).decode("latin-1")
+        lane, self.key = self.simulator.lane(api_key), api_key[-4:]
         try:
-            script = self.simulator.choose(body)
+            script = lane.choose(body, self.simulator.chance)
         except SimulationInvalidError as error:
             self._send(400, answers.error(str(error)))
             return
-        times = self.simulator.tally.begin(body, request_id)
+        times = self.simulator.tally.begin(body, _header(head, b"x-client-request-id"))
         self.is_open = True
         if script.times and times > script.times:
-            script = replace(_PLAIN, delay=script.delay, tokens=script.tokens)
-        seconds = self.simulator.latency() if script.delay is None else script.delay
-        self.timer = self.loop.call_later(_HANGS_SECONDS if script.hang else seconds, self._answer, path, script, body)
-
-    def _answer(self, path: str, script: Script, request: bytes) -> None:
-        if script.malformed:
-            body = b'{"choices": [\x00 this is not JSON'
-        elif script.status != 200:
-            body = answers.failure(script.status)
-        elif path.endswith("/embeddings"):
-            body = answers.embeddings(request)
-        else:
-            body = answers.success(path, script.tokens, script.body_kilobytes * 1024)
-        if script.drip:
-            self._drip(answers.head(script.status, len(body), script.retry_after) + body, script.status)
+            script = replace(script, **_WELL)
+        wait = lane.take(script.tokens)
+        if wait:
+            self._end(429)
+            extra = heads.retry_after(ceil(wait), script.retry_after_form)
+            self._send(429, answers.failure(path, 429), [*extra, *self._limits(path, lane, wait)], is_throttled=True)
             return
-        self._end(script.status)
-        self._send(script.status, body[: len(body) // 2] if script.cut else body, script.retry_after, length=len(body))
-        if script.cut:
+        seconds = lane.latency() if script.delay is None else script.delay
+        self.timer = self.loop.call_later(_HANGS_SECONDS if script.hang else seconds, self._answer, path, script, body, lane)
+
+    def _answer(self, path: str, script: Script, request: bytes, lane: Lane) -> None:
+        if script.reset:
+            self._reset()
+            return
+        extra = self._limits(path, lane)
+        if script.status == 429 or script.retry_after is not None:
+            extra += heads.retry_after(1.0 if script.retry_after is None else script.retry_after, script.retry_after_form)
+        body = _body(path, script, request)
+        if script.gzip_bomb:
+            extra.append("Content-Encoding: gzip")
+        if script.drip:
+            self._drip(_whole(heads.head(script.status, len(body)), extra) + body, script)
+            return
+        is_half = script.cut or script.reset_body
+        self._end(script.status, tokens=script.tokens if script.status == 200 else 0)
+        self._send(script.status, body[: len(body) // 2] if is_half else body, extra, length=len(body), is_throttled=_shown(lane, script))
+        if script.reset_body:
+            # What was written goes out first: a reset drops what has not.
+            self.loop.call_later(_FLUSH_SECONDS, self._reset)
+        elif script.cut:
             self.transport.close()
 
-    def _drip(self, rest: bytes, status: int) -> None:
+    def _limits(self, path: str, lane: Lane, wait: float = 0.0) -> list[str]:
+        return heads.limits(lane.room(wait), is_anthropic=path.endswith(answers.MESSAGES)) if lane.is_limited else []
+
+    def _reset(self) -> None:
+        """As a cable that is pulled: no end of the answer, no goodbye."""
+        peer: socket.socket | None = self.transport.get_extra_info("socket")
+        if peer is not None:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
+        self.transport.abort()
+
+    def _drip(self, rest: bytes, script: Script) -> None:
         """A byte now and then: each comes within any read timeout, the whole never comes in time."""
         if not rest:
-            self._end(status)
+            self._end(script.status, tokens=script.tokens)
             return
         self.transport.write(rest[:1])
-        self.timer = self.loop.call_later(_DRIP_SECONDS, self._drip, rest[1:], status)
+        self.timer = self.loop.call_later(_DRIP_SECONDS, self._drip, rest[1:], script)
 
-    def _end(self, status: int) -> None:
+    def _end(self, status: int, *, tokens: int = 0) -> None:
         self.is_open, self.timer = False, None
-        self.simulator.tally.end(status)
+        self.simulator.tally.end(status, key=self.key, tokens=tokens and tokens + answers.PROMPT_TOKENS)
 
-    def _send(self, status: int, body: bytes, retry_after: float | None = None, *, length: int | None = None) -> None:
-        self.transport.write(answers.head(status, len(body) if length is None else length, retry_after) + body)
+    def _send(
+        self, status: int, body: bytes, extra: list[str] | None = None, *, length: int | None = None, is_throttled: bool | None = None
+    ) -> None:
+        head = heads.head(status, len(body) if length is None else length, is_throttled=is_throttled)
+        self.transport.write(_whole(head, extra or []) + body)
+
+
+# What a script's troubles become when it has had its times; its delay and its tokens stay.
+_WELL = {
+    field: getattr(Script(), field)
+    for field in ("status", "hang", "cut", "malformed", "drip", "reset", "reset_body", "empty", "gzip_bomb", "retry_after", "usage")
+}
+
+
+def _shown(lane: Lane, script: Script) -> bool | None:
+    """None where no limits are kept: then plenty is shown, or none with a 429."""
+    return script.status == 429 if lane.is_limited else None
+
+
+def _body(path: str, script: Script, request: bytes) -> bytes:
+    if script.gzip_bomb:
+        return answers.gzip_bomb()
+    if script.malformed:
+        return b'{"choices": [\x00 this is not JSON'
+    if script.status != 200:
+        return answers.failure(path, script.status)
+    if path.endswith("/embeddings"):
+        return answers.embeddings(request)
+    return answers.success(path, script)
+
+
+def _whole(head: bytes, extra: list[str]) -> bytes:
+    return head + ("\r\n".join(extra) + "\r\n\r\n").encode() if extra else head + b"\r\n"
 
 
 def _header(head: bytes, name: bytes) -> bytes:

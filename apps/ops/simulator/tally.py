@@ -7,6 +7,9 @@ from typing import Any
 
 # Beyond this many different prompts, further ones are counted in the total alone: the witness must not eat the machine.
 _MOST_KEYS = 1_000_000
+_MOST_API_KEYS = 1000
+_KEPT_MINUTES = 60
+_CLASSES = {200: "answered", 429: "throttled", 0: "hung_up"}
 
 
 class Tally:
@@ -25,6 +28,8 @@ class Tally:
         self.most_in_flight = self.in_flight
         self.began_at = self.changed_at = time.monotonic()
         self.in_flight_seconds = 0.0
+        self.by_key: dict[str, Counter[int]] = {}
+        self.minutes: dict[int, Counter[str]] = {}
 
     def begin(self, prompt: bytes, request_id: bytes) -> int:
         """Count a call; returns how often this prompt has come, this time included (0 when it is one too many to remember)."""
@@ -36,11 +41,24 @@ class Tally:
             _count(self.by_request_id, request_id)
         return _count(self.by_prompt, prompt)
 
-    def end(self, status: int) -> None:
+    def end(self, status: int, *, key: str = "", tokens: int = 0) -> None:
         """A call was answered; status 0 when its caller hung up first."""
         self._advance()
         self.in_flight -= 1
         self.by_status[status] += 1
+        if key in self.by_key or len(self.by_key) < _MOST_API_KEYS:
+            self.by_key.setdefault(key, Counter())[status] += 1
+        minute = self._minute()
+        minute[_CLASSES.get(status, "failed")] += 1
+        minute["tokens"] += tokens
+
+    def _minute(self) -> Counter[str]:
+        """The counts of the minute that runs; only the last hour's are kept."""
+        number = int((self.changed_at - self.began_at) // 60)
+        if number not in self.minutes:
+            self.minutes = {old: counts for old, counts in self.minutes.items() if old > number - _KEPT_MINUTES}
+            self.minutes[number] = Counter()
+        return self.minutes[number]
 
     def _advance(self) -> None:
         now = time.monotonic()
@@ -68,6 +86,8 @@ class Tally:
             "in_flight_seconds": self.in_flight_seconds,
             "elapsed_seconds": time.monotonic() - self.began_at,
             "by_status": {str(status): number for status, number in self.by_status.items()},
+            "by_key": {key: {str(status): number for status, number in counts.items()} for key, counts in self.by_key.items()},
+            "minutes": [{"minute": number, **counts} for number, counts in sorted(self.minutes.items())],
         }
 
 

@@ -21,9 +21,9 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from apps.lib.ports import free_port
-from apps.ops.domain.simulation import read_failures
-from apps.ops.simulator.server import Simulator as Server
+from apps.ops.domain.behaviour import Behaviour, read_behaviour
 from apps.ops.simulator.server import serve
+from apps.ops.simulator.simulator import Simulator as Server
 from tests.simulated import ROOT, Simulator
 
 
@@ -164,7 +164,7 @@ async def test_a_request_without_a_length_is_refused(simulator: Simulator) -> No
 async def served(failures: str) -> AsyncIterator[str]:
     """A simulator in this loop, with shares of failures; its address."""
     port, listening = free_port(), asyncio.Event()
-    simulator = Server(latency=lambda: 0.0, failures=read_failures(failures), chance=Random(1))
+    simulator = Server(read_behaviour({"fail": failures}, Behaviour(latency=float), Random(1)), chance=Random(1))
     task = asyncio.create_task(serve(simulator, port=port, listening=listening.set))
     await listening.wait()
     try:
