@@ -107,6 +107,17 @@ def test_an_answer_ends_its_item_and_leaves_the_whole_record() -> None:
     assert (job.done, job.dead, job.cost_usd, job.status) == (1, 0, COST, JobStatus.RUNNING)
 
 
+def test_an_answer_that_was_translated_stands_beside_the_providers_own() -> None:
+    make_job()
+    item = claim(1)[0]
+    ended = finished(item)
+    translated = Finished(item=item, completion=replace(ended.completion, answer=b'{"object": "chat.completion"}'), ended_at=ended.ended_at)
+    assert settle(translated) == [Decision.DONE]
+    row, exchange = Item.objects.get(id=item.item_id), Exchange.objects.get()
+    ids = [bytes(row.answer_body_id or b""), bytes(exchange.answer_body_id or b"")]
+    assert read_bodies(ids) == {ids[0]: b'{"object": "chat.completion"}', ids[1]: ANSWER}
+
+
 def test_a_job_counts_what_its_charges_add_up_to() -> None:
     first, second = make_job(prompts=["a", "b", "c"]), make_job(prompts=["d"])
     settle(*(finished(item, Outcome.REJECTED if position == 0 else Outcome.OK) for position, item in enumerate(claim())))
