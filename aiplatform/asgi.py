@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application
 from whitenoise import WhiteNoise
 
+from apps.files.domain.parts import PART_BYTES
 from apps.lib.body_limit import Application, BodyLimit, Message, Receive, Send
 
 _django = cast("Application", get_asgi_application())
@@ -49,7 +50,9 @@ async def _dispatch(scope: Message, receive: Receive, send: Send) -> None:
 
 
 def _limit_of(path: str) -> int:
-    return settings.MAX_FILE_BYTES if path in {"/v1/files", "/v1/files/"} or path.startswith("/admin/") else settings.MAX_LINE_BYTES
+    if path in {"/v1/files", "/v1/files/"} or path.startswith("/admin/"):
+        return settings.MAX_FILE_BYTES
+    return PART_BYTES if path.startswith("/v1/uploads/") and path.rstrip("/").endswith("/parts") else settings.MAX_LINE_BYTES
 
 
 application: Application = BodyLimit(_dispatch, limit_of=_limit_of)

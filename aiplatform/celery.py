@@ -50,6 +50,16 @@ def _configure(sender: Celery, **_: object) -> None:
             "canary": {"task": "ops.canary", "schedule": timedelta(seconds=15), "options": {"queue": "control", "expires": 60}},
             "report": {"task": "jobs.report", "schedule": timedelta(minutes=1), "options": {"queue": "control", "expires": 60}},
             "expire-files": {"task": "files.expire", "schedule": timedelta(minutes=10), "options": {"queue": "control", "expires": 600}},
+            "expire-uploads": {
+                "task": "files.expire_uploads",
+                "schedule": timedelta(minutes=10),
+                "options": {"queue": "control", "expires": 600},
+            },
+            "remove-strays": {
+                "task": "files.remove_strays",
+                "schedule": timedelta(days=1),
+                "options": {"queue": "ingest", "expires": 3600},
+            },
             "forget-results": {
                 "task": "ops.forget_results",
                 "schedule": timedelta(hours=1),

@@ -6,6 +6,8 @@ from django.db.models.functions import Now
 from apps.lib.ids import public_id, uuid7
 
 FILE_PREFIX = "file-"
+UPLOAD_PREFIX = "upload_"
+PART_PREFIX = "part_"
 
 
 class Purpose(models.TextChoices):
@@ -56,3 +58,55 @@ class File(models.Model):
     @property
     def public_id(self) -> str:
         return public_id(FILE_PREFIX, self.id)
+
+
+class UploadStatus(models.TextChoices):
+    """An upload takes parts while it is pending, for an hour."""
+
+    PENDING = "pending"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class Upload(models.Model):
+    """A file that comes in parts; completing it makes the File."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    workspace = models.ForeignKey("accounts.Workspace", on_delete=models.CASCADE, related_name="uploads")
+    api_key = models.ForeignKey("accounts.ApiKey", on_delete=models.SET_NULL, null=True, blank=True)
+    purpose = models.CharField(max_length=20, choices=Purpose)
+    filename = models.CharField(max_length=255)
+    size_bytes = models.BigIntegerField(help_text="What was announced; the parts must come to exactly this.")
+    status = models.CharField(max_length=10, choices=UploadStatus, default=UploadStatus.PENDING)
+    file_expires_after_seconds = models.PositiveIntegerField(null=True, blank=True)
+    file = models.ForeignKey("files.File", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["expires_at"], condition=models.Q(status="pending"), name="files_upload_expiry")]
+
+    def __str__(self) -> str:
+        return self.public_id
+
+    @property
+    def public_id(self) -> str:
+        return public_id(UPLOAD_PREFIX, self.id)
+
+
+class Part(models.Model):
+    """Some bytes of an upload; which come first is said when it is completed."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    upload = models.ForeignKey("files.Upload", on_delete=models.CASCADE, related_name="parts")
+    size_bytes = models.BigIntegerField()
+    storage_key = models.CharField(max_length=255)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    def __str__(self) -> str:
+        return self.public_id
+
+    @property
+    def public_id(self) -> str:
+        return public_id(PART_PREFIX, self.id)

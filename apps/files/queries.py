@@ -7,7 +7,8 @@ from django.core.files.storage import default_storage
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from apps.files.models import FILE_PREFIX, File
+from apps.files.models import FILE_PREFIX, UPLOAD_PREFIX, File, Upload
+from apps.lib.http_errors import ApiError
 from apps.lib.ids import parse_public_id
 
 
@@ -29,6 +30,18 @@ def find_file(*, workspace_id: UUID, public_id: str) -> File | None:
 def find_present(*, workspace_id: UUID, file_id: UUID | None) -> File | None:
     """The workspace's file of that id, if it is still there."""
     return list_files(workspace_id=workspace_id).filter(id=file_id).first() if file_id else None
+
+
+def require_upload(*, workspace_id: UUID, public_id: str) -> None:
+    """ApiError 404 when the workspace has no such upload."""
+    upload_id = parse_public_id(UPLOAD_PREFIX, public_id)
+    if upload_id is None or not Upload.objects.filter(workspace_id=workspace_id, id=upload_id).exists():
+        raise no_such_upload(public_id)
+
+
+def no_such_upload(public_id: str) -> ApiError:
+    """The refusal for an id that the caller has no upload for."""
+    return ApiError(404, "not_found", f"No such upload: {public_id[:100]!r}.")
 
 
 def open_file(file_id: UUID) -> BinaryIO:

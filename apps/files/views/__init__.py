@@ -2,5 +2,17 @@
 
 from apps.files.views.native import NativeFileContentView, NativeFilesView, NativeFileView
 from apps.files.views.openai import FileContentView, FilesView, FileView
+from apps.files.views.uploads import UploadCancelView, UploadCompleteView, UploadPartsView, UploadsView
 
-__all__ = ["FileContentView", "FileView", "FilesView", "NativeFileContentView", "NativeFileView", "NativeFilesView"]
+__all__ = [
+    "FileContentView",
+    "FileView",
+    "FilesView",
+    "NativeFileContentView",
+    "NativeFileView",
+    "NativeFilesView",
+    "UploadCancelView",
+    "UploadCompleteView",
+    "UploadPartsView",
+    "UploadsView",
+]
