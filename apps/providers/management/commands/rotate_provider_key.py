@@ -3,6 +3,7 @@
 import os
 import sys
 from argparse import ArgumentParser
+from getpass import getpass
 from typing import Any
 
 from django.conf import settings
@@ -10,6 +11,11 @@ from django.core.management.base import BaseCommand, CommandError
 
 from apps.accounts.actions import acting
 from apps.providers.actions import KeyInvalidError, ProviderUnknownError, rotate_provider_key
+
+
+def _typed() -> str:
+    """A line of standard input; at a terminal it isn't shown."""
+    return getpass("New key: ") if sys.stdin.isatty() else sys.stdin.readline()
 
 
 class Command(BaseCommand):
@@ -24,7 +30,7 @@ class Command(BaseCommand):
     def handle(self, *_: Any, name: str, from_env: str | None, **__: Any) -> None:
         if from_env and not os.environ.get(from_env):
             raise CommandError(f"--from-env names {from_env}, which is not set.")
-        api_key = os.environ[from_env] if from_env else sys.stdin.readline()
+        api_key = os.environ[from_env] if from_env else _typed()
         try:
             with acting("rotate_provider_key"):
                 rotate_provider_key(name=name, api_key=api_key)
