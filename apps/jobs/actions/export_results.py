@@ -3,23 +3,21 @@
 import csv
 import io
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
-from tempfile import TemporaryFile
-from typing import Any
 from uuid import UUID
 
 from django.utils.text import get_valid_filename
-from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
 
 from apps.files.actions import read_table
+from apps.files.queries import FileGoneError
 from apps.jobs.domain.export_table import answer_cells, answer_columns, plain_cell, workbook_cell
 from apps.jobs.domain.table_prompt import TablePrompt
+from apps.jobs.domain.workbook_parts import workbook_chunks
 from apps.jobs.models import Job
 from apps.jobs.queries import list_result_rows, result_chunks
 
 _CHUNK_BYTES = 1 << 18
-_SHEET_ROWS = 1_048_576
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,7 @@ class Export:
 
 
 def export_results(*, job: Job, form: str) -> Export:
-    """`form` is jsonl, csv or xlsx (KeyError otherwise). FileGoneError while reading, when the uploaded table is gone."""
+    """`form` is jsonl, csv or xlsx (KeyError otherwise). When the uploaded table is gone the rows carry their custom ids instead."""
     content_type, write = _FORMS[form]
     name = job.table_file.filename.rsplit(".", 1)[0] if job.table_file else job.public_id
     return Export(filename=f"{get_valid_filename(name)}-results.{form}", content_type=content_type, chunks=write(job))
@@ -57,24 +55,7 @@ def _csv(job: Job) -> Iterator[bytes]:
 
 
 def _xlsx(job: Job) -> Iterator[bytes]:
-    book = Workbook(write_only=True)
-    sheet = book.create_sheet("results")
-    for number, row in enumerate(_rows(job), start=1):
-        if number > _SHEET_ROWS:
-            sheet = book.create_sheet()
-        sheet.append([_cell(sheet, text) for text in row])
-    with TemporaryFile() as made:
-        book.save(made)
-        made.seek(0)
-        while chunk := made.read(_CHUNK_BYTES):
-            yield chunk
-
-
-def _cell(sheet: Any, text: str) -> Any:
-    """A text stays a text, also when it looks like a formula or an error value."""
-    cell = WriteOnlyCell(sheet, value=workbook_cell(text))
-    cell.data_type = "s"
-    return cell
+    return workbook_chunks([workbook_cell(cell) for cell in row] for row in _rows(job))
 
 
 def _rows(job: Job) -> Iterator[list[str]]:
@@ -89,10 +70,15 @@ def _line_rows(job: Job) -> Iterator[list[str]]:
 
 
 def _table_rows(job: Job, file_id: UUID, prompt: TablePrompt) -> Iterator[list[str]]:
-    results = list_result_rows(job.id)
-    upcoming = next(results, None)
-    number = 0
-    with read_table(file_id=file_id, sheet=prompt.sheet) as table:
+    with ExitStack() as stack:
+        try:
+            table = stack.enter_context(read_table(file_id=file_id, sheet=prompt.sheet))
+        except FileGoneError:
+            yield from _line_rows(job)
+            return
+        results = list_result_rows(job.id)
+        upcoming = next(results, None)
+        number = 0
         yield [*table.columns, *answer_columns(table.columns)]
         for entry in table.rows:
             if entry.error:

@@ -47,6 +47,7 @@ def validate_job(*, job_id: UUID, clock: Callable[[], datetime]) -> None:
             _fail(job, refused.errors, refused.count, clock())
         except NoLongerWantedError:
             remove_items(job_id)
+            Job.objects.filter(id=job_id).update(total=0)
             log.info("validation_cancelled", job_id=str(job_id))
     if Job.objects.filter(id=job_id, status=JobStatus.CANCELLING).exists():
         # Who cancelled it meanwhile found the lock taken.
@@ -93,5 +94,7 @@ def _fail(job: Job, errors: Sequence[LineError], count: int, now: datetime) -> N
     listed = [error.as_json() for error in errors]
     if count > len(errors):
         listed.append(LineError("too_many_errors", f"{count:,} lines are wrong; the first {len(errors):,} are listed.").as_json())
-    failed = Job.objects.filter(id=job.id, status=JobStatus.VALIDATING).update(status=JobStatus.FAILED, errors=listed, ended_at=now)
+    failed = Job.objects.filter(id=job.id, status=JobStatus.VALIDATING).update(
+        status=JobStatus.FAILED, total=0, errors=listed, ended_at=now
+    )
     log.info("job_refused", job_id=str(job.id), errors=count, is_recorded=bool(failed))

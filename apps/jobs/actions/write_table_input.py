@@ -4,11 +4,15 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from apps.files.actions import Table, TableUnreadableError, create_file, read_table
+from apps.files.domain.upload import LONGEST_SECONDS
+from apps.jobs.actions.load_items import NoLongerWantedError
 from apps.jobs.domain.intake import LineError
+from apps.jobs.domain.lifecycle import JobStatus
 from apps.jobs.domain.table_prompt import PromptRefusedError, TablePrompt, check_prompt, request_line
 from apps.jobs.models import Job
 
 _ERRORS_KEPT = 1000
+_TOLD_EACH = 5000
 
 
 class TableRefusedError(Exception):
@@ -34,8 +38,8 @@ def write_table_input(job: Job, *, now: datetime) -> None:
                 api_key_id=None,
                 purpose="batch",
                 filename=f"{source.filename}.jsonl",
-                content=_lines(prompt, table),
-                expires_after_seconds=None,
+                content=_lines(job, prompt, table),
+                expires_after_seconds=LONGEST_SECONDS,
                 now=now,
             )
     except PromptRefusedError as error:
@@ -46,7 +50,7 @@ def write_table_input(job: Job, *, now: datetime) -> None:
     job.save(update_fields=["input_file_id"])
 
 
-def _lines(prompt: TablePrompt, table: Table) -> Iterator[bytes]:
+def _lines(job: Job, prompt: TablePrompt, table: Table) -> Iterator[bytes]:
     errors: list[LineError] = []
     count = number = 0
     for row in table.rows:
@@ -56,6 +60,14 @@ def _lines(prompt: TablePrompt, table: Table) -> Iterator[bytes]:
                 errors.append(LineError("invalid_row", row.error, line=row.line))
             continue
         number += 1
+        if number % _TOLD_EACH == 0:
+            _tell(job, number)
         yield request_line(prompt, dict(zip(table.columns, row.cells, strict=True)), number=number)
     if count:
         raise TableRefusedError(errors, count)
+
+
+def _tell(job: Job, number: int) -> None:
+    """The job's page shows how many rows have been read; NoLongerWantedError when it was cancelled meanwhile."""
+    if not Job.objects.filter(id=job.id, status=JobStatus.VALIDATING).update(total=number):
+        raise NoLongerWantedError

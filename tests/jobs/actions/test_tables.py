@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from apps.files.models import File
+from apps.jobs.actions import write_table_input
 from apps.jobs.actions.export_results import export_results
 from apps.jobs.actions.preview_upload import preview_batch, preview_table
 from apps.jobs.actions.submit_table import submit_table
@@ -107,7 +108,33 @@ def test_a_workbook_holds_the_same_as_texts() -> None:
     content = b"".join(export_results(job=job, form="xlsx").chunks)
     rows = list(openpyxl.load_workbook(io.BytesIO(content)).worksheets[0].iter_rows())
     assert [cell.value for cell in rows[1]][:4] == ["hello", "1", "'=1+1", "done"]
-    assert {cell.data_type for cell in rows[1] if cell.value} == {"s"}
+    assert {cell.data_type for cell in rows[1] if cell.value} <= {"s", "inlineStr"}
+
+
+def test_answers_outlive_the_table_they_were_asked_for() -> None:
+    job = submitted()
+    end_item(Item.objects.filter(job=job).order_by("position")[0], answer=answer("yes"))
+    File.objects.filter(id=job.table_file_id).update(deleted_at=NOW)
+    assert [row[:2] for row in read_csv(job)][:2] == [["custom_id", "answer"], ["row-1", "yes"]]
+
+
+def test_a_table_that_is_cancelled_while_it_is_read_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every row is told; the second one finds the job cancelled."""
+    monkeypatch.setattr("apps.jobs.actions.write_table_input._TOLD_EACH", 1)
+    told: list[int] = []
+    tell = write_table_input._tell
+
+    def cancel_after_one(job: Job, number: int) -> None:
+        tell(job, number)
+        told.append(number)
+        Job.objects.filter(id=job.id).update(status=JobStatus.CANCELLING)
+
+    monkeypatch.setattr(write_table_input, "_tell", cancel_after_one)
+    before = len(stored_names())
+    job = submitted(b"text\na\nb\nc\n")
+    assert told == [1]
+    assert (job.status, job.total, job.input_file_id) == (JobStatus.CANCELLING, 0, None)
+    assert len(stored_names()) == before + 1
 
 
 def test_a_batch_files_answers_come_back_by_custom_id() -> None:
