@@ -56,6 +56,7 @@ INSTALLED_APPS = [
     "csp",
     "rest_framework",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_filters",
     "django_celery_results",
     "apps.ops",
@@ -195,7 +196,10 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     # The schema tells nothing that this repository doesn't; it is open to everybody who reaches the server.
     "SERVE_AUTHENTICATION": [],
-    "POSTPROCESSING_HOOKS": [],  # the default one makes a named type of each choice, by names that collide
+    # The default hook makes a named type of each choice, by names that collide.
+    "POSTPROCESSING_HOOKS": ["aiplatform.openapi.complete_schema"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "displayRequestDuration": True, "docExpansion": "none"},
 }
 
 # --- the engine (design: the pump) ------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 handler400 = "apps.lib.http_errors.bad_request"
 handler404 = "apps.lib.http_errors.not_found"
@@ -15,5 +15,6 @@ urlpatterns = [
     path("", include("apps.providers.urls")),
     path("", include("apps.jobs.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(template_name="ops/api_docs.html"), name="docs"),
     path("admin/", admin.site.urls),
 ]

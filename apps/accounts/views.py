@@ -48,13 +48,16 @@ class KeysView(ListAPIView[ApiKey]):
 
 
 class KeyRevokeView(APIView):
-    """Revoke a key: its next request is refused. A second time it answers the same."""
+    """Revoke another key: its next request is refused. A second time it answers the same."""
 
     required_scope = "admin"
 
     @extend_schema(operation_id="revoke_key", tags=["keys"], request=None, responses=ApiKeySerializer)
     def post(self, request: Request, key_id: str) -> Response:
         key = find_key(workspace_id=key_of(request).workspace_id, public_id=key_id)
+        if key == key_of(request):
+            message = "A key can't revoke itself: that could leave nobody to make another. Use a second key, or the back office."
+            raise ApiError(409, "own_key", message, headers={"x-should-retry": "false"})
         revoke_api_key(key_id=key.id, now=timezone.now())
         key.refresh_from_db()
         return Response(ApiKeySerializer(key).data)

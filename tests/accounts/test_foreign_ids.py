@@ -77,17 +77,17 @@ ASYNC = {"api/jobs/<str:job_id>/events"}
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
-def _routes(resolver: URLResolver, prefix: str = "") -> Iterator[str]:
+def all_routes(resolver: URLResolver, prefix: str = "") -> Iterator[str]:
     for pattern in resolver.url_patterns:
         route = prefix + str(pattern.pattern)
         if isinstance(pattern, URLResolver):
-            yield from _routes(pattern, route)
+            yield from all_routes(pattern, route)
         elif isinstance(pattern, URLPattern):
             yield route
 
 
 def routes_with_a_parameter() -> set[str]:
-    return {route for route in _routes(get_resolver()) if route.startswith(("v1/", "api/")) and "<" in route}
+    return {route for route in all_routes(get_resolver()) if route.startswith(("v1/", "api/")) and "<" in route}
 
 
 def samples() -> list[Any]:

@@ -76,3 +76,11 @@ def test_a_key_may_end_by_itself() -> None:
 def test_keys_of_others_do_not_show() -> None:
     make_api_key(make_workspace("others"))
     assert len(make_client().get("/api/keys").json()["data"]) == 1
+
+
+def test_a_key_does_not_lock_its_holder_out() -> None:
+    client = make_client()
+    (own,) = client.get("/api/keys").json()["data"]
+    answer = post(client, f"/api/keys/{own['id']}/revoke")
+    assert (answer.status_code, answer.json()["code"]) == (409, "own_key")
+    assert client.get("/api/keys").status_code == 200

@@ -1,0 +1,127 @@
+"""The last step of making the schema: async operations, errors in both shapes, examples and links, for every operation alike."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from aiplatform.openapi.calls import async_paths
+from aiplatform.openapi.examples import BODIES, LINKS, PATH_VALUES, QUERY_VALUES
+
+_WORDS = {
+    400: "The request makes no sense; the answer names what is wrong.",
+    401: "No API key, or none that is live.",
+    403: "The key lacks the scope, or may not do this.",
+    404: "There is no such thing in the key's workspace.",
+    405: "The address takes other methods.",
+    406: "The answer can't be given in the form that `Accept` asks for.",
+    409: "It stands otherwise, and would refuse again.",
+    413: "The body is too long.",
+    415: "The body has another type than is taken.",
+    429: "Too many requests with this key; `Retry-After` says how long to wait.",
+    502: "The provider failed.",
+    503: "The platform, or the provider behind it, takes nothing at present; `Retry-After` may say when.",
+    504: "No answer came in time.",
+}
+_ALWAYS = {400, 401, 403, 405}
+# REST framework's views alone: async ones look at neither.
+_REST = {406, 429}
+_CHANGES = {"cancel_batch", "pause_job", "resume_job", "cancel_job", "change_lane", "rerun_failed", "revoke_key"}
+_ENVELOPE = {
+    "type": "object",
+    "description": "OpenAI's shape.",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": "string", "nullable": True},
+                "code": {"type": "string", "nullable": True},
+            },
+        }
+    },
+}
+_PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457. `code` is for programs, `detail` for people; `param` names what is wrong.",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string"},
+        "param": {"type": "string"},
+    },
+}
+
+
+def complete_schema(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:  # noqa: ARG001, FBT001 -- drf-spectacular's hook
+    """What drf-spectacular calls last, with the whole schema."""
+    result["paths"] = dict(sorted((result["paths"] | async_paths()).items()))
+    result["components"].setdefault("schemas", {}).update({"OpenAIError": _ENVELOPE, "Problem": _PROBLEM})
+    for path, operation in _operations(result):
+        if path.startswith("/v1"):
+            operation["tags"] = ["OpenAI-compatible"]
+        _add_errors(path, operation)
+        _add_examples(operation)
+        _add_links(operation)
+    return result
+
+
+def _operations(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    return ((path, operation) for path, methods in schema["paths"].items() for operation in methods.values())
+
+
+def _is_async(path: str) -> bool:
+    return path in async_paths()
+
+
+def _is_call(path: str) -> bool:
+    return _is_async(path) and path.startswith("/v1")
+
+
+def _statuses(path: str, operation: dict[str, Any]) -> list[int]:
+    found = _ALWAYS | (set() if _is_async(path) else _REST)
+    found |= {404} if "{" in path or _is_call(path) else set()
+    found |= {409} if operation["operationId"] in _CHANGES else set()
+    found |= {413, 415} if "requestBody" in operation and not _is_call(path) else set()
+    found |= {503} if _is_async(path) else set()
+    return sorted(found | ({409, 413, 429, 502, 504} if _is_call(path) else set()))
+
+
+def _add_errors(path: str, operation: dict[str, Any]) -> None:
+    media, name = ("application/json", "OpenAIError") if path.startswith("/v1") else ("application/problem+json", "Problem")
+    for status in _statuses(path, operation):
+        response: dict[str, Any] = {
+            "description": _WORDS[status],
+            "content": {media: {"schema": {"$ref": f"#/components/schemas/{name}"}}},
+        }
+        if status == 429:
+            response["headers"] = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
+        operation["responses"].setdefault(str(status), response)
+    if _is_call(path):
+        refused = {"description": "What the provider refused the request with.", "content": {"application/json": {"schema": {}}}}
+        operation["responses"]["4XX"] = refused
+
+
+def _add_examples(operation: dict[str, Any]) -> None:
+    for parameter in operation.get("parameters", ()):
+        values = {"path": PATH_VALUES, "query": QUERY_VALUES}.get(parameter["in"], {})
+        if parameter["name"] in values:
+            parameter["example"] = values[parameter["name"]]
+    body = BODIES.get(operation["operationId"])
+    if body:
+        for content in operation["requestBody"]["content"].values():
+            content["example"] = body
+
+
+def _add_links(operation: dict[str, Any]) -> None:
+    if operation["operationId"] not in LINKS:
+        return
+    parameter, pointer, targets = LINKS[operation["operationId"]]
+    links = {name: {"operationId": name, "parameters": {parameter: f"$response.body#{pointer}"}} for name in targets}
+    for status in ("200", "201"):
+        if status in operation["responses"]:
+            operation["responses"][status]["links"] = links

@@ -1,0 +1,69 @@
+"""Values that work: with the sample model of `make demo`, and with ids of the right shape. A test sends every one of them."""
+
+from typing import Any
+
+MODEL = "smollm2-135m-instruct"
+_KEY = "0192f0c1c0de7000800000000000000"
+FILE = f"file-{_KEY}1"
+
+# By the name of a path's parameter.
+PATH_VALUES = {
+    "file_id": FILE,
+    "batch_id": f"batch_{_KEY}2",
+    "job_id": f"batch_{_KEY}2",
+    "item_id": f"item_{_KEY}3",
+    "key_id": f"key_{_KEY}4",
+    "name": MODEL,
+}
+
+# By the name of a query's parameter, unless the operation has one of its own.
+QUERY_VALUES: dict[str, Any] = {
+    "limit": 10,
+    "order": "desc",
+    "purpose": "batch",
+    "created_after": "2026-01-01T00:00:00Z",
+    "kind": "batch",
+    "lane": "default",
+    "state": "dead",
+    "error_code": "context_length_exceeded",
+}
+
+_ASK = {"model": MODEL, "max_tokens": 20}
+_LINE = (
+    '{"custom_id": "line-1", "method": "POST", "url": "/v1/chat/completions", '
+    f'"body": {{"model": "{MODEL}", "messages": [{{"role": "user", "content": "Name a colour."}}]}}}}\n'
+)
+
+# By operation.
+BODIES: dict[str, dict[str, Any]] = {
+    "create_file": {"file": _LINE, "purpose": "batch"},
+    "create_batch": {
+        "input_file_id": FILE,
+        "endpoint": "/v1/chat/completions",
+        "completion_window": "24h",
+        "metadata": {"feature": "colours", "priority": "bulk"},
+    },
+    "create_chat_completion": _ASK | {"messages": [{"role": "user", "content": "Name a colour."}]},
+    "create_completion": _ASK | {"prompt": "The colour of the sky is"},
+    "create_embedding": {"model": MODEL, "input": ["blue", "green"]},
+    "create_response": {"model": MODEL, "input": "Name a colour."},
+    "change_lane": {"lane": "bulk"},
+    "create_key": {"name": "nightly import", "scopes": ["files", "batches"]},
+}
+
+# Where the answer to one operation leads: operation -> (parameter, where its value stands, operations that take it).
+LINKS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "create_file": ("file_id", "/id", ("retrieve_file", "download_file", "delete_file", "retrieve_native_file", "read_native_file")),
+    "list_files": ("file_id", "/data/0/id", ("retrieve_file",)),
+    "list_native_files": ("file_id", "/data/0/id", ("retrieve_native_file", "delete_native_file")),
+    "create_batch": ("batch_id", "/id", ("retrieve_batch", "cancel_batch", "read_batch_results")),
+    "list_batches": ("batch_id", "/data/0/id", ("retrieve_batch",)),
+    "list_jobs": (
+        "job_id",
+        "/data/0/id",
+        ("retrieve_job", "pause_job", "resume_job", "cancel_job", "change_lane", "rerun_failed", "read_job_results", "list_items"),
+    ),
+    "list_items": ("item_id", "/data/0/id", ("retrieve_item",)),
+    "create_key": ("key_id", "/id", ("revoke_key",)),
+    "list_models": ("name", "/data/0/id", ("retrieve_model",)),
+}

@@ -1,0 +1,43 @@
+"""What the examples in the schema name, made real."""
+
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from apps.accounts.models import ApiKey
+from apps.files.models import File
+from apps.jobs.domain.lifecycle import JobStatus
+from apps.jobs.models import Item, Job
+from tests.factories.accounts import make_api_key, make_workspace
+from tests.factories.files import make_file
+from tests.factories.jobs import make_job
+
+
+def example_id(schema: dict[str, Any], parameter: str) -> UUID:
+    """The key behind the example of a path's parameter, whichever operation has it."""
+    for methods in schema["paths"].values():
+        for operation in methods.values():
+            for entry in operation.get("parameters", ()):
+                if (entry["in"], entry["name"]) == ("path", parameter):
+                    return UUID(hex=entry["example"][-32:])
+    raise AssertionError(parameter)
+
+
+def prepare(schema: dict[str, Any], *, has_ended: bool) -> None:
+    """What the examples name is there: a file, a job with something that failed, its first item, a key."""
+    for model in (Item, Job, File):
+        model.objects.all().delete()
+    ApiKey.objects.filter(name="test-example").delete()
+    ended = {"status": JobStatus.COMPLETED, "ended_at": timezone.now()} if has_ended else {}
+    job = make_job(id=example_id(schema, "job_id"), done=2, dead=1, running=0, waiting=0 if has_ended else 1, **ended)
+    Item.objects.filter(job=job, position=1).update(id=example_id(schema, "item_id"))
+    File.objects.filter(id=make_file().id).update(id=example_id(schema, "file_id"))
+    key, _ = make_api_key(make_workspace())
+    ApiKey.objects.filter(id=key.id).update(id=example_id(schema, "key_id"), name="test-example")
+
+
+def example_model(schema: dict[str, Any]) -> str:
+    """The model that all examples ask for."""
+    parameters = schema["paths"]["/v1/models/{name}"]["get"]["parameters"]
+    return str(next(entry["example"] for entry in parameters if entry["name"] == "name"))
