@@ -25,6 +25,7 @@ _ALWAYS = {400, 401, 403, 405}
 # REST framework's views alone: async ones look at neither.
 _REST = {406, 429}
 _CHANGES = {"cancel_batch", "pause_job", "resume_job", "cancel_job", "change_lane", "rerun_failed", "revoke_key"}
+_CHANGES |= {"add_upload_part", "complete_upload", "cancel_upload"}
 _ENVELOPE = {
     "type": "object",
     "description": "OpenAI's shape.",

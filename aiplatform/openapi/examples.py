@@ -13,6 +13,7 @@ PATH_VALUES = {
     "job_id": f"batch_{_KEY}2",
     "item_id": f"item_{_KEY}3",
     "key_id": f"key_{_KEY}4",
+    "upload_id": f"upload_{_KEY}5",
     "name": MODEL,
 }
 
@@ -47,6 +48,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "create_completion": _ASK | {"prompt": "The colour of the sky is"},
     "create_embedding": {"model": MODEL, "input": ["blue", "green"]},
     "create_response": {"model": MODEL, "input": "Name a colour."},
+    "create_upload": {"bytes": len(_LINE), "filename": "in.jsonl", "mime_type": "application/jsonl", "purpose": "batch"},
+    "add_upload_part": {"data": _LINE},
+    "complete_upload": {"part_ids": [f"part_{_KEY}6"]},
     "change_lane": {"lane": "bulk"},
     "create_key": {"name": "nightly import", "scopes": ["files", "batches"]},
 }
@@ -54,6 +58,7 @@ BODIES: dict[str, dict[str, Any]] = {
 # Where the answer to one operation leads: operation -> (parameter, where its value stands, operations that take it).
 LINKS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "create_file": ("file_id", "/id", ("retrieve_file", "download_file", "delete_file", "retrieve_native_file", "read_native_file")),
+    "create_upload": ("upload_id", "/id", ("add_upload_part", "complete_upload", "cancel_upload")),
     "list_files": ("file_id", "/data/0/id", ("retrieve_file",)),
     "list_native_files": ("file_id", "/data/0/id", ("retrieve_native_file", "delete_native_file")),
     "create_batch": ("batch_id", "/id", ("retrieve_batch", "cancel_batch", "read_batch_results")),

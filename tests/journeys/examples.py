@@ -3,12 +3,15 @@
 from typing import Any
 from uuid import UUID
 
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
 from apps.accounts.models import ApiKey
-from apps.files.models import File
+from apps.files.actions import add_part, start_upload
+from apps.files.models import UPLOAD_PREFIX, File, Part, Upload
 from apps.jobs.domain.lifecycle import JobStatus
 from apps.jobs.models import Item, Job
+from apps.lib.ids import public_id
 from tests.factories.accounts import make_api_key, make_workspace
 from tests.factories.files import make_file
 from tests.factories.jobs import make_job
@@ -24,9 +27,10 @@ def example_id(schema: dict[str, Any], parameter: str) -> UUID:
     raise AssertionError(parameter)
 
 
-def prepare(schema: dict[str, Any], *, has_ended: bool) -> None:
-    """What the examples name is there: a file, a job with something that failed, its first item, a key."""
-    for model in (Item, Job, File):
+def prepare(schema: dict[str, Any], operation: str) -> None:
+    """What the examples name is there: a file, a job with something that failed, its first item, a key, an upload."""
+    has_ended = operation == "watch_job"
+    for model in (Item, Job, Part, Upload, File):
         model.objects.all().delete()
     ApiKey.objects.filter(name="test-example").delete()
     ended = {"status": JobStatus.COMPLETED, "ended_at": timezone.now()} if has_ended else {}
@@ -35,6 +39,22 @@ def prepare(schema: dict[str, Any], *, has_ended: bool) -> None:
     File.objects.filter(id=make_file().id).update(id=example_id(schema, "file_id"))
     key, _ = make_api_key(make_workspace())
     ApiKey.objects.filter(id=key.id).update(id=example_id(schema, "key_id"), name="test-example")
+    _prepare_upload(schema, has_part=operation == "complete_upload")
+
+
+def _prepare_upload(schema: dict[str, Any], *, has_part: bool) -> None:
+    def example(path: str) -> dict[str, Any]:
+        (content,) = schema["paths"][path]["post"]["requestBody"]["content"].values()
+        return dict(content["example"])
+
+    workspace, upload_id = make_workspace(), example_id(schema, "upload_id")
+    started = start_upload(workspace_id=workspace.id, api_key_id=None, values=example("/v1/uploads"), now=timezone.now())
+    Upload.objects.filter(id=started.id).update(id=upload_id)
+    if has_part:
+        content = SimpleUploadedFile("part", example("/v1/uploads/{upload_id}/parts")["data"].encode())
+        part = add_part(workspace_id=workspace.id, public_id=public_id(UPLOAD_PREFIX, upload_id), content=content, now=timezone.now())
+        (part_id,) = example("/v1/uploads/{upload_id}/complete")["part_ids"]
+        Part.objects.filter(id=part.id).update(id=UUID(hex=part_id[-32:]))
 
 
 def example_model(schema: dict[str, Any]) -> str:
