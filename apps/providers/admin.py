@@ -70,7 +70,7 @@ class ProviderAdmin(Audited, ForSuperusers, ModelAdmin):  # type: ignore[misc]  
     search_fields = ("name", "base_url")
     fieldsets = (
         (None, {"fields": ("name", "kind", "base_url", "api_key", "is_enabled")}),
-        ("Limits", {"fields": ("requests_per_minute", "tokens_per_minute", "max_concurrency")}),
+        ("Limits, shared by all workers", {"fields": ("requests_per_minute", "tokens_per_minute", "max_concurrency")}),
         ("Timeouts", {"fields": ("connect_timeout_seconds", "read_timeout_seconds", "total_timeout_seconds")}),
     )
 
@@ -96,6 +96,13 @@ class ModelAdminPage(Audited, ForSuperusers, ModelAdmin):  # type: ignore[misc] 
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).prefetch_related("targets__provider")
+
+    def get_form(self, request: HttpRequest, obj: Any = None, **options: Any) -> Any:
+        options["help_texts"] = {
+            "max_output_tokens": "The longest answer that may be asked for, and what is counted when a caller names no limit.",
+            "is_enabled": "Off: callers are told that there is no such model.",
+        }
+        return super().get_form(request, obj, **options)
 
     @admin.display(description="answered by, in this order")
     def answered_by(self, model: Model) -> str:

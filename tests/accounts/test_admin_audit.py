@@ -81,6 +81,7 @@ CHANGES: dict[str, Case] = {
     "jobs_job_cancel": Case(send("jobs_job_cancel", {"reason": "wrong file"}, dead_job), "cancelled", "job"),
     "jobs_job_rerun": Case(send("jobs_job_rerun", {}, dead_job), "rerun", "job"),
     "jobs_job_lane": Case(send("jobs_job_lane", {"lane": "bulk"}, dead_job), "moved to another lane", "job"),
+    "files_file_discard": Case(send("files_file_discard", {"reason": "test"}, lambda: make_file().pk), "deleted", "file"),
     "accounts_workspace_add": Case(
         send("accounts_workspace_add", {"name": "globex", "time_zone": "UTC"} | no_rows("members")), "added", "workspace"
     ),

@@ -44,9 +44,9 @@ def test_from_home_to_an_items_answer(page: Page, live_server: LiveServer, tmp_p
     page.get_by_role("link", name=job.public_id).first.click()
     page.get_by_text("4 of 7 items have ended").wait_for()
     page.screenshot(path=tmp_path / "shots" / "job.png")
-    page.get_by_role("link", name="Items", exact=True).last.click()
+    page.get_by_role("link", name="All items").click()
     page.get_by_role("link", name="question-1", exact=True).click()
-    page.get_by_text("It is 7.").wait_for()
+    page.get_by_text("It is 7.", exact=True).wait_for()
     page.screenshot(path=tmp_path / "shots" / "item.png", full_page=True)
 
 
@@ -101,3 +101,48 @@ def test_the_dark_theme_is_readable(page: Page, live_server: LiveServer, tmp_pat
         page.goto(f"{live_server.url}/admin/{path}")
         page.locator("html.dark").wait_for()
         page.screenshot(path=tmp_path / "shots" / f"{name}.png")
+
+
+def test_no_page_scrolls_sideways_on_a_phone(page: Page, live_server: LiveServer) -> None:
+    job = make_job(done=3, dead=1, running=1, waiting=2)
+    make_api_key()
+    page.set_viewport_size({"width": 380, "height": 800})
+    item = Item.objects.filter(job=job, state=ItemState.DONE).first()
+    assert item
+    wide = []
+    for path in ("", *_PAGES, f"jobs/job/{job.id}/change/", f"jobs/item/{item.id}/change/", f"jobs/job/{job.id}/cancel/"):
+        page.goto(f"{live_server.url}/admin/{path}")
+        width = page.evaluate("document.documentElement.scrollWidth")
+        if width > 380:
+            wide.append((path, width))
+    assert wide == []
+
+
+def test_home_renews_itself_and_keeps_the_focus(page: Page, live_server: LiveServer) -> None:
+    make_job(done=0, dead=0, running=0, waiting=1)
+    page.goto(f"{live_server.url}/admin/")
+    page.locator("#tile-jobs").focus()
+    make_job(done=0, dead=0, running=0, waiting=2)
+    page.locator("#tile-waiting strong", has_text="3").wait_for(timeout=15_000)
+    assert page.evaluate("document.activeElement.id") == "tile-jobs"
+
+
+def test_a_jobs_course_is_drawn(page: Page, live_server: LiveServer) -> None:
+    job = make_job(done=5, dead=1, running=1, waiting=1)
+    page.goto(f"{live_server.url}/admin/jobs/job/{job.id}/change/")
+    page.locator("figure.chart-box").wait_for(state="visible")
+    bars = page.evaluate("Chart.getChart('job-chart').data.datasets.map((set) => set.data.length)")
+    assert bars[0] == bars[1] >= 1
+
+
+def test_a_new_key_is_copied_from_the_page_that_shows_it_once(page: Page, live_server: LiveServer) -> None:
+    make_workspace()
+    page.goto(f"{live_server.url}/admin/accounts/apikey/add/")
+    page.fill("input[name=name]", "nightly")
+    page.get_by_role("button", name="Save", exact=True).click()
+    secret = page.get_by_label("API key", exact=True).input_value()
+    page.get_by_role("button", name="Copy").click()
+    page.get_by_role("status").filter(has_text="Copied").or_(page.get_by_text("The key is selected")).wait_for()
+    assert secret.startswith("aip-")
+    page.get_by_role("link", name="I have copied it").click()
+    assert secret not in page.content()

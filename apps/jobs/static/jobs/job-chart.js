@@ -41,6 +41,20 @@
     });
   };
 
-  document.addEventListener("DOMContentLoaded", draw);
-  document.addEventListener("htmx:afterSwap", draw);
+  // What can be done depends on the status: when that changes, the whole page is read anew.
+  const status = () => document.querySelector("#job-progress [data-status]")?.dataset.status;
+  let shown;
+
+  document.addEventListener("DOMContentLoaded", () => {
+    shown = status();
+    draw();
+  });
+  document.addEventListener("htmx:afterSwap", () => {
+    if (status() !== shown) {
+      shown = status();
+      location.reload();
+      return;
+    }
+    draw();
+  });
 })();

@@ -1,0 +1,56 @@
+"""What a day has cost so far: settled charges are summed up once, the last minute is read anew."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from apps.lib.redis_client import redis_client
+from apps.spend.models import Charge
+from apps.spend.queries import read_cost_of_day
+from tests.factories.accounts import make_workspace
+from tests.factories.jobs import DONE_COST, make_job
+
+pytestmark = pytest.mark.django_db
+DAY = datetime(2026, 11, 20, tzinfo=UTC)
+NOON = DAY + timedelta(hours=12)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> None:
+    for key in redis_client().scan_iter("aiplatform:cost:*"):
+        redis_client().delete(key)
+
+
+def charge(at: datetime) -> None:
+    job = make_job(done=1, dead=0, running=0, waiting=0)
+    Charge.objects.filter(job_id=job.id).update(created_at=at)
+
+
+def cost(now: datetime) -> Decimal:
+    return read_cost_of_day(day_began_at=DAY, now=now, workspace_ids=None)
+
+
+def test_what_was_charged_lately_is_in_it_at_once() -> None:
+    charge(DAY - timedelta(seconds=1))
+    charge(DAY)
+    charge(NOON - timedelta(seconds=5))
+    assert cost(NOON) == 2 * DONE_COST
+    charge(NOON - timedelta(seconds=1))
+    assert cost(NOON) == 3 * DONE_COST
+
+
+def test_the_settled_part_is_summed_up_once() -> None:
+    charge(NOON - timedelta(hours=1))
+    assert cost(NOON) == DONE_COST
+    Charge.objects.all().delete()
+    charge(NOON + timedelta(minutes=5))
+    assert cost(NOON + timedelta(minutes=10)) == 2 * DONE_COST
+
+
+def test_each_scope_is_remembered_apart() -> None:
+    charge(NOON - timedelta(hours=1))
+    ours = make_workspace("acme").id
+    assert read_cost_of_day(day_began_at=DAY, now=NOON, workspace_ids=[ours]) == DONE_COST
+    assert read_cost_of_day(day_began_at=DAY, now=NOON, workspace_ids=[make_workspace("globex").id]) == 0
+    assert read_cost_of_day(day_began_at=DAY, now=NOON, workspace_ids=[]) == 0
