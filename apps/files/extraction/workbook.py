@@ -30,6 +30,7 @@ class Workbook:
         self._sheet = book[sheet or self.sheets[0]]
         self._height = self._stated_height()
         self._line = 0
+        self._formats: dict[int, str] = {}
 
     def share_read(self) -> float:
         """How much has been read, from 0 to 1, by what the sheet says of its own height."""
@@ -42,13 +43,23 @@ class Workbook:
             self._sheet.reset_dimensions()
             for row in self._sheet.iter_rows():
                 self._line += 1
-                cells = ["" if cell.value is None else as_seen(cell.value, cell.number_format) for cell in row]
+                cells = [self._seen(cell) for cell in row]
                 if any(cells):
                     yield self._line, cells
         except (MemoryError, UnreadableError):
             raise
         except Exception as error:
             raise UnreadableError(f"The sheet can't be read: {type(error).__name__}. Save it anew, or as 'CSV UTF-8'.") from error
+
+    def _seen(self, cell: Any) -> str:
+        """Texts are by far the most, and looking up a format costs more than reading its cell."""
+        value = cell.value
+        if value is None or isinstance(value, str):
+            return value or ""
+        style = cell._style_id  # noqa: SLF001 -- the public property finds the format anew for each cell
+        if style not in self._formats:
+            self._formats[style] = cell.number_format
+        return as_seen(value, self._formats[style])
 
     def _stated_height(self) -> int:
         try:

@@ -98,6 +98,25 @@ def test_a_workbook_is_read_as_people_see_it() -> None:
     assert errors == []
 
 
+@pytest.mark.parametrize(
+    ("value", "number_format", "text"),
+    [
+        (0.125, "0.0%", "12.5%"), (1234.5, "#,##0.00", "1234.50"), (0.1 + 0.2, "General", "0.3"), (3, "0.00", "3.00"),
+        (-7, "General", "-7"), (0.5, "General", "0.5"), (True, "0.00", "TRUE"),
+    ],
+)  # fmt: skip
+def test_numbers_have_the_decimals_that_people_see(value: float, number_format: str, text: str) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.worksheets[0]
+    sheet.append(["n", "same"])
+    sheet.append([value, value])
+    for cell in sheet[2]:
+        cell.number_format = number_format
+    made = io.BytesIO()
+    book.save(made)
+    assert read(made.getvalue(), "a.xlsx")[1] == [(text, text)]
+
+
 def test_another_sheet_is_read_by_name() -> None:
     content = workbook(("a",), ("1",), title="First")
     assert read(content, "a.xlsx", sheet="Second")[0] == ("other",)
