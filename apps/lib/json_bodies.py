@@ -7,6 +7,8 @@ import orjson
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
+from apps.lib.json_keys import find_doubled_key
+
 
 class StrictJSONParser(BaseParser):
     """REST framework's own parser answers 500 to deep nesting, and lets through text that Postgres refuses."""
@@ -26,7 +28,19 @@ class StrictJSONParser(BaseParser):
         if b"\\u0000" in text and _has_nul(value):
             message = "The body holds the character U+0000 (written \\u0000), which can't be stored. Leave it out."
             raise ParseError(message)
+        _refuse_doubled(text, value)
         return value
+
+
+def _refuse_doubled(text: bytes, value: Any) -> None:
+    try:
+        key = find_doubled_key(text, value)
+    except RecursionError as error:
+        message = "The body is nested too deeply."
+        raise ParseError(message) from error
+    if key is not None:
+        message = f"The key {key[:100]!r} stands twice in one object of the body; keep one."
+        raise ParseError(message)
 
 
 def _has_nul(value: Any) -> bool:

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.conf import settings
 
 from apps.jobs.domain.input_file import HEAD_BYTES, empty_file, refuse_head, too_many
-from apps.jobs.domain.intake import ItemSpec, LineError, LineRules, duplicate, read_line, too_long
+from apps.jobs.domain.intake import ItemSpec, LineError, LineRules, duplicate, read_line, same_id, too_long
 
 ERRORS_KEPT = 1000
 _SKIP_BYTES = 1 << 20
@@ -44,7 +44,7 @@ def check_lines(stream: BinaryIO, rules: LineRules) -> Findings:
         if isinstance(judged, LineError):
             findings.add(judged)
         else:
-            marks.append(hash(judged.custom_id))
+            marks.append(hash(same_id(judged.custom_id)))
             findings.model_ids.add(judged.model_id)
         if len(marks) + findings.error_count > settings.MAX_LINES:
             return Findings(errors=[too_many(settings.MAX_LINES)], error_count=1)
@@ -83,10 +83,10 @@ def _doubled(marks: "array[int]") -> set[int]:
 def _find_duplicates(stream: BinaryIO, rules: LineRules, doubled: set[int], findings: Findings) -> None:
     first: dict[str, int] = {}
     for spec in read_specs(stream, rules):
-        if isinstance(spec, LineError) or hash(spec.custom_id) not in doubled:
+        if isinstance(spec, LineError) or hash(same := same_id(spec.custom_id)) not in doubled:
             continue
-        if spec.custom_id in first:
-            findings.add(duplicate(spec.custom_id, first=first[spec.custom_id], second=spec.position))
+        if same in first:
+            findings.add(duplicate(spec.custom_id, first=first[same], second=spec.position))
         else:
-            first[spec.custom_id] = spec.position
+            first[same] = spec.position
     findings.errors.sort(key=lambda error: error.line or 0)

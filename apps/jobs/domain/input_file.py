@@ -8,6 +8,8 @@ _KNOWN = {
     b"\x1f\x8b": "a gzip archive",
     b"PK\x03\x04": "a zip archive or an Office document",
     b"%PDF": "a PDF",
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
     b"\x28\xb5\x2f\xfd": "a zstd archive",
     b"SQLite format 3\0": "a database",
     b"PAR1": "a Parquet file",

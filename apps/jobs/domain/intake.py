@@ -4,9 +4,12 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from unicodedata import normalize
 from uuid import UUID
 
 import orjson
+
+from apps.lib.json_keys import find_doubled_key
 
 ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/v1/completions", "/v1/embeddings")
 CUSTOM_ID_LENGTH = 64
@@ -71,6 +74,7 @@ def read_line(line: bytes, *, number: int, rules: LineRules) -> ItemSpec | LineE
     try:
         envelope, body, raw_body = _split_plain(line) or _split_any(line)
         _refuse_nul(line, envelope, body)
+        _refuse_doubled(raw_body, body)
         custom_id = _custom_id(envelope)
         _check_address(envelope, rules.endpoint)
         return ItemSpec(
@@ -88,6 +92,11 @@ def read_line(line: bytes, *, number: int, rules: LineRules) -> ItemSpec | LineE
 def too_long(*, number: int, max_line_bytes: int) -> LineError:
     """The error for a line that was not read to its end."""
     return LineError("line_too_large", f"This line is longer than {max_line_bytes:,} bytes; shorten the request.", None, number)
+
+
+def same_id(custom_id: str) -> str:
+    """Ids that people can't tell apart (composed and decomposed accents) are one id."""
+    return custom_id if custom_id.isascii() else normalize("NFC", custom_id)
 
 
 def duplicate(custom_id: str, *, first: int, second: int) -> LineError:
@@ -209,6 +218,13 @@ def _refuse_nul(line: bytes, *values: Any) -> None:
         elif isinstance(value, str) and "\0" in value:
             message = "This line holds the character NUL (\\u0000), which neither databases nor models take; remove it."
             raise _RefusedError("invalid_json_line", message)
+
+
+def _refuse_doubled(raw_body: bytes, body: dict[str, Any]) -> None:
+    """Readers disagree about which of two equal keys holds: ours would count and price one request, the provider answer another."""
+    if (key := find_doubled_key(raw_body, body)) is not None:
+        message = f"The key {key[:100]!r} stands twice in one object of body; keep one."
+        raise _RefusedError("invalid_json_line", message, "body")
 
 
 def _kind(value: object) -> str:

@@ -84,6 +84,11 @@ def test_validate_job_names_every_wrong_line() -> None:
     assert "line 1" in errors[1]["message"]
 
 
+def test_validate_job_takes_composed_and_decomposed_accents_for_one_id() -> None:
+    errors = errors_of(jsonl([input_line("caf\u00e9"), input_line("x"), input_line("cafe\u0301")]))
+    assert [(error["line"], error["code"]) for error in errors] == [(3, "duplicate_custom_id")]
+
+
 def test_validate_job_lists_a_thousand_errors_and_counts_the_rest() -> None:
     errors = errors_of(b"x\n" * 1005)
     assert len(errors) == 1001

@@ -113,6 +113,8 @@ def test_read_line_names_the_wrong_field(changes: dict[str, Any], code: str, par
         (line().replace(b"[]", b"[" * 100_000 + b"]" * 100_000), "depth limit"),
         (line().replace(b'"method"', b'"custom_id": "b", "method"'), "'custom_id' stands twice"),
         (line().replace(b'"method"', b'"body": {}, "method"'), "'body' stands twice"),
+        (line().replace(b'"model"', b'"model": "big", "model"'), "The key 'model' stands twice"),
+        (line().replace(b'"messages": []', b'"messages": [{"role":"user","content":"a","content":"b"}]'), "The key 'content' stands twice"),
     ],
 )
 def test_read_line_of_what_is_no_json_object_says_where(raw: bytes, told: str) -> None:
