@@ -208,6 +208,14 @@ scoped   new                        GET   302 403  200  403 200 200 200
 scoped   new                        POST  302 403  200  403 200 200 200
 scoped   download                   GET   302 404  404  200 200 200 200
 scoped   download                   POST  302 404  404  200 200 200 200
+scoped   rerun                      GET   302 404  404  200 200 200 200
+scoped   rerun                      POST  302 404  404  302 302 302 302
+scoped   lane                       GET   302 405  405  405 405 405 405
+scoped   lane                       POST  302 404  404  302 302 302 302
+scoped   errors                     GET   302 404  404  200 200 200 200
+scoped   errors                     POST  302 404  404  200 200 200 200
+scoped   discard                    GET   302 404  404  302 200 200 200
+scoped   discard                    POST  302 404  404  302 302 302 302
 scoped   content                    GET   302 404  404  200 200 200 200
 scoped   content                    POST  302 404  404  200 200 200 200
 """
