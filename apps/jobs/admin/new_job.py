@@ -37,7 +37,6 @@ _KEPT = timedelta(days=30)
 class NewJobPages:
     """For the admin of jobs: `new/` and `<id>/download/`, and the way there from the list."""
 
-
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view  # type: ignore[attr-defined]  # a mixin
         return [
