@@ -13,6 +13,7 @@ from django.db.models import Max, Q, QuerySet
 from apps.lib.sealing import SealInvalidError, unseal
 from apps.providers.domain.calls import Route
 from apps.providers.domain.catalogue import CallableModel, Catalogue
+from apps.providers.domain.limits import BucketLimits
 from apps.providers.models import Model, Provider, Target
 from apps.spend.domain.pricing import PriceRow
 from apps.spend.queries import load_price_book
@@ -102,6 +103,11 @@ def _route(target: Target, provider: Provider) -> Route:
         read_timeout_seconds=provider.read_timeout_seconds,
         total_timeout_seconds=provider.total_timeout_seconds,
         max_output_tokens=target.model.max_output_tokens,
+        provider_limits=BucketLimits(
+            provider.requests_per_minute, provider.tokens_per_minute, provider.max_concurrency, version=provider.updated_at.isoformat()
+        ),
+        # Paused for its provider's credential, it goes on when that row changes: so it has the provider's version.
+        target_limits=BucketLimits(target.requests_per_minute, target.tokens_per_minute, version=provider.updated_at.isoformat()),
         api_key=_open_key(provider),
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from apps.lib.ids import uuid7
+from apps.providers.actions import Gate
 from apps.providers.domain.calls import Call, Route
 from apps.providers.domain.catalogue import Catalogue
 from apps.providers.models import Model, Provider, Target
@@ -53,6 +54,11 @@ def make_call(prompt: str = "hello", *, endpoint: str = "/v1/chat/completions", 
     return Call(
         run_id=uuid7(), model_id=MODEL_ID, endpoint=endpoint, body=json.dumps({"model": "small", "messages": messages} | body).encode()
     )
+
+
+def make_gate(*, is_interactive: bool = False) -> Gate:
+    """A gate that has heard nothing: buckets without limits let everybody through."""
+    return Gate(pump_id=uuid7(), is_interactive=is_interactive)
 
 
 def clock() -> datetime:

@@ -1,5 +1,6 @@
 """Claim items: the only place that begins a run. One short transaction, none is open while a provider thinks."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +12,7 @@ from django.conf import settings
 from django.db import transaction
 
 from apps.jobs.domain.claimed import ClaimedItem
-from apps.jobs.domain.fairness import Candidate, share_room
+from apps.jobs.domain.fairness import Candidate, ModelBounds, share_room
 from apps.jobs.domain.retry import Tries
 from apps.lib.failpoints import failpoint
 from apps.lib.ids import uuid7
@@ -38,15 +39,18 @@ _BEHIND_MARK = (
 )
 _MARKS = "unnest(%(marked)s::uuid[], %(marked_at)s::timestamptz[], %(marked_ids)s::uuid[]) AS mark (job_id, ready_at, id)"
 
+# Only for jobs of several models: those of one are left out whole, without a look at their items.
+_OPEN_MODEL = "(job.model_name <> '' OR item.model_id <> ALL(%(blocked_ids)s::uuid[]))"
+
 # Ranked within each workspace, so that one with thousands of jobs does not push another's out of the list.
 _CANDIDATES = f"""
-SELECT id, workspace_id, lane, kind, endpoint, api_key_id FROM (
+SELECT id, workspace_id, lane, kind, endpoint, api_key_id, model_name FROM (
     SELECT job.*, row_number() OVER (PARTITION BY job.workspace_id ORDER BY job.id) AS rank
     FROM jobs_job AS job LEFT JOIN {_MARKS} ON mark.job_id = job.id
     CROSS JOIN LATERAL (
-        SELECT FROM jobs_item AS item WHERE item.job_id = job.id AND {_ORDINARY} AND {_BEHIND_MARK} {_IN_ORDER} LIMIT 1
+        SELECT FROM jobs_item AS item WHERE item.job_id = job.id AND {_ORDINARY} AND {_BEHIND_MARK} AND {_OPEN_MODEL} {_IN_ORDER} LIMIT 1
     ) AS ready
-    WHERE status = 'running' AND lane = ANY(%(lanes)s)
+    WHERE status = 'running' AND lane = ANY(%(lanes)s) AND model_name <> ALL(%(blocked_names)s::text[])
 ) AS ranked
 WHERE rank <= {_JOBS_A_WORKSPACE} ORDER BY rank, id LIMIT {_JOBS_AT_ONCE}
 """  # noqa: S608 -- constants of this module
@@ -74,7 +78,7 @@ WITH picked AS (
     LEFT JOIN {_MARKS} ON mark.job_id = wanted.job_id
     CROSS JOIN LATERAL (
         SELECT item.id FROM jobs_item AS item WHERE item.job_id = wanted.job_id AND {_ORDINARY} AND {_BEHIND_MARK}
-        {_IN_ORDER} LIMIT wanted.quota FOR UPDATE SKIP LOCKED
+        AND item.model_id <> ALL(%(blocked_ids)s::uuid[]) {_IN_ORDER} LIMIT wanted.quota FOR UPDATE SKIP LOCKED
     ) AS ready
 )
 {_BEGIN} {_RETURNED}
@@ -96,6 +100,7 @@ WITH worst AS (
 
 # The last item claimed of a job: when it was ready, and its id.
 Mark = tuple[datetime, UUID]
+_NO_BOUNDS = ModelBounds()
 _NO_MARKS: Mapping[UUID, Mark] = MappingProxyType({})
 
 
@@ -115,7 +120,14 @@ def ready_lanes(lanes: Sequence[str]) -> list[str]:
 
 
 def claim_items(
-    *, pump_id: UUID, lanes: Sequence[str], room: int, batch_room: int, turn: int, marks: Mapping[UUID, Mark] = _NO_MARKS
+    *,
+    pump_id: UUID,
+    lanes: Sequence[str],
+    room: int,
+    batch_room: int,
+    turn: int,
+    marks: Mapping[UUID, Mark] = _NO_MARKS,
+    bounds: ModelBounds = _NO_BOUNDS,
 ) -> list[ClaimedItem]:
     """Begin runs of at most `room` ready items, shared fairly; `batch_room` bounds batches in the interactive lane.
 
@@ -126,24 +138,31 @@ def claim_items(
         "marked": list(marks),
         "marked_at": [ready_at for ready_at, _ in marks.values()],
         "marked_ids": [item_id for _, item_id in marks.values()],
+        "blocked_ids": list(bounds.blocked_ids),
+        "blocked_names": bounds.blocked_names,
     }
     with transaction.atomic(), server_cursor() as cursor:
         begin_short(cursor)
         cursor.execute(_CANDIDATES, {"lanes": list(lanes), **marked})
         found = cursor.fetchall()
-        jobs = {row[0]: _JobFacts(*row[2:]) for row in found}
+        jobs = {row[0]: _JobFacts(*row[2:6]) for row in found}
         candidates = _candidates(found, batch_room)
+        models = {row[0]: row[6] for row in found}
+        taken_of: Counter[str] = Counter()
         rows: list[tuple[Any, ...]] = []
         for round_ in range(_ROUNDS):
             if not candidates or len(rows) >= room:
                 break
             quotas = share_room(candidates, room - len(rows), turn=turn + round_)
+            quotas = bounds.bound(candidates, quotas, taken_of, turn=turn + round_)
             taken = _take(cursor, pump_id, quotas, marked | {"job_lanes": [jobs[job_id].lane for job_id in quotas]})
             rows += taken
             # Who filled its quota may have more; who did not is out of ready items.
             counts: dict[UUID, int] = {}
             for row in taken:
                 counts[row[2]] = counts.get(row[2], 0) + 1
+            for job_id, count in counts.items():
+                taken_of[models[job_id]] += count
             candidates = [
                 candidate
                 for candidate in candidates
@@ -177,8 +196,14 @@ def _candidates(found: Sequence[tuple[Any, ...]], batch_room: int) -> list[Candi
     batches = sum(lane == "interactive" and kind != "single" for _, _, lane, kind, *_ in found)
     share = -(-batch_room // batches) if batches else 0
     return [
-        Candidate(job_id=job_id, workspace_id=workspace_id, lane=lane, limit=share if lane == "interactive" and kind != "single" else None)
-        for job_id, workspace_id, lane, kind, *_ in found
+        Candidate(
+            job_id=job_id,
+            workspace_id=workspace_id,
+            lane=lane,
+            limit=share if lane == "interactive" and kind != "single" else None,
+            model_name=model_name,
+        )
+        for job_id, workspace_id, lane, kind, _, _, model_name in found
     ]
 
 

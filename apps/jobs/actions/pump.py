@@ -24,7 +24,7 @@ from apps.jobs.actions.release import release_items
 from apps.jobs.actions.renew import renew_leases, renew_pump
 from apps.jobs.actions.settle_apart import settle_apart
 from apps.jobs.domain.claimed import ClaimedItem, Finished
-from apps.jobs.domain.fairness import next_group
+from apps.jobs.domain.fairness import ModelBounds, next_group
 from apps.jobs.domain.lifecycle import Lane
 from apps.jobs.domain.retry import Decision
 from apps.jobs.domain.tally import Tally
@@ -32,7 +32,7 @@ from apps.jobs.models import PUMP_RENEW_SECONDS, PumpState
 from apps.lib.background import INFRASTRUCTURE_ERRORS
 from apps.lib.enqueue import enqueue
 from apps.lib.shutdown import is_stopping
-from apps.providers.actions import complete, open_session
+from apps.providers.actions import Gate, complete, open_session
 from apps.providers.domain.calls import Completion
 from apps.providers.domain.outcomes import Outcome
 from apps.providers.queries import load_catalogue
@@ -78,6 +78,7 @@ class PumpLoop:
         self.is_draining = False
         self.turn = 0
         self.marks: dict[UUID, Mark] = {}
+        self.allowances: dict[UUID, int] = {}
         self.started = time.monotonic()
         self.busy_at = self.started
         self.claimed_at = self.started
@@ -94,6 +95,7 @@ class PumpLoop:
             ]
             await self._load_tables()
             self.session: aiohttp.ClientSession = await stack.enter_async_context(open_session(max_connections=self.window))
+            self.gate = await stack.enter_async_context(Gate(pump_id=self.pump_id, is_interactive=self.worker_set == "exec-interactive"))
             async with asyncio.TaskGroup() as loops:
                 listening = loops.create_task(listen_for_wakes(self.worker_set, self.wake))
                 renewing = loops.create_task(self._renew_for_ever())
@@ -128,7 +130,7 @@ class PumpLoop:
             for item in claimed:
                 self._start(item)
             if len(claimed) < room:
-                await self._wait(_POLL_SECONDS if not claimed else _POLL_SECONDS / 5)
+                await self._wait(_POLL_SECONDS / 5 if claimed or self.allowances else _POLL_SECONDS)
 
     async def _claim(self, room: int) -> list[ClaimedItem]:
         self.turn += 1
@@ -138,9 +140,16 @@ class PumpLoop:
             return [] if self.held else await self.claims.do(claim_suspects, pump_id=self.pump_id, lanes=self.lanes)
         batches = sum(item.kind != "single" for item in self.held.values()) if self.is_standing else 0
         batch_room = max(0, self.window // 2 - batches)
+        bounded = self.gate.allowances(self.catalogue)
+        self.allowances = {model_id: allowance for model_id, allowance in bounded.items() if allowance < room}
+        if self.allowances:
+            # Work may wait for a limit: a pump that ended now would be rung again at once.
+            self.busy_at = time.monotonic()
+        bounds = ModelBounds.of(self.allowances, names={model_id: name for name, model_id in self.catalogue.ids.items()})
         claimed = await self.claims.do(
-            claim_items, pump_id=self.pump_id, lanes=self.lanes, room=room, batch_room=batch_room, turn=self.turn, marks=self.marks
-        )
+            claim_items, pump_id=self.pump_id, lanes=self.lanes, room=room, batch_room=batch_room, turn=self.turn, marks=self.marks,
+            bounds=bounds,
+        )  # fmt: skip
         for item in claimed:
             if item.kind != "single":
                 mark = (item.ready_at, item.item_id)
@@ -192,7 +201,7 @@ class PumpLoop:
             completion = (
                 call
                 if isinstance(call, Completion)
-                else await complete(call, session=self.session, catalogue=self.catalogue, clock=self.clock)
+                else await complete(call, session=self.session, catalogue=self.catalogue, clock=self.clock, gate=self.gate)
             )
         except Exception:
             # A defect of ours must not leave the item held for ever; whether it was sent is not known.

@@ -1,8 +1,8 @@
 """Who is served next: lanes by weight, workspaces in turn, and the jobs of one workspace in turn."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from uuid import UUID
 
@@ -21,6 +21,39 @@ class Candidate:
     workspace_id: UUID
     lane: str
     limit: int | None = None
+    model_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelBounds:
+    """How many items of a model may begin now, by name; and the ids of those of which none may."""
+
+    allowances: Mapping[str, int] = field(default_factory=dict)
+    blocked_ids: Sequence[UUID] = ()
+
+    @classmethod
+    def of(cls, allowances: Mapping[UUID, int], *, names: Mapping[UUID, str]) -> "ModelBounds":
+        return cls(
+            allowances={names[id_]: allowance for id_, allowance in allowances.items() if id_ in names},
+            blocked_ids=[id_ for id_, allowance in allowances.items() if allowance == 0],
+        )
+
+    @property
+    def blocked_names(self) -> list[str]:
+        return [name for name, allowance in self.allowances.items() if allowance == 0]
+
+    def bound(self, candidates: Sequence[Candidate], quotas: dict[UUID, int], taken: Mapping[str, int], *, turn: int) -> dict[UUID, int]:
+        """The quotas cut to what the models allow beyond what was `taken`: the jobs of one model share it as fairly as all share the room."""
+        bounded = dict(quotas)
+        for name, allowance in self.allowances.items():
+            jobs = [candidate for candidate in candidates if candidate.model_name == name and candidate.job_id in quotas]
+            left = max(0, allowance - taken.get(name, 0))
+            if sum(quotas[job.job_id] for job in jobs) > left:
+                shares = share_room([replace(job, limit=quotas[job.job_id]) for job in jobs], left, turn=turn)
+                for job in jobs:
+                    bounded.pop(job.job_id)
+                bounded |= shares
+        return bounded
 
 
 def share_room(candidates: Sequence[Candidate], room: int, *, turn: int) -> dict[UUID, int]:

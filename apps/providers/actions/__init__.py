@@ -3,12 +3,14 @@
 from apps.providers.actions.complete import complete
 from apps.providers.actions.declare import DeclaredTarget, declare_model_targets, declare_provider
 from apps.providers.actions.declare_model import declare_model
+from apps.providers.actions.gate import Gate
 from apps.providers.actions.open_session import open_session
 from apps.providers.actions.rotate_provider_key import KeyInvalidError, ProviderUnknownError, rotate_provider_key
 from apps.providers.actions.save_provider_key import save_provider_key
 
 __all__ = [
     "DeclaredTarget",
+    "Gate",
     "KeyInvalidError",
     "ProviderUnknownError",
     "complete",

@@ -1,12 +1,14 @@
 """Complete: a call becomes an answer, or a class of failure with its reason."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import aiohttp
 from django.conf import settings
 
 from apps.lib.failpoints import failpoint
+from apps.providers.actions.gate import Gate, Refusal
 from apps.providers.adapters import ADAPTERS
 from apps.providers.adapters.http import Limits, send
 from apps.providers.domain.answers import Reading, Request, WireAnswer
@@ -14,9 +16,14 @@ from apps.providers.domain.calls import Call, Completion, Exchange, Route
 from apps.providers.domain.catalogue import Catalogue
 from apps.providers.domain.outcomes import Outcome
 
+# These may be asked of another target at once; an ambiguous call never may: it might be paid for twice.
+_FAILS_OVER = {Outcome.FAILED_UPSTREAM, Outcome.NOT_SENT, Outcome.THROTTLED, Outcome.CREDENTIAL}
 
-async def complete(call: Call, *, session: aiohttp.ClientSession, catalogue: Catalogue, clock: Callable[[], datetime]) -> Completion:
-    """Ask the model's first target once. Trouble with providers is an outcome, never an exception."""
+
+async def complete(
+    call: Call, *, session: aiohttp.ClientSession, catalogue: Catalogue, clock: Callable[[], datetime], gate: Gate
+) -> Completion:
+    """Ask the model's targets in their order until one answers. Trouble with providers is an outcome, never an exception."""
     routes = catalogue.routes(call.model_id)
     if not routes:
         return Completion(
@@ -24,7 +31,54 @@ async def complete(call: Call, *, session: aiohttp.ClientSession, catalogue: Cat
             error_code="no_target",
             error_message="The model has no target that is switched on; give it one under Providers, or with 'manage.py apply'.",
         )
-    return await _ask(call, routes[0], session, clock)
+    # With none open, the one that opens first is waited for.
+    order = [route for route in routes if gate.is_open(route)] or [min(routes, key=gate.wait_seconds)]
+    last: Completion | None = None
+    for n, route in enumerate(order):
+        if n and not gate.is_open(route):
+            continue
+        completion = await _through_gate(call, route, session, clock, gate)
+        if completion is None or (last and not completion.exchanges):
+            continue
+        last = _after(last, completion)
+        if completion.outcome not in _FAILS_OVER or n + 1 == len(order) or not gate.may_retry(route, completion.outcome):
+            return last
+    return last or _refused(order, gate)
+
+
+async def _through_gate(
+    call: Call, route: Route, session: aiohttp.ClientSession, clock: Callable[[], datetime], gate: Gate
+) -> Completion | None:
+    """One HTTP request with permits; None when none came."""
+    admission = await gate.admit(call, route)
+    if isinstance(admission, Refusal):
+        return None
+    try:
+        completion = await _ask(call, route, session, clock)
+    except BaseException:
+        admission.abandon()
+        raise
+    admission.settle(completion, route)
+    return completion
+
+
+def _after(earlier: Completion | None, completion: Completion) -> Completion:
+    return replace(completion, exchanges=earlier.exchanges + completion.exchanges) if earlier else completion
+
+
+def _refused(routes: Sequence[Route], gate: Gate) -> Completion:
+    if all(gate.is_paused(route) for route in routes):
+        return Completion(
+            outcome=Outcome.CREDENTIAL,
+            error_code="target_paused",
+            error_message="The provider has refused our credential or model a moment ago; it is asked again within a minute.",
+        )
+    return Completion(
+        outcome=Outcome.THROTTLED,
+        error_code="limit_reached",
+        error_message="The limits of the model's providers leave no room at present.",
+        retry_after_seconds=max(1.0, min(gate.wait_seconds(route) for route in routes)),
+    )
 
 
 async def _ask(call: Call, route: Route, session: aiohttp.ClientSession, clock: Callable[[], datetime]) -> Completion:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from apps.providers.domain.limits import NO_LIMITS, BucketLimits
 from apps.providers.domain.outcomes import Outcome
 from apps.spend.domain.usage import TokenUsage
 
@@ -32,6 +33,8 @@ class Route:
     read_timeout_seconds: float
     total_timeout_seconds: float
     max_output_tokens: int = 4096
+    provider_limits: BucketLimits = NO_LIMITS
+    target_limits: BucketLimits = NO_LIMITS
     api_key: str = field(repr=False, default="")
 
 

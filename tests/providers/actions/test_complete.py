@@ -10,7 +10,7 @@ from apps.providers.actions import complete, open_session
 from apps.providers.domain.calls import Call, Completion
 from apps.providers.domain.outcomes import Outcome
 from apps.spend.domain.usage import TokenUsage
-from tests.factories.providers import MODEL_ID, clock, make_call, make_catalogue, make_route
+from tests.factories.providers import MODEL_ID, clock, make_call, make_catalogue, make_gate, make_route
 from tests.simulated import Simulator
 
 
@@ -20,7 +20,7 @@ async def ask(simulator: Simulator, prompt: str = "hello", *, endpoint: str = "/
 
 async def put(call: Call, base_url: str, **route: Any) -> Completion:
     async with open_session(max_connections=2) as session:
-        return await complete(call, session=session, catalogue=make_catalogue(make_route(base_url, **route)), clock=clock)
+        return await complete(call, session=session, catalogue=make_catalogue(make_route(base_url, **route)), clock=clock, gate=make_gate())
 
 
 @pytest.mark.parametrize("endpoint", ["/v1/chat/completions", "/v1/responses", "/v1/completions"])
@@ -103,7 +103,7 @@ async def test_complete_nobody_listens() -> None:
 
 async def test_complete_without_a_target_is_a_matter_of_the_credential(simulator: Simulator) -> None:
     async with open_session(max_connections=2) as session:
-        completion = await complete(make_call(), session=session, catalogue=make_catalogue(), clock=clock)
+        completion = await complete(make_call(), session=session, catalogue=make_catalogue(), clock=clock, gate=make_gate())
     assert (completion.outcome, completion.error_code, completion.exchanges) == (Outcome.CREDENTIAL, "no_target", ())
     assert "manage.py apply" in completion.error_message
 
@@ -123,5 +123,5 @@ async def test_complete_a_body_that_is_no_object_is_rejected_unsent(simulator: S
 async def test_complete_asks_the_first_target(simulator: Simulator) -> None:
     routes = [make_route(simulator.base_url, upstream_model="first"), make_route(upstream_model="second")]
     async with open_session(max_connections=2) as session:
-        completion = await complete(make_call(), session=session, catalogue=make_catalogue(*routes), clock=clock)
+        completion = await complete(make_call(), session=session, catalogue=make_catalogue(*routes), clock=clock, gate=make_gate())
     assert [exchange.upstream_model for exchange in completion.exchanges] == ["first"]

@@ -17,7 +17,7 @@ from apps.providers.domain.calls import Call, Completion
 from apps.providers.domain.outcomes import Outcome
 from apps.providers.models import Kind
 from apps.spend.domain.usage import TokenUsage
-from tests.factories.providers import MODEL_ID, clock, make_call, make_catalogue, make_route
+from tests.factories.providers import MODEL_ID, clock, make_call, make_catalogue, make_gate, make_route
 from tests.providers.adapters.raw_server import Say, drips, raw_server, says, stays_silent
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -159,7 +159,9 @@ async def ask(kind: str, content: bytes, *headers: str, status: int = 200, **rou
 
 async def ask_raw(kind: str, say: Say, **route: Any) -> Completion:
     async with raw_server(say) as base_url, open_session(max_connections=1) as session:
-        return await complete(make_call(), session=session, catalogue=make_catalogue(make_route(base_url, kind=kind, **route)), clock=clock)
+        return await complete(
+            make_call(), session=session, catalogue=make_catalogue(make_route(base_url, kind=kind, **route)), clock=clock, gate=make_gate()
+        )
 
 
 @every_kind
@@ -204,7 +206,7 @@ async def test_over_http_trouble_ends_in_time_and_in_its_class(kind: str, say: S
 async def test_over_http_nobody_there_is_not_sent(kind: str) -> None:
     async with open_session(max_connections=1) as session:
         route = make_route(f"http://127.0.0.1:{free_port()}/v1", kind=kind)
-        completion = await complete(make_call(), session=session, catalogue=make_catalogue(route), clock=clock)
+        completion = await complete(make_call(), session=session, catalogue=make_catalogue(route), clock=clock, gate=make_gate())
     assert (completion.outcome, completion.answer) == (Outcome.NOT_SENT, b"")
 
 

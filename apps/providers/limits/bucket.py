@@ -1,0 +1,274 @@
+"""One bucket as one pump sees it: permits in hand, who waits, and what Redis has not heard yet. No I/O."""
+
+import asyncio
+import random
+from collections import deque
+from dataclasses import dataclass, field
+from math import ceil
+
+from apps.providers.domain.limits import BucketLimits
+from apps.providers.domain.outcomes import Outcome
+
+SYNC_SECONDS = 0.1
+SOON_SECONDS = 0.01
+_SILENT_SECONDS = 3.0
+_FAILURES = {Outcome.FAILED_UPSTREAM, Outcome.AMBIGUOUS, Outcome.NOT_SENT}
+
+
+@dataclass(slots=True)
+class News:
+    """What happened since Redis was told last."""
+
+    ok: int = 0
+    failed: int = 0
+    throttled: int = 0
+    retry_after_seconds: float = 0.0
+    pause_seconds: float = 0.0
+    token_delta: float = 0.0
+    returned: int = 0
+    retry_cost: int = 0
+    taken: int = 0
+    told_requests: int = 0
+    told_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Redis says: permits, and how the bucket stands."""
+
+    granted: int = 0
+    tokens_each: float = 0.0
+    blocked_ms: float = 0.0
+    paused_ms: float = 0.0
+    breaker: str = "closed"
+    opened: bool = False
+    limit: int = 0
+    in_flight: int = 0
+    pumps: int = 1
+    budget: float = 500.0
+    wait_ms: float = 100.0
+    rate_per_second: float = 0.0
+    is_slow: bool = False
+    is_reserved: bool = False
+
+
+@dataclass(slots=True)
+class Waiter:
+    """Somebody who waits for a permit."""
+
+    future: asyncio.Future[None]
+    tokens: float
+
+
+@dataclass(slots=True)
+class Bucket:
+    """`held` counts permits in use. A bucket that nothing bounds gives them out by itself."""
+
+    key: str
+    limits: BucketLimits
+    has_breaker: bool
+    is_interactive: bool
+    held: int = 0
+    pool: int = 0
+    pool_tokens: float = 0.0
+    waiters: deque[Waiter] = field(default_factory=deque)
+    news: News = field(default_factory=News)
+    said: Answer = field(default_factory=Answer)
+    synced_at: float = float("-inf")
+    next_at: float = float("inf")
+    blocked_until: float = 0.0
+    paused_until: float = 0.0
+    local_requests: float = 0.0
+    local_tokens: float = 0.0
+    local_at: float | None = None
+
+    def is_free(self, now: float) -> bool:
+        """Nothing bounds it at present: no limit, no block, a closed breaker."""
+        said = self.said
+        return self.limits.is_unlimited and said.limit == 0 and said.breaker == "closed" and not said.is_slow and self.blocked_until <= now
+
+    def is_closed(self, now: float) -> bool:
+        """Nobody gets through: blocked by the provider, paused, or the breaker is open."""
+        return self.blocked_until > now
+
+    def take(self, tokens: float, now: float) -> bool:
+        """A permit, when one is there and nobody waits before us."""
+        if self.is_free(now):
+            self._use(0.0, tokens)
+            return True
+        if self.pool < 1 or self.waiters or self.is_closed(now):
+            return False
+        self._use_pool(tokens)
+        return True
+
+    def release(self, now: float) -> None:
+        """The call has ended (or was not made): its place may be taken."""
+        self.held -= 1
+        self.next_at = min(self.next_at, self.synced_at + SYNC_SECONDS)
+        if self.waiters and self.said.limit:
+            if self._may_hand_on(now):
+                waiter = self._next_waiter()
+                if waiter:
+                    self._use(0.0, waiter.tokens)
+                    waiter.future.set_result(None)
+                return
+            self.next_at = min(self.next_at, self.synced_at + SOON_SECONDS)
+
+    def give_back(self, tokens: float, now: float) -> None:
+        """A permit that was not used after all."""
+        self.news.token_delta -= tokens
+        if not self.is_free(now):
+            self.news.returned += 1
+        self.release(now)
+
+    def note(self, outcome: Outcome, *, retry_after_seconds: float | None, is_mine: bool) -> None:
+        """What a call came to; `is_mine` when throttling and pauses concern this bucket."""
+        if outcome is Outcome.OK or outcome is Outcome.REJECTED:
+            self.news.ok += 1
+        elif outcome in _FAILURES:
+            self.news.failed += 1
+            self._soon()
+        elif is_mine and outcome is Outcome.THROTTLED:
+            self.news.throttled += 1
+            self.news.retry_after_seconds = max(self.news.retry_after_seconds, retry_after_seconds or 0.0)
+            self._soon()
+
+    def is_due(self, now: float) -> bool:
+        if self.held and now - self.synced_at > _SILENT_SECONDS:
+            return True
+        return now >= self.next_at
+
+    def question(self, pump: str, now: float) -> dict[str, object]:
+        """What Redis is told and asked; the news is handed over with it."""
+        news, self.news = self.news, News()
+        self._drop_unused(news)
+        want, want_tokens = self._wanted(news, now)
+        limits = self.limits
+        return {
+            "pump": pump, "held": self.held + self.pool, "version": limits.version, "pause_ms": news.pause_seconds * 1000,
+            "throttled": news.throttled, "retry_after_ms": news.retry_after_seconds * 1000, "chance": random.random(),  # noqa: S311 -- jitter
+            "ok": news.ok, "failed": news.failed, "max_concurrency": limits.max_concurrency or 0, "has_breaker": self.has_breaker,
+            "retry_cost": news.retry_cost, "requests_per_minute": limits.requests_per_minute or 0,
+            "tokens_per_minute": limits.tokens_per_minute or 0, "returned": news.returned, "token_delta": news.token_delta,
+            "told_requests": news.told_requests, "told_tokens": news.told_tokens, "want": want, "want_tokens": want_tokens,
+            "is_interactive": self.is_interactive, "is_waiting": bool(self.waiters),
+        }  # fmt: skip
+
+    def hear(self, answer: Answer, now: float) -> None:
+        """Take in what Redis said, and wake those whose permits have come."""
+        self.said, self.synced_at, self.local_at = answer, now, None
+        self.blocked_until = now + answer.blocked_ms / 1000 if answer.blocked_ms else 0.0
+        self.paused_until = now + answer.paused_ms / 1000 if answer.paused_ms else 0.0
+        self.pool += answer.granted
+        self.pool_tokens += answer.granted * answer.tokens_each
+        self.hand_out(now)
+        if self.waiters or self.pool:
+            self.next_at = now + max(SOON_SECONDS, min(SYNC_SECONDS, answer.wait_ms / 1000))
+        else:
+            self.next_at = float("inf")
+
+    def hand_out(self, now: float) -> None:
+        """Permits in hand go to those who wait, the first one first."""
+        while self.waiters and (self.pool or self.is_free(now)):
+            waiter = self._next_waiter()
+            if waiter is None:
+                return
+            if self.pool:
+                self._use_pool(waiter.tokens)
+            else:
+                self._use(0.0, waiter.tokens)
+            waiter.future.set_result(None)
+
+    def share_locally(self, now: float) -> None:
+        """Redis is away: half of this pump's part of the limits, never more. What nothing bounds stays unbounded."""
+        pumps = max(1, self.said.pumps)
+        elapsed = min(1.0, now - self.local_at) if self.local_at is not None else 0.0
+        self.local_at = self.synced_at = now
+        limits = self.limits
+        grant = float(len(self.waiters))
+        if limits.requests_per_minute:
+            rate = limits.requests_per_minute / 60 / pumps / 2
+            self.local_requests = min(max(1.0, rate), self.local_requests + rate * elapsed)
+            grant = min(grant, self.local_requests)
+        if limits.tokens_per_minute:
+            rate = limits.tokens_per_minute / 60 / pumps / 2
+            self.local_tokens = min(rate, self.local_tokens + rate * elapsed)
+            grant = grant if self.local_tokens > 0 else 0.0
+            grant = min(grant, 1.0)
+        most = limits.max_concurrency or self.said.limit
+        if most:
+            grant = min(grant, max(0, max(1, most // (2 * pumps)) - self.held))
+        if self.is_closed(now):
+            grant = 0.0
+        self.pool = int(grant)
+        self.pool_tokens = 0.0
+        self.local_requests -= self.pool
+        self.local_tokens -= sum(waiter.tokens for waiter in list(self.waiters)[: self.pool])
+        self.hand_out(now)
+        self.next_at = now + SYNC_SECONDS if self.waiters or self.held else float("inf")
+
+    def allowance(self, now: float) -> int | None:
+        """How many more calls may expect a permit within a second; None: as many as one likes."""
+        if self.is_closed(now):
+            return 0
+        if self.is_free(now):
+            return None
+        said, limits, found = self.said, self.limits, []
+        if limits.requests_per_minute:
+            found.append(ceil(limits.requests_per_minute / 60 / max(1, said.pumps)))
+        most = said.limit or limits.max_concurrency
+        if most:
+            found.append(ceil(most / max(1, said.pumps)))
+        if said.breaker == "half-open":
+            found.append(3)
+        if said.is_reserved:
+            found.append(1)
+        return max(0, min(found or [ceil(most) if most else 100]) + self.pool - len(self.waiters))
+
+    def _may_hand_on(self, now: float) -> bool:
+        """A place is passed on without asking Redis when only concurrency bounds, within this pump's fair part."""
+        said, limits = self.said, self.limits
+        if limits.requests_per_minute or limits.tokens_per_minute or said.is_reserved or said.is_slow or said.breaker != "closed":
+            return False
+        most = said.limit if self.is_interactive else said.limit * 0.9
+        return not self.news.throttled and not self.is_closed(now) and self.held + 1 <= most / max(1, said.pumps)
+
+    def _next_waiter(self) -> Waiter | None:
+        while self.waiters:
+            waiter = self.waiters.popleft()
+            if not waiter.future.done():
+                return waiter
+        return None
+
+    def _use_pool(self, tokens: float) -> None:
+        each = self.pool_tokens / self.pool
+        self.pool -= 1
+        self.pool_tokens -= each
+        self._use(each, tokens)
+
+    def _use(self, reserved: float, tokens: float) -> None:
+        self.held += 1
+        self.news.taken += 1
+        self.news.token_delta += tokens - reserved
+        self.next_at = min(self.next_at, self.synced_at + SYNC_SECONDS)
+
+    def _drop_unused(self, news: News) -> None:
+        if self.pool and not news.taken:
+            news.returned += self.pool
+            news.token_delta -= self.pool_tokens
+            self.pool, self.pool_tokens = 0, 0.0
+
+    def _wanted(self, news: News, now: float) -> tuple[int, float]:
+        """Those who wait and, where only rates bound, what the next 100 ms will need at the present pace."""
+        if self.is_free(now):
+            return 0, 0.0
+        ahead = 0
+        if not self.said.limit and self.said.breaker == "closed" and news.taken:
+            ahead = int(min(500.0, news.taken * SYNC_SECONDS / max(SYNC_SECONDS, now - self.synced_at)))
+        want = max(0, len(self.waiters) + ahead - self.pool)
+        tokens = sum(waiter.tokens for waiter in self.waiters)
+        each = tokens / len(self.waiters) if self.waiters else self.said.tokens_each
+        return want, want * each
+
+    def _soon(self) -> None:
+        self.next_at = min(self.next_at, self.synced_at + SOON_SECONDS)
