@@ -134,13 +134,7 @@ def claim_items(
     `marks` holds, for jobs, the last item that was claimed of each: what lies before it is not looked at. An item that another pump
     had locked and gave back can lie there, so the caller forgets its marks every few seconds.
     """
-    marked = {
-        "marked": list(marks),
-        "marked_at": [ready_at for ready_at, _ in marks.values()],
-        "marked_ids": [item_id for _, item_id in marks.values()],
-        "blocked_ids": list(bounds.blocked_ids),
-        "blocked_names": bounds.blocked_names,
-    }
+    marked = _looked_at(marks, bounds)
     with transaction.atomic(), server_cursor() as cursor:
         begin_short(cursor)
         cursor.execute(_CANDIDATES, {"lanes": list(lanes), **marked})
@@ -189,6 +183,16 @@ def claim_suspects(*, pump_id: UUID, lanes: Sequence[str]) -> list[ClaimedItem]:
         cursor.execute("SELECT id, lane, kind, endpoint, api_key_id FROM jobs_job WHERE id = ANY(%s)", ([row[2] for row in rows],))
         jobs = {job_id: _JobFacts(*facts) for job_id, *facts in cursor}
     return _with_requests(rows, jobs)
+
+
+def _looked_at(marks: Mapping[UUID, Mark], bounds: ModelBounds) -> dict[str, Any]:
+    return {
+        "marked": list(marks),
+        "marked_at": [ready_at for ready_at, _ in marks.values()],
+        "marked_ids": [item_id for _, item_id in marks.values()],
+        "blocked_ids": list(bounds.blocked_ids),
+        "blocked_names": bounds.blocked_names,
+    }
 
 
 def _candidates(found: Sequence[tuple[Any, ...]], batch_room: int) -> list[Candidate]:

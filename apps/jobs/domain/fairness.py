@@ -43,7 +43,7 @@ class ModelBounds:
         return [name for name, allowance in self.allowances.items() if allowance == 0]
 
     def bound(self, candidates: Sequence[Candidate], quotas: dict[UUID, int], taken: Mapping[str, int], *, turn: int) -> dict[UUID, int]:
-        """The quotas cut to what the models allow beyond what was `taken`: the jobs of one model share it as fairly as all share the room."""
+        """The quotas cut to what the models allow beyond what was `taken`; the jobs of one model share it fairly."""
         bounded = dict(quotas)
         for name, allowance in self.allowances.items():
             jobs = [candidate for candidate in candidates if candidate.model_name == name and candidate.job_id in quotas]

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Self
 from uuid import UUID
 
 import redis
@@ -81,16 +82,18 @@ class Gate(AbstractAsyncContextManager["Gate"]):
         self.usual_output: dict[UUID, float] = {}
         self.has_work = asyncio.Event()
         self.is_cut_off = False
+        self.is_closing = False
 
-    async def __aenter__(self) -> "Gate":
+    async def __aenter__(self) -> Self:
         self.shared = SharedBuckets()
         self.syncing = asyncio.create_task(self._sync_for_ever())
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.syncing.cancel()
-        with suppress(asyncio.CancelledError):
-            await self.syncing
+        # Not by cancelling: Python 3.11's wait_for may swallow that when it is woken at the same moment.
+        self.is_closing = True
+        self.wake()
+        await self.syncing
         await self._sync([bucket for bucket in self.buckets.values() if bucket.synced_at > 0])
         await self.shared.close()
 
@@ -213,7 +216,7 @@ class Gate(AbstractAsyncContextManager["Gate"]):
     # --- in step with Redis -----------------------------------------------------------------------------------------
 
     async def _sync_for_ever(self) -> None:
-        while True:
+        while not self.is_closing:
             self.has_work.clear()
             now = time.monotonic()
             due = [bucket for bucket in self.buckets.values() if bucket.is_due(now)]

@@ -157,13 +157,18 @@ class Bucket:
     def hear(self, answer: Answer, now: float) -> None:
         """Take in what Redis said, and wake those whose permits have come."""
         self.said, self.synced_at, self.local_at = answer, now, None
-        self.blocked_until = now + answer.blocked_ms / 1000 if answer.blocked_ms else 0.0
-        self.paused_until = now + answer.paused_ms / 1000 if answer.paused_ms else 0.0
+        if not (self.news.throttled or self.news.pause_seconds):
+            # Else this pump knows of a block that Redis had not heard of when it answered.
+            self.blocked_until = now + answer.blocked_ms / 1000 if answer.blocked_ms else 0.0
+            self.paused_until = now + answer.paused_ms / 1000 if answer.paused_ms else 0.0
         self.pool += answer.granted
         self.pool_tokens += answer.granted * answer.tokens_each
         self.hand_out(now)
         if self.waiters or self.pool:
             self.next_at = now + max(SOON_SECONDS, min(SYNC_SECONDS, answer.wait_ms / 1000))
+        elif self.news != News():
+            # It came while Redis was being asked.
+            self.next_at = now + SOON_SECONDS
         else:
             self.next_at = float("inf")
 

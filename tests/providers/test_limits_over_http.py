@@ -1,0 +1,162 @@
+"""Calls through gates to servers over real HTTP: limits hold over several pumps, and one that is down is gone round."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from uuid import uuid4
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from apps.providers.actions import Gate, complete, open_session
+from apps.providers.domain.calls import Completion, Route
+from apps.providers.domain.limits import BucketLimits
+from apps.providers.domain.outcomes import Outcome
+from tests.factories.providers import clock, make_call, make_catalogue, make_gate, make_route
+
+_ANSWER = {
+    "object": "chat.completion",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 20, "completion_tokens": 30, "total_tokens": 50},
+}
+
+
+class Upstream:
+    """A provider that answers with `status`, and remembers when it was asked and how many calls it held at once."""
+
+    def __init__(self) -> None:
+        self.status, self.headers = 200, dict[str, str]()
+        self.asked: list[float] = []
+        self.now = self.most = 0
+        self.latency = 0.0
+        self.base_url = ""
+
+    async def answer(self, request: web.Request) -> web.Response:
+        await request.read()
+        self.asked.append(time.monotonic())
+        self.now += 1
+        self.most = max(self.most, self.now)
+        if self.latency:
+            await asyncio.sleep(self.latency)
+        self.now -= 1
+        if self.status != 200:
+            return web.json_response({"error": {"message": "no"}}, status=self.status, headers=self.headers)
+        return web.json_response(_ANSWER, headers=self.headers)
+
+    def route(self, *, provider: BucketLimits | None = None) -> Route:
+        return make_route(
+            self.base_url, provider_id=uuid4(), target_id=uuid4(), upstream_model="m", provider_limits=provider or BucketLimits()
+        )
+
+
+@pytest.fixture
+async def upstreams() -> AsyncIterator[list[Upstream]]:
+    async with AsyncExitStack() as stack:
+        found = [Upstream(), Upstream()]
+        for upstream in found:
+            app = web.Application()
+            app.router.add_post("/v1/chat/completions", upstream.answer)
+            runner = web.AppRunner(app)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            upstream.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+        yield found
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with open_session(max_connections=100) as found:
+        yield found
+
+
+@pytest.fixture
+async def gates() -> AsyncIterator[list[Gate]]:
+    async with make_gate() as first, make_gate() as second:
+        yield [first, second]
+
+
+async def ask(session: aiohttp.ClientSession, gate: Gate, *routes: Route) -> Completion:
+    return await complete(make_call(), session=session, catalogue=make_catalogue(*routes), clock=clock, gate=gate)
+
+
+async def test_requests_of_two_pumps_keep_to_one_limit(
+    upstreams: list[Upstream], session: aiohttp.ClientSession, gates: list[Gate]
+) -> None:
+    route = upstreams[0].route(provider=BucketLimits(requests_per_minute=1800))
+    found = await asyncio.gather(*(ask(session, gates[n % 2], route) for n in range(90)))
+    assert {completion.outcome for completion in found} == {Outcome.OK}
+    # A second's worth at once, the rest at 98 % of 30 a second; both pumps had a part in it.
+    assert max(upstreams[0].asked) - min(upstreams[0].asked) >= (90 - 29.4) / 29.4 - 0.3
+    assert len(upstreams[0].asked) == 90
+
+
+async def test_concurrency_of_two_pumps_keeps_to_one_limit(
+    upstreams: list[Upstream], session: aiohttp.ClientSession, gates: list[Gate]
+) -> None:
+    upstreams[0].latency = 0.02
+    route = upstreams[0].route(provider=BucketLimits(max_concurrency=10))
+    found = await asyncio.gather(*(ask(session, gates[n % 2], route) for n in range(60)))
+    assert {completion.outcome for completion in found} == {Outcome.OK}
+    assert 1 < upstreams[0].most <= 9
+
+
+async def test_one_pump_throttled_holds_the_other(upstreams: list[Upstream], session: aiohttp.ClientSession, gates: list[Gate]) -> None:
+    route = upstreams[0].route()
+    await ask(session, gates[1], route)
+    upstreams[0].status, upstreams[0].headers = 429, {"retry-after": "30"}
+    assert (await ask(session, gates[0], route)).outcome is Outcome.THROTTLED
+    while gates[1].is_open(route):
+        gates[1].buckets[f"provider:{route.provider_id.hex}"].next_at = 0.0
+        gates[1].wake()
+        await asyncio.sleep(0.01)
+    refused = await ask(session, gates[1], route)
+    assert (refused.outcome, refused.error_code, refused.exchanges) == (Outcome.THROTTLED, "limit_reached", ())
+    assert refused.retry_after_seconds is not None
+    assert refused.retry_after_seconds > 25
+    assert len(upstreams[0].asked) == 2
+    assert gates[1].allowances(make_catalogue(route)) == {next(iter(make_catalogue(route).routes_by_model)): 0}
+
+
+@pytest.mark.parametrize("status", [429, 500, 401])
+async def test_the_next_target_answers_in_the_same_run(
+    upstreams: list[Upstream], session: aiohttp.ClientSession, gates: list[Gate], status: int
+) -> None:
+    upstreams[0].status = status
+    routes = upstreams[0].route(), upstreams[1].route()
+    completion = await ask(session, gates[0], *routes)
+    assert completion.outcome is Outcome.OK
+    assert [exchange.target_id for exchange in completion.exchanges] == [route.target_id for route in routes]
+
+
+async def test_an_ambiguous_call_is_not_asked_again(upstreams: list[Upstream], session: aiohttp.ClientSession, gates: list[Gate]) -> None:
+    upstreams[0].status = 200
+    upstreams[0].latency = 5
+    first = make_route(upstreams[0].base_url, provider_id=uuid4(), target_id=uuid4(), total_timeout_seconds=0.2)
+    completion = await ask(session, gates[0], first, upstreams[1].route())
+    assert (completion.outcome, upstreams[1].asked) == (Outcome.AMBIGUOUS, [])
+
+
+async def test_an_outage_opens_the_breaker_and_the_first_target_is_left_alone(
+    upstreams: list[Upstream], session: aiohttp.ClientSession, gates: list[Gate]
+) -> None:
+    upstreams[0].status = 500
+    routes = upstreams[0].route(), upstreams[1].route()
+    await asyncio.gather(*(ask(session, gates[0], *routes) for _ in range(10)))
+    while gates[0].is_open(routes[0]):
+        gates[0].wake()
+        await asyncio.sleep(0.01)
+    asked = len(upstreams[0].asked)
+    assert (await ask(session, gates[0], *routes)).outcome is Outcome.OK
+    assert len(upstreams[0].asked) == asked
+
+
+async def test_retries_have_a_budget(upstreams: list[Upstream], session: aiohttp.ClientSession) -> None:
+    upstreams[0].status = 500
+    routes = upstreams[0].route(), upstreams[1].route()
+    gate = make_gate()
+    found = [await ask(session, gate, *routes) for _ in range(40)]
+    # 500 buys 35 failovers at 14 each; without Redis' word the breaker stays closed here.
+    assert sum(completion.outcome is Outcome.OK for completion in found) == 35
