@@ -17,7 +17,7 @@ from apps.providers.actions import complete, open_session
 from apps.providers.domain.calls import Completion
 from apps.providers.domain.outcomes import Outcome
 from apps.spend.domain.usage import TokenUsage
-from tests.factories.providers import clock, make_call, make_catalogue, make_route
+from tests.factories.providers import clock, make_call, make_catalogue, make_gate, make_route
 
 every_kind = pytest.mark.parametrize("kind", ["openai", "anthropic"])
 
@@ -37,7 +37,9 @@ async def root() -> AsyncIterator[str]:
 async def ask(root: str, prompt: str = "hello", **route: Any) -> Completion:
     given = {"kind": "openai", "total_timeout_seconds": 2.0} | route
     async with open_session(max_connections=1) as session:
-        return await complete(make_call(prompt), session=session, catalogue=make_catalogue(make_route(f"{root}/v1", **given)), clock=clock)
+        return await complete(
+            make_call(prompt), session=session, catalogue=make_catalogue(make_route(f"{root}/v1", **given)), clock=clock, gate=make_gate()
+        )
 
 
 async def change(root: str, **values: Any) -> tuple[int, Any]:
