@@ -18,7 +18,7 @@ PRODUCTION := AIPLATFORM_HTTPS=true AIPLATFORM_HOME=$(CURDIR)/.aiplatform-check 
 	AIPLATFORM_ENCRYPTION_KEYS=check:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY= \
 	DATABASE_URL=postgresql://nobody@127.0.0.1:1/none REDIS_URL=redis://127.0.0.1:1/0
 
-.PHONY: help setup demo up down status check test chaos browser chromium bench lock clean
+.PHONY: help setup demo up down status check test chaos fuzz browser chromium bench lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | while IFS=$$'\t' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
@@ -65,6 +65,9 @@ test: check chromium ## All checks, the suite, the chaos cases and the browser s
 
 chaos: setup ## Kill processes and stores in mid-work; nothing may be lost or paid twice
 	$(RUN) -m pytest -m chaos
+
+fuzz: setup ## Schemathesis over both APIs for FUZZ_SECONDS (600)
+	$(RUN) -m pytest -m fuzz -s tests/journeys/test_fuzz.py
 
 browser: setup chromium ## Click through the admin and Flower in Chromium
 	$(RUN) -m pytest -m browser
