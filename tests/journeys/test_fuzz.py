@@ -1,7 +1,7 @@
 """Schemathesis against the real platform: every operation of both APIs, by example, at the edges, at random and in sequence.
 
-Nothing may answer 500 or more, nothing may answer what the schema doesn't tell, and what the schema tells must be so. `make test` tries
-a fixed selection; `make fuzz` goes on for FUZZ_SECONDS with a seed of its own, which it prints.
+Nothing may answer 500 or more, nothing may answer what the schema doesn't tell, and what the schema tells must be so. `make fuzz` tries
+a fixed selection, then goes on for FUZZ_SECONDS with a seed of its own, which it prints.
 """
 
 import os
@@ -21,7 +21,7 @@ from tests.jobs.calls.callers import make_callable, make_secret
 from tests.journeys.examples import example_model
 from tests.journeys.live import Live, running_parts
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.fuzz]
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance"
 PHASES = {"examples", "coverage", "fuzzing", "stateful"}
@@ -75,7 +75,6 @@ def test_both_apis_keep_to_their_schema(live: Live, tmp_path: Path) -> None:
     assert made.total() > 500, made
 
 
-@pytest.mark.fuzz
 @pytest.mark.timeout(0)
 def test_both_apis_keep_to_their_schema_for_long(live: Live, tmp_path: Path) -> None:
     schema_of(live)
