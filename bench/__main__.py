@@ -7,7 +7,7 @@ import sys
 
 from bench.stores import stores
 
-PARTS = ("throughput", "latency", "fairness", "ingest")
+PARTS = ("throughput", "latency", "fairness", "ingest", "volume")
 
 
 def main() -> int:
