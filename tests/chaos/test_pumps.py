@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Sequence
 
 import pytest
 
@@ -21,11 +22,13 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest
 WINDOW = int(QUICK["JOBS_MAX_IN_FLIGHT"])
 
 
-def submit(simulator: Simulator, items: int, *, script: str = "[[sim delay=0.2]]") -> Job:
+def submit(simulator: Simulator, items: int, *, script: str = "[[sim delay=0.2]]", scripts: Sequence[str] = ()) -> Job:
+    """A job whose items all do what `script` says, after one item for each of `scripts`."""
     provider = Provider.objects.create(name="simulated", base_url=simulator.base_url)
     model = Model.objects.create(name="small")
     Target.objects.create(model=model, provider=provider, upstream_model="simulated")
-    job = make_job(prompts=[f"{script} item {n}" for n in range(items)], model_id=model.id)
+    each = [*scripts, *[script] * (items - len(scripts))]
+    job = make_job(prompts=[f"{each[n]} item {n}" for n in range(items)], model_id=model.id)
     ring(lane="default", job_id=job.id)
     return job
 
@@ -110,12 +113,13 @@ def test_a_pump_hands_over_to_its_successor_without_repeating_a_call(simulator: 
 
 def test_failures_are_tried_again_and_the_hopeless_ones_die_with_a_reason(simulator: Simulator) -> None:
     with worker("exec"):
-        job = submit(simulator, 20, script="[[sim status=500 times=2]]")
+        # Few among many that succeed: half failed would open the target's breaker.
+        job = submit(simulator, 40, scripts=["[[sim status=500 times=2]]"] * 4)
         hopeless = make_job(prompts=["[[sim status=400]] never"], model_id=Model.objects.get().id)
         run_out(job)
         run_out(hopeless)
-    assert_each_ended_once(job, 20)
-    assert Run.objects.filter(job_id=job.id, decision="retry").count() == 40
+    assert_each_ended_once(job, 40)
+    assert Run.objects.filter(job_id=job.id, decision="retry").count() == 8
     dead = Item.objects.get(job=hopeless)
     assert (dead.state, dead.outcome, dead.status_code, dead.attempts) == (ItemState.DEAD, "rejected", 400, 1)
     assert dead.error_message
