@@ -88,7 +88,7 @@ if ask.has_breaker then
       local at, is_bad = string.match(entry, '^(%d+),(%d)$')
       if now - tonumber(at) <= 10000 then seen = seen + 1; failed = failed + tonumber(is_bad) end
     end
-    if seen >= 5 and failed * 2 >= seen then open() end
+    if seen >= 10 and failed * 2 >= seen then open() end
   end
 end
 -- After an outage 10 % at first, all after 20 s.

@@ -136,16 +136,17 @@ async def test_sync_a_waiting_interactive_call_stops_bulk(pumps: Pumps) -> None:
 
 
 async def test_sync_breaker_opens_at_half_failed_and_throttling_does_not_count(pumps: Pumps) -> None:
-    assert (await pumps.ask(ok=3)).breaker == "closed"
+    assert (await pumps.ask(ok=6)).breaker == "closed"
     assert (await pumps.ask(throttled=9)).breaker == "closed"
-    opened = await pumps.ask(failed=3)
+    assert (await pumps.ask(failed=5)).breaker == "closed"
+    opened = await pumps.ask(failed=1)
     assert (opened.breaker, opened.opened) == ("open", True)
     assert 9000 < opened.blocked_ms <= 10_000
 
 
 async def test_sync_few_failures_do_not_open(pumps: Pumps) -> None:
-    assert (await pumps.ask(failed=4)).breaker == "closed"
-    assert (await pumps.ask(ok=16)).breaker == "closed"
+    assert (await pumps.ask(failed=9)).breaker == "closed"
+    assert (await pumps.ask(ok=10)).breaker == "closed"
 
 
 async def test_sync_half_open_lets_three_probes_through_in_all_pumps(pumps: Pumps) -> None:
