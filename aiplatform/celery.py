@@ -55,6 +55,11 @@ def _configure(sender: Celery, **_: object) -> None:
                 "schedule": timedelta(minutes=10),
                 "options": {"queue": "control", "expires": 600},
             },
+            "forget-records": {
+                "task": "accounts.forget_records",
+                "schedule": timedelta(hours=1),
+                "options": {"queue": "control", "expires": 600},
+            },
             "remove-strays": {
                 "task": "files.remove_strays",
                 "schedule": timedelta(days=1),
@@ -123,4 +128,4 @@ app.conf.update(
     enable_utc=True,
     timezone="UTC",
 )
-app.autodiscover_tasks(["apps.ops", "apps.jobs", "apps.files"])
+app.autodiscover_tasks(["apps.ops", "apps.jobs", "apps.files", "apps.accounts"])

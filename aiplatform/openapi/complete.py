@@ -5,6 +5,7 @@ from typing import Any
 
 from aiplatform.openapi.calls import async_paths
 from aiplatform.openapi.examples import BODIES, LINKS, PATH_VALUES, QUERY_VALUES
+from apps.accounts.domain.idempotency import KEY_HEADER
 
 _WORDS = {
     400: "The request makes no sense; the answer names what is wrong.",
@@ -13,8 +14,9 @@ _WORDS = {
     404: "There is no such thing in the key's workspace.",
     405: "The address takes other methods.",
     406: "The answer can't be given in the form that `Accept` asks for.",
-    409: "It stands otherwise, and would refuse again.",
+    409: "It stands otherwise, and would refuse again; with `Retry-After`: the same request is under way.",
     413: "The body is too long.",
+    422: "The `Idempotency-Key` came with another body before.",
     415: "The body has another type than is taken.",
     429: "Too many requests with this key; `Retry-After` says how long to wait.",
     502: "The provider failed.",
@@ -26,6 +28,13 @@ _ALWAYS = {400, 401, 403, 405}
 _REST = {406, 429}
 _CHANGES = {"cancel_batch", "pause_job", "resume_job", "cancel_job", "change_lane", "rerun_failed", "revoke_key"}
 _CHANGES |= {"add_upload_part", "complete_upload", "cancel_upload"}
+_ONCE = {
+    "name": KEY_HEADER,
+    "in": "header",
+    "required": False,
+    "description": "A name for this request, for example a UUID: sent again within 7 days it counts once, and gets the same answer.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+}
 _ENVELOPE = {
     "type": "object",
     "description": "OpenAI's shape.",
@@ -62,17 +71,19 @@ def complete_schema(result: dict[str, Any], generator: Any, request: Any, public
     """What drf-spectacular calls last, with the whole schema."""
     result["paths"] = dict(sorted((result["paths"] | async_paths()).items()))
     result["components"].setdefault("schemas", {}).update({"OpenAIError": _ENVELOPE, "Problem": _PROBLEM})
-    for path, operation in _operations(result):
+    for path, method, operation in _operations(result):
+        if method == "post":
+            operation.setdefault("parameters", []).append(_ONCE)
         if path.startswith("/v1"):
             operation["tags"] = ["OpenAI-compatible"]
-        _add_errors(path, operation)
+        _add_errors(path, method, operation)
         _add_examples(operation)
         _add_links(operation)
     return result
 
 
-def _operations(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    return ((path, operation) for path, methods in schema["paths"].items() for operation in methods.values())
+def _operations(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    return ((path, method, operation) for path, methods in schema["paths"].items() for method, operation in methods.items())
 
 
 def _is_async(path: str) -> bool:
@@ -83,18 +94,18 @@ def _is_call(path: str) -> bool:
     return _is_async(path) and path.startswith("/v1")
 
 
-def _statuses(path: str, operation: dict[str, Any]) -> list[int]:
+def _statuses(path: str, method: str, operation: dict[str, Any]) -> list[int]:
     found = _ALWAYS | (set() if _is_async(path) else _REST)
     found |= {404} if "{" in path or _is_call(path) else set()
-    found |= {409} if operation["operationId"] in _CHANGES else set()
+    found |= {409, 422} if method == "post" else {409} if operation["operationId"] in _CHANGES else set()
     found |= {413, 415} if "requestBody" in operation and not _is_call(path) else set()
     found |= {503} if _is_async(path) else set()
     return sorted(found | ({409, 413, 429, 502, 504} if _is_call(path) else set()))
 
 
-def _add_errors(path: str, operation: dict[str, Any]) -> None:
+def _add_errors(path: str, method: str, operation: dict[str, Any]) -> None:
     media, name = ("application/json", "OpenAIError") if path.startswith("/v1") else ("application/problem+json", "Problem")
-    for status in _statuses(path, operation):
+    for status in _statuses(path, method, operation):
         response: dict[str, Any] = {
             "description": _WORDS[status],
             "content": {media: {"schema": {"$ref": f"#/components/schemas/{name}"}}},

@@ -127,3 +127,27 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.actor_label} {self.verb} {self.object_type} {self.object_label}"
+
+
+class IdempotencyRecord(models.Model):
+    """What a request came to that must count once, however often it is sent. Written in the transaction of what it did."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    workspace = models.ForeignKey("accounts.Workspace", on_delete=models.CASCADE, related_name="+")
+    route = models.CharField(max_length=200)
+    key = models.CharField(max_length=300)
+    fingerprint = models.CharField(max_length=64)
+    # Either the whole answer, sealed (it may hold a new key's secret), or the id of what answers: a single call's item.
+    status = models.PositiveSmallIntegerField(null=True)
+    content_type = models.CharField(max_length=100, blank=True)
+    answer_sealed = models.TextField(blank=True)
+    result_id = models.UUIDField(null=True)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["workspace", "route", "key"], name="accounts_idempotency_once")]
+        indexes = [models.Index(fields=["expires_at"], name="accounts_idempotency_expiry")]
+
+    def __str__(self) -> str:
+        return f"{self.route} {self.key}"

@@ -6,8 +6,9 @@ from uuid import UUID
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
 
+from apps.accounts.domain.idempotency import KEY_HEADER, Once
 from apps.accounts.domain.keys import KEY_PREFIX
-from apps.accounts.models import ApiKey, Member, Role, User, Workspace
+from apps.accounts.models import ApiKey, IdempotencyRecord, Member, Role, User, Workspace
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import parse_public_id
 
@@ -55,3 +56,13 @@ def workspaces_for_submitting(user: User | AnonymousUser) -> QuerySet[Workspace]
     if user.is_superuser:
         return rows
     return rows.filter(members__user_id=str(user.pk), members__role__in=[Role.MEMBER, Role.OWNER])
+
+
+def find_record(once: Once, *, now: datetime) -> IdempotencyRecord | None:
+    """What the request came to when it was sent before; ApiError 422 when its key came with another body then."""
+    rows = IdempotencyRecord.objects.filter(workspace_id=once.workspace_id, route=once.route, key=once.key, expires_at__gt=now)
+    record = rows.first()
+    if record is not None and record.fingerprint != once.fingerprint:
+        message = f"This {KEY_HEADER} was sent before with another body. Use a new key for a new request, or send the same body."
+        raise ApiError(422, "idempotency_key_reused", message, param=KEY_HEADER)
+    return record

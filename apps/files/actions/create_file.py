@@ -14,9 +14,9 @@ from django.core.files.uploadedfile import UploadedFile
 
 from apps.files.domain.upload import plain_name
 from apps.files.models import File, Purpose
+from apps.lib.digests import digest_of
 from apps.lib.ids import uuid7
 
-_CHUNK_BYTES = 1024 * 1024
 
 
 def create_file(
@@ -57,7 +57,7 @@ def create_file(
 def _store(key: str, content: "BinaryIO | UploadedFile[bytes] | Iterable[bytes]") -> tuple[int, str]:
     """(bytes, SHA-256). A file storage takes a spooled upload over by renaming it."""
     if isinstance(content, UploadedFile):
-        measured = _measure(content.chunks(_CHUNK_BYTES))
+        measured = content.size or 0, digest_of(content)
         _save(key, content)
         return measured
     with NamedTemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR, prefix="written-") as spool:
