@@ -105,7 +105,10 @@ def _read_once(request: HttpRequest, view: Any) -> Once:
     require_scope(key, view.cls.required_scope)
     try:
         return idempotency.read_once(
-            request.headers, workspace_id=key.workspace_id, route=f"{request.method} {request.path}"[:200], fingerprint=_fingerprint(request)
+            request.headers,
+            workspace_id=key.workspace_id,
+            route=f"{request.method} {request.path}"[:200],
+            fingerprint=_fingerprint(request),
         )
     except IdempotencyKeyError as error:
         raise ApiError(400, "invalid_value", str(error), param=idempotency.KEY_HEADER) from error
@@ -122,9 +125,5 @@ def _fingerprint(request: HttpRequest) -> str:
         raise as_api_error(error) or error from error
     return idempotency.fingerprint_form(
         fields.lists(),
-        [
-            (field, upload.name or "", upload.size or 0, digest_of(upload))
-            for field, uploads in files.lists()
-            for upload in uploads
-        ],
+        [(field, upload.name or "", upload.size or 0, digest_of(upload)) for field, uploads in files.lists() for upload in uploads],
     )

@@ -32,11 +32,13 @@ def find_present(*, workspace_id: UUID, file_id: UUID | None) -> File | None:
     return list_files(workspace_id=workspace_id).filter(id=file_id).first() if file_id else None
 
 
-def require_upload(*, workspace_id: UUID, public_id: str) -> None:
-    """ApiError 404 when the workspace has no such upload."""
+def require_upload(*, workspace_id: UUID, public_id: str) -> Upload:
+    """The workspace's upload; ApiError 404 when it has no such one."""
     upload_id = parse_public_id(UPLOAD_PREFIX, public_id)
-    if upload_id is None or not Upload.objects.filter(workspace_id=workspace_id, id=upload_id).exists():
+    upload = Upload.objects.filter(workspace_id=workspace_id, id=upload_id).first() if upload_id else None
+    if upload is None:
         raise no_such_upload(public_id)
+    return upload
 
 
 def no_such_upload(public_id: str) -> ApiError:

@@ -1,9 +1,11 @@
 """The SHA-256 of an uploaded file, computed once per request."""
 
 import hashlib
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from django.core.files.uploadedfile import UploadedFile
+if TYPE_CHECKING:
+    from django.core.files.uploadedfile import UploadedFile
 
 _CHUNK_BYTES = 1024 * 1024
 _known: "WeakKeyDictionary[UploadedFile[bytes], str]" = WeakKeyDictionary()

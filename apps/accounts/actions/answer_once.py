@@ -77,19 +77,19 @@ def _under_way() -> ApiError:
 
 
 def _read(record: IdempotencyRecord) -> Answer:
-    text = unseal(record.answer_sealed, keys=settings.ENCRYPTION_KEYS, owner=_owner(record.id))
+    text = unseal(record.answer_sealed, keys=settings.ENCRYPTION_KEYS, owner=_owner(record))
     return Answer(status=record.status or 200, content=text.encode(), content_type=record.content_type)
 
 
 def _write(once: Once, answer: Answer, *, now: datetime) -> None:
     row = _row(once, now=now)
     row.status, row.content_type = answer.status, answer.content_type
-    row.answer_sealed = seal(answer.content.decode(), keys=settings.ENCRYPTION_KEYS, owner=_owner(row.id))
+    row.answer_sealed = seal(answer.content.decode(), keys=settings.ENCRYPTION_KEYS, owner=_owner(row))
     IdempotencyRecord.objects.bulk_create(
         [row],
         update_conflicts=True,
         unique_fields=["workspace", "route", "key"],
-        update_fields=["id", "fingerprint", "status", "content_type", "answer_sealed", "created_at", "expires_at"],
+        update_fields=["fingerprint", "status", "content_type", "answer_sealed", "created_at", "expires_at"],
     )
 
 
@@ -106,5 +106,5 @@ def _row(once: Once, *, now: datetime, result_id: UUID | None = None) -> Idempot
     )
 
 
-def _owner(record_id: UUID) -> str:
-    return f"idempotency:{record_id}"
+def _owner(record: IdempotencyRecord) -> str:
+    return f"idempotency:{record.workspace_id}:{record.route}:{record.key}"

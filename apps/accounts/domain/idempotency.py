@@ -58,7 +58,7 @@ def read_once(headers: Mapping[str, str], *, workspace_id: UUID, route: str, fin
     if text is None:
         return Once(workspace_id, route, f"content:{fingerprint}", fingerprint, is_guess=True, is_retry=is_retry)
     key = text.strip()
-    if len(key) > 2 and key[0] == key[-1] == '"':
+    if len(key) > 1 and key[0] == key[-1] == '"':
         key = key[1:-1]
     if not _KEY.fullmatch(key):
         raise IdempotencyKeyError(f"{KEY_HEADER} must be 1 to 255 printable ASCII characters without spaces, for example a UUID.")

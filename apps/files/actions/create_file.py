@@ -18,7 +18,6 @@ from apps.lib.digests import digest_of
 from apps.lib.ids import uuid7
 
 
-
 def create_file(
     *,
     workspace_id: UUID,

@@ -7,6 +7,7 @@ from apps.jobs.actions.close_job import close_job
 from apps.jobs.actions.expire_jobs import expire_jobs
 from apps.jobs.actions.finish_job import finish_job
 from apps.jobs.actions.pause_job import pause_job, resume_job
+from apps.jobs.actions.repeat_call import find_repeats, repeat_call
 from apps.jobs.actions.report import report_work
 from apps.jobs.actions.rerun_failed import rerun_failed
 from apps.jobs.actions.ring import ring, wake_pumps
@@ -23,9 +24,11 @@ __all__ = [
     "change_lane",
     "close_job",
     "expire_jobs",
+    "find_repeats",
     "finish_job",
     "job_watch",
     "pause_job",
+    "repeat_call",
     "report_work",
     "rerun_failed",
     "resume_job",

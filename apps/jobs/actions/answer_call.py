@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from apps.accounts.actions import remember_result
 from apps.jobs.actions.await_item import reply_hub
 from apps.jobs.actions.call_threads import in_thread, leave_to_thread, start_in_thread
 from apps.jobs.actions.cancel_item import cancel_item
+from apps.jobs.actions.repeat_call import STILL_RUNNING, Repeats, read_ended
 from apps.jobs.actions.submit_call import submit_call
-from apps.jobs.domain.call_answer import CallAnswer, EndedCall, answer_of
+from apps.jobs.domain.call_answer import CallAnswer
 from apps.jobs.domain.call_request import CallRequest
-from apps.jobs.domain.lifecycle import OPEN_ITEM_STATES
-from apps.lib.sql import server_cursor
-from apps.traces.queries import read_bodies
 
-_READ = "SELECT state, outcome, status_code, error_code, error_message, answer_body_id FROM jobs_item WHERE id = %b"
 _NOT_SENT = CallAnswer(
     status=504, code="not_sent_in_time", message="No worker took this call in time. It was not sent and costs nothing: try again."
 )
@@ -30,7 +28,7 @@ class Caller:
     api_key_id: UUID
 
 
-async def answer_call(*, item_id: UUID, caller: Caller, request: CallRequest, now: datetime) -> CallAnswer:
+async def answer_call(*, item_id: UUID, caller: Caller, request: CallRequest, repeats: Repeats | None = None, now: datetime) -> CallAnswer:
     """The answer, or the failure in its place; ApiError when the call is refused.
 
     When the caller goes (this is cancelled), an unsent item is cancelled; a sent one finishes, is stored and charged.
@@ -44,45 +42,30 @@ async def answer_call(*, item_id: UUID, caller: Caller, request: CallRequest, no
             workspace_id=caller.workspace_id,
             api_key_id=caller.api_key_id,
             request=request,
+            repeats=repeats,
             now=now,
         )
         try:
             wait_seconds = await asyncio.wrap_future(submission)
             # Whether the word came or the time ran out: the row decides.
             await asyncio.wait([ended], timeout=wait_seconds)
-            found = await in_thread(_read_ended, item_id)
+            found = await in_thread(read_ended, item_id)
             return found if found is not None else await in_thread(_give_up, item_id)
         except asyncio.CancelledError:
-            leave_to_thread(_cancel_submitted, submission, item_id)
+            leave_to_thread(_cancel_submitted, submission, item_id, repeats, now)
             raise
-
-
-def _read_ended(item_id: UUID) -> CallAnswer | None:
-    with server_cursor() as cursor:
-        cursor.execute(_READ, (item_id,))
-        row = cursor.fetchone()
-    if row is None or row[0] in OPEN_ITEM_STATES:
-        return None
-    state, outcome, status_code, error_code, error_message, answer_body_id = row
-    answer = read_bodies([answer_body_id]).get(answer_body_id) if answer_body_id else None
-    return answer_of(
-        EndedCall(state=state, outcome=outcome, status_code=status_code, error_code=error_code, error_message=error_message, answer=answer)
-    )
 
 
 def _give_up(item_id: UUID) -> CallAnswer:
     if cancel_item(item_id=item_id):
         return _NOT_SENT
     # It may have ended between the look and the cancel.
-    return _read_ended(item_id) or CallAnswer(
-        status=504,
-        code="timeout",
-        message="The provider has not answered in time. The call goes on and is charged when it ends; its id is in X-Item-Id.",
-        should_retry=False,
-    )
+    return read_ended(item_id) or STILL_RUNNING
 
 
-def _cancel_submitted(submission: "Future[float]", item_id: UUID) -> None:
+def _cancel_submitted(submission: "Future[float]", item_id: UUID, repeats: Repeats | None, now: datetime) -> None:
     # The submission may be under way on another thread: a cancel that came before it would cancel nothing.
     wait([submission])
-    cancel_item(item_id=item_id)
+    if not cancel_item(item_id=item_id) and repeats and repeats.once.is_guess and submission.exception() is None:
+        # It was sent, and will be paid for: should the caller's package try again by itself, this is its answer.
+        remember_result(repeats.once, result_id=item_id, in_place_of=None, now=now)

@@ -31,7 +31,7 @@ class ReplyHub:
 
     def __init__(self) -> None:
         self.channel = f"aiplatform:reply:{uuid7().hex}"
-        self._waiting: dict[UUID, asyncio.Future[None]] = {}
+        self._waiting: dict[UUID, list[asyncio.Future[None]]] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     @contextmanager
@@ -39,11 +39,15 @@ class ReplyHub:
         """A future that is done when the item has ended. Enter before the item exists, or its end may pass unheard."""
         if not self._tasks or any(task.done() for task in self._tasks):
             self._start()
-        future = self._waiting[item_id] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # Several wait for one item when a call is sent again while it is under way.
+        self._waiting.setdefault(item_id, []).append(future)
         try:
             yield future
         finally:
-            del self._waiting[item_id]
+            self._waiting[item_id].remove(future)
+            if not self._waiting[item_id]:
+                del self._waiting[item_id]
 
     def _start(self) -> None:
         for task in self._tasks:
@@ -51,9 +55,9 @@ class ReplyHub:
         self._tasks = [asyncio.create_task(self._listen_for_ever()), asyncio.create_task(self._poll_for_ever())]
 
     def _tell(self, item_id: UUID) -> None:
-        future = self._waiting.get(item_id)
-        if future and not future.done():
-            future.set_result(None)
+        for future in self._waiting.get(item_id, ()):
+            if not future.done():
+                future.set_result(None)
 
     async def _listen_for_ever(self) -> None:
         while True:

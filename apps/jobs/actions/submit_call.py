@@ -5,6 +5,8 @@ from uuid import UUID
 
 from django.db import transaction
 
+from apps.accounts.actions import remember_result
+from apps.jobs.actions.repeat_call import Repeats
 from apps.jobs.actions.ring import ring
 from apps.jobs.domain.call_request import CallRequest
 from apps.jobs.domain.lifecycle import Lane
@@ -31,8 +33,13 @@ SELECT %(item_id)s, id, workspace_id, %(model_id)s, lane, 1, '', end_user, featu
 """
 
 
-def submit_call(*, item_id: UUID, reply_to: str, workspace_id: UUID, api_key_id: UUID, request: CallRequest, now: datetime) -> float:
-    """Write the job and its item, and ring; returns how many seconds its caller should wait. ApiError 404 for an unknown model."""
+def submit_call(
+    *, item_id: UUID, reply_to: str, workspace_id: UUID, api_key_id: UUID, request: CallRequest, repeats: Repeats | None, now: datetime
+) -> float:
+    """Write the job and its item, and ring; returns how many seconds its caller should wait. ApiError 404 for an unknown model.
+
+    A call that came with an idempotency key is its key's answer from the same moment on.
+    """
     model = find_callable(request.model)
     if model is None:
         message = f"The model `{request.model[:100]}` does not exist or you do not have access to it. GET /v1/models lists those that do."
@@ -41,6 +48,8 @@ def submit_call(*, item_id: UUID, reply_to: str, workspace_id: UUID, api_key_id:
     body = make_body(workspace_id, request.body)
     job_id = uuid7()
     with transaction.atomic(), server_cursor() as cursor:
+        if repeats and not repeats.once.is_guess:
+            remember_result(repeats.once, result_id=item_id, in_place_of=repeats.in_vain, now=now)
         store_bodies([body])
         cursor.execute(
             _INSERT,

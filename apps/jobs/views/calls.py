@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Coroutine
 from typing import Any
+from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
 from apps.accounts.actions import authenticate_key
+from apps.accounts.domain import idempotency
 from apps.accounts.permissions import require_scope
 from apps.jobs import actions
 from apps.jobs.actions.answer_call import Caller
 from apps.jobs.actions.call_threads import in_thread
+from apps.jobs.actions.repeat_call import Repeats
 from apps.jobs.domain.call_answer import CallAnswer
 from apps.jobs.domain.call_request import CallRefusedError, CallRequest, read_call
 from apps.jobs.models import ITEM_PREFIX
@@ -40,23 +43,38 @@ def call_view(endpoint: str) -> Callable[[HttpRequest], Coroutine[Any, Any, Http
 
 
 async def _answer(request: HttpRequest, endpoint: str) -> HttpResponse:
-    caller, call = await in_thread(_admit, request, endpoint)
-    item_id = uuid7()
-    answer = await actions.answer_call(item_id=item_id, caller=caller, request=call, now=timezone.now())
-    headers = {ITEM_HEADER: public_id(ITEM_PREFIX, item_id)}
+    caller, call, repeats = await in_thread(_admit, request, endpoint)
+    if repeats and repeats.item_id:
+        item_id, headers = repeats.item_id, {idempotency.REPLAYED_HEADER: "true"}
+        answer = await actions.repeat_call(item_id=item_id, wait_seconds=repeats.wait_seconds)
+    else:
+        item_id, headers = uuid7(), {}
+        answer = await actions.answer_call(item_id=item_id, caller=caller, request=call, repeats=repeats, now=timezone.now())
+    headers[ITEM_HEADER] = public_id(ITEM_PREFIX, item_id)
     if answer.content is None:
         raise _failure(answer, headers)
     return HttpResponse(answer.content, status=answer.status, content_type="application/json", headers=headers)
 
 
-def _admit(request: HttpRequest, endpoint: str) -> tuple[Caller, CallRequest]:
+def _admit(request: HttpRequest, endpoint: str) -> tuple[Caller, CallRequest, Repeats | None]:
     key = authenticate_key(request.headers.get("Authorization"), now=timezone.now())
     require_scope(key, "chat")
     try:
         call = read_call(request.body, endpoint=endpoint, headers=request.headers)
     except CallRefusedError as refused:
         raise ApiError(400, refused.code, refused.message, param=refused.param) from refused
-    return Caller(workspace_id=key.workspace_id, api_key_id=key.id), call
+    return Caller(workspace_id=key.workspace_id, api_key_id=key.id), call, _repeats(request, endpoint, key.workspace_id)
+
+
+def _repeats(request: HttpRequest, endpoint: str, workspace_id: UUID) -> Repeats | None:
+    if not idempotency.concerns(request.headers):
+        return None
+    fingerprint = idempotency.fingerprint_json(request.body)
+    try:
+        once = idempotency.read_once(request.headers, workspace_id=workspace_id, route=f"POST {endpoint}", fingerprint=fingerprint)
+    except idempotency.IdempotencyKeyError as error:
+        raise ApiError(400, "invalid_value", str(error), param=idempotency.KEY_HEADER) from error
+    return actions.find_repeats(once, now=timezone.now())
 
 
 def _failure(answer: CallAnswer, headers: dict[str, str]) -> ApiError:

@@ -1,0 +1,75 @@
+"""A single call that is sent again: it gets the answer of the first, and is not paid for twice."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from apps.accounts.domain.idempotency import Once
+from apps.accounts.queries import find_record
+from apps.jobs.actions.await_item import reply_hub
+from apps.jobs.actions.call_threads import in_thread
+from apps.jobs.domain.call_answer import CallAnswer, EndedCall, answer_of
+from apps.jobs.domain.lifecycle import OPEN_ITEM_STATES, ItemState
+from apps.lib.sql import server_cursor
+from apps.traces.queries import read_bodies
+
+STILL_RUNNING = CallAnswer(
+    status=504,
+    code="timeout",
+    message="The provider has not answered in time. The call goes on and is charged when it ends; its id is in X-Item-Id.",
+    should_retry=False,
+)
+_READ = "SELECT state, outcome, status_code, error_code, error_message, answer_body_id FROM jobs_item WHERE id = %b"
+_FIND = "SELECT item.state, job.expires_at FROM jobs_item AS item JOIN jobs_job AS job ON job.id = item.job_id WHERE item.id = %b"
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """What is known of a call that may be a repetition.
+
+    `item_id` answers it, within `wait_seconds`; None: nothing does yet. `in_vain` was tried for it and came to nothing.
+    """
+
+    once: Once
+    item_id: UUID | None = None
+    wait_seconds: float = 0.0
+    in_vain: UUID | None = None
+
+
+def find_repeats(once: Once, *, now: datetime) -> Repeats:
+    """Whether the call was sent before; ApiError 422 when its key came with another body then."""
+    record = find_record(once, now=now) if once.is_retry or not once.is_guess else None
+    if record is None or record.result_id is None:
+        return Repeats(once)
+    with server_cursor() as cursor:
+        cursor.execute(_FIND, (record.result_id,))
+        row = cursor.fetchone()
+    # What failed or was never sent has cost nothing: it is tried anew.
+    if row is None or not (row[0] in OPEN_ITEM_STATES or row[0] == ItemState.DONE):
+        return Repeats(once, in_vain=record.result_id)
+    return Repeats(once, item_id=record.result_id, wait_seconds=max(1.0, (row[1] - now).total_seconds()))
+
+
+async def repeat_call(*, item_id: UUID, wait_seconds: float) -> CallAnswer:
+    """The answer of a call that was submitted earlier, when it has one. When this caller goes, the call goes on."""
+    with reply_hub().expect(item_id) as ended:
+        found = await in_thread(read_ended, item_id)
+        if found is None:
+            await asyncio.wait([ended], timeout=wait_seconds)
+            found = await in_thread(read_ended, item_id)
+    return found or STILL_RUNNING
+
+
+def read_ended(item_id: UUID) -> CallAnswer | None:
+    """What the item came to; None while it is open."""
+    with server_cursor() as cursor:
+        cursor.execute(_READ, (item_id,))
+        row = cursor.fetchone()
+    if row is None or row[0] in OPEN_ITEM_STATES:
+        return None
+    state, outcome, status_code, error_code, error_message, answer_body_id = row
+    answer = read_bodies([answer_body_id]).get(answer_body_id) if answer_body_id else None
+    return answer_of(
+        EndedCall(state=state, outcome=outcome, status_code=status_code, error_code=error_code, error_message=error_message, answer=answer)
+    )
