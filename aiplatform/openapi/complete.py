@@ -23,7 +23,7 @@ _WORDS = {
     503: "The platform, or the provider behind it, takes nothing at present; `Retry-After` may say when.",
     504: "No answer came in time.",
 }
-_ALWAYS = {400, 401, 403, 405}
+_ALWAYS = {400, 401, 403, 405, 503}
 # REST framework's views alone: async ones look at neither.
 _REST = {406, 429}
 _CHANGES = {"cancel_batch", "pause_job", "resume_job", "cancel_job", "change_lane", "rerun_failed", "revoke_key"}
@@ -99,7 +99,6 @@ def _statuses(path: str, method: str, operation: dict[str, Any]) -> list[int]:
     found |= {404} if "{" in path or _is_call(path) else set()
     found |= {409, 422} if method == "post" else {409} if operation["operationId"] in _CHANGES else set()
     found |= {413, 415} if "requestBody" in operation and not _is_call(path) else set()
-    found |= {503} if _is_async(path) else set()
     return sorted(found | ({409, 413, 429, 502, 504} if _is_call(path) else set()))
 
 

@@ -1,14 +1,22 @@
-"""One place that answers errors: OpenAI's envelope under /v1, RFC 9457 problems everywhere else."""
+"""One place that answers errors: OpenAI's envelope under /v1, a plain page under /admin, RFC 9457 problems everywhere else.
 
+A Postgres or Redis that doesn't answer is told as 503 with Retry-After, whichever door it was met behind.
+"""
+
+import sys
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+import redis
 import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.utils.html import format_html
 from rest_framework import exceptions
 from rest_framework.response import Response
+
+from apps.lib.background import INFRASTRUCTURE_ERRORS
 
 log = structlog.get_logger(__name__)
 
@@ -26,8 +34,12 @@ _CODES = {
     503: "unavailable",
 }
 _TYPES = {403: "permission_denied", 429: "rate_limit_exceeded"}
-# OpenAI's clients repeat these by themselves unless they are told not to.
-_REPEATED = {408, 409, 429}
+_RETRY_AFTER_SECONDS = "5"
+# For people; it needs neither a template nor a session, and so no database.
+_PAGE = (
+    '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
+    '</head><body><h1>{title}</h1><p>{message}</p><p><a href="">Try again</a></p></body></html>'
+)
 
 
 class ApiError(Exception):
@@ -80,6 +92,9 @@ def _content_type(path: str) -> str:
 
 def error_response(path: str, error: ApiError) -> HttpResponse:
     """The answer of a plain Django view (also an async one)."""
+    if path.startswith("/admin/"):
+        page = format_html(_PAGE, title=HTTPStatus(error.status).phrase, message=error.message)
+        return HttpResponse(page, status=error.status, headers=error.headers)
     return JsonResponse(error_content(path, error), status=error.status, headers=error.headers, content_type=_content_type(path))
 
 
@@ -109,9 +124,18 @@ def as_api_error(exception: Exception) -> ApiError | None:
             error = ApiError(400, "invalid_request", f"The request was not taken: {exception}")
         case exceptions.APIException():
             error = _from_rest_framework(exception)
+        case _ if isinstance(exception, INFRASTRUCTURE_ERRORS):
+            error = _unavailable(exception)
         case _:
             error = None
     return error
+
+
+def _unavailable(exception: Exception) -> ApiError:
+    store = "message store" if isinstance(exception, redis.RedisError) else "database"
+    log.warning("store_does_not_answer", store=store, error=str(exception))
+    message = f"The platform's {store} does not answer at present. What was accepted is safe; try again in a moment."
+    return ApiError(503, "unavailable", message, headers={"Retry-After": _RETRY_AFTER_SECONDS})
 
 
 def _from_rest_framework(exception: exceptions.APIException) -> ApiError:
@@ -149,6 +173,8 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's 500: the log has the traceback, the caller gets no detail."""
+    """Django's 500: the log has the traceback, the caller gets no detail. Middleware that met a store which is down ends here, too."""
+    if isinstance(exception := sys.exception(), INFRASTRUCTURE_ERRORS):
+        return error_response(request.path, _unavailable(exception))
     message = "Something failed inside the platform; its log has the details. Trying again is safe."
     return error_response(request.path, ApiError(500, "internal_error", message))

@@ -12,6 +12,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from apps.lib.background import INFRASTRUCTURE_ERRORS
 from apps.lib.http_errors import ApiError, as_api_error, error_response
 from apps.lib.ids import new_request_id
 
@@ -38,7 +39,9 @@ class RequestIdMiddleware:
         return _end(_refuse_nul(request) or await self.get_response(request), request_id, started)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
-        error = as_api_error(exception) if request.path.startswith(("/v1", "/api")) else None
+        """Below /v1 and /api every refusal; elsewhere Django has pages of its own for what it raises itself."""
+        is_api = request.path.startswith(("/v1", "/api"))
+        error = as_api_error(exception) if is_api or isinstance(exception, (ApiError, *INFRASTRUCTURE_ERRORS)) else None
         return error_response(request.path, error) if error else None
 
 

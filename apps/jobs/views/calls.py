@@ -18,7 +18,6 @@ from apps.jobs.actions.repeat_call import Repeats
 from apps.jobs.domain.call_answer import CallAnswer
 from apps.jobs.domain.call_request import CallRefusedError, CallRequest, read_call
 from apps.jobs.models import ITEM_PREFIX
-from apps.lib.background import INFRASTRUCTURE_ERRORS
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import public_id, uuid7
 
@@ -33,11 +32,7 @@ def call_view(endpoint: str) -> Callable[[HttpRequest], Coroutine[Any, Any, Http
         if request.method != "POST":
             message = f"{endpoint} takes POST alone, not {request.method}."
             raise ApiError(405, "method_not_allowed", message, headers={"Allow": "POST"})
-        try:
-            return await _answer(request, endpoint)
-        except INFRASTRUCTURE_ERRORS as error:
-            message = "The platform's database does not answer at present; try again in a moment."
-            raise ApiError(503, "unavailable", message, headers={"Retry-After": "5"}) from error
+        return await _answer(request, endpoint)
 
     return view
 

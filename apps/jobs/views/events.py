@@ -15,7 +15,6 @@ from apps.jobs.actions import job_watch
 from apps.jobs.actions.call_threads import in_thread
 from apps.jobs.queries import find_job
 from apps.jobs.serializers import JobSerializer
-from apps.lib.background import INFRASTRUCTURE_ERRORS
 from apps.lib.http_errors import ApiError
 
 _HEARTBEAT = b": still here\n\n"
@@ -27,11 +26,7 @@ async def job_events(request: HttpRequest, job_id: str) -> StreamingHttpResponse
     """`progress` now and on each change, at most once a second, and `end` once the job has ended; comments keep the line open."""
     if request.method != "GET":
         raise ApiError(405, "method_not_allowed", f"Events are read by GET, not {request.method}.", headers={"Allow": "GET"})
-    try:
-        watched = await in_thread(_admit, request, job_id)
-    except INFRASTRUCTURE_ERRORS as error:
-        message = "The platform's database does not answer at present; try again in a moment."
-        raise ApiError(503, "unavailable", message, headers={"Retry-After": "5"}) from error
+    watched = await in_thread(_admit, request, job_id)
     # Proxies would otherwise keep the lines until there are many.
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     return StreamingHttpResponse(_lines(watched), content_type="text/event-stream", headers=headers)
