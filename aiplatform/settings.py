@@ -108,7 +108,8 @@ def _database(url: str, pool_size: int) -> dict[str, object]:
     options: dict[str, object] = {"connect_timeout": 5, "application_name": ROLE}
     if pool_size:
         # One size: a pool that grows under load was measured five times slower than one that is full from the start.
-        options["pool"] = {"min_size": pool_size, "max_size": pool_size, "timeout": 10}
+        # It gives up on a Postgres that is down after seconds: the next request tries anew, where a long wait doubles with each try.
+        options["pool"] = {"min_size": pool_size, "max_size": pool_size, "timeout": 10, "reconnect_timeout": 5}
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),
