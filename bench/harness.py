@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -58,14 +59,16 @@ def make_key(workspace: Workspace) -> str:
     return create_api_key(workspace_id=workspace.id, name="bench").secret
 
 
-def make_job(workspace: Workspace, model: Model, *, items: int, lane: str = "default") -> Job:
-    """A running job as validation leaves it: about 500 bytes a request. Nothing is rung."""
+def make_job(workspace: Workspace, model: Model, *, items: int, lane: str = "default", prefix: Callable[[int], str] = lambda _: "") -> Job:
+    """A running job as validation leaves it: about 500 bytes a request, `prefix` before each prompt. Nothing is rung."""
     job = Job.objects.create(
         workspace=workspace, kind="batch", lane=lane, endpoint=CHAT, status="validating", total=items, started_at=datetime.now(UTC)
     )
     for first in range(0, items, _CHUNK):
         bodies = [
-            make_body(workspace.id, json.dumps({"model": MODEL, "messages": [{"role": "user", "content": f"{_FILLER}{n}"}]}).encode())
+            make_body(
+                workspace.id, json.dumps({"model": MODEL, "messages": [{"role": "user", "content": f"{prefix(n)}{_FILLER}{n}"}]}).encode()
+            )
             for n in range(first, min(first + _CHUNK, items))
         ]
         store_bodies(bodies)
