@@ -11,6 +11,9 @@ local function number(name, default) return tonumber(state[name] or '') or defau
 local changed = {}
 local function set(name, value) state[name] = tostring(value); changed[name] = tostring(value) end
 
+-- Redis has forgotten this bucket while calls are in the air: nobody knows of the other pumps' calls until all have spoken.
+if #raw == 0 and ask.held > 0 then set('forgotten_until', now + 3500) end
+
 -- Who has how many calls in the air. A pump that fell silent for 10 s was killed: its share comes back.
 local others, pumps = 0, 1
 for name, value in pairs(state) do
@@ -21,74 +24,114 @@ for name, value in pairs(state) do
   end
 end
 local in_flight = others + ask.held
+if in_flight > number('peak', 0) or now - number('peak_at', 0) > 10000 then set('peak', in_flight); set('peak_at', now) end
 
--- A bucket that was edited (a new key, a new address) forgets why it was paused.
-if state.version ~= ask.version then set('version', ask.version); set('paused', 0) end
+-- A bucket that was edited (a new key, a new address, other limits) forgets why it was paused or blocked, and what it had been told.
+if state.version ~= ask.version then
+  set('version', ask.version)
+  for _, name in ipairs({'paused', 'blocked', 'backoff', 'told_requests', 'told_tokens', 'hold'}) do
+    if state[name] then set(name, 0) end
+  end
+  if state.pace then set('pace', 1) end
+end
 if ask.pause_ms > 0 then set('paused', math.max(number('paused', 0), now + ask.pause_ms)) end
 
+-- The provider's own word on its limits: the newest one, for a minute.
+local is_explained = false
+local function told(name)
+  local word, known = ask['told_' .. name], number('told_' .. name, 0)
+  if word > 0 and (word ~= known or now - number('told_' .. name .. '_at', 0) > 10000) then
+    if word < known or known == 0 then is_explained = true end
+    set('told_' .. name, word); set('told_' .. name .. '_at', now)
+  end
+  return now - number('told_' .. name .. '_at', 0) < 60000 and number('told_' .. name, 0) or 0
+end
+local told_requests, told_tokens = told('requests'), told('tokens')
+if ask.hold_ms > 0 then set('hold', now + math.min(1000, ask.hold_ms)) end
+
 -- Blocked by the provider: for everybody, as long as it asks; without a word from it 2 s, doubling to 30 s.
+-- Refused again in the first moments after a block, it is left alone for longer than it asks, up to 8 s.
 if ask.throttled > 0 then
-  local block = ask.retry_after_ms
-  if block <= 0 and number('blocked', 0) <= now then
-    local last = number('backoff', 0)
-    block = math.min(30000, math.max(2000, last * 2))
+  local block, past = ask.retry_after_ms, number('blocked', 0)
+  if block > 0 then
+    block = math.max(50, block)
+    if past <= now and now - past < 3000 then
+      local again = math.min(8000, math.max(1000, number('backoff', 0) * 2))
+      set('backoff', again); block = math.max(block, again)
+    end
+  elseif past <= now then
+    block = math.min(30000, math.max(2000, number('backoff', 0) * 2))
     set('backoff', block)
   end
-  if block > 0 then set('blocked', math.max(number('blocked', 0), now + block * (1 + ask.chance / 10))) end
-elseif ask.ok > 0 and number('blocked', 0) <= now and number('backoff', 0) > 0 then
+  if block > 0 then
+    set('blocked', math.max(past, now + block * (1 + ask.chance / 10))); set('trial', 0)
+  end
+elseif ask.ok > 0 and number('backoff', 0) > 0 and now - number('blocked', 0) >= 3000 then
   set('backoff', 0)
 end
 
 -- Concurrency: x0.7 on throttling at most once per 5 s, never below a quarter of the last good value; x1.5 per clean 5 s.
+-- The pace of rates that were refused though we kept to them: x0.7, too, to a quarter; x1.1 per clean 5 s.
 local ceiling = ask.max_concurrency
-local limit = number('limit', 0)
+local limit, pace = number('limit', 0), number('pace', 1)
 if ask.throttled > 0 then
   if now - number('limit_at', 0) >= 5000 then
     if limit == 0 then limit = ceiling > 0 and ceiling or math.max(1, in_flight + ask.throttled); set('good', limit)
     elseif number('clean', 0) == 1 then set('good', limit) end
     limit = math.max(1, math.ceil(number('good', limit) / 4), math.floor(limit * 0.7))
     set('limit', limit); set('limit_at', now)
+    if not is_explained then pace = math.max(0.25, pace * 0.7); set('pace', pace) end
   end
   set('clean', 0); set('throttled_at', now)
-elseif limit > 0 and now - number('throttled_at', 0) >= 5000 and now - number('limit_at', 0) >= 5000 then
-  limit = math.ceil(limit * 1.5)
-  -- What nobody needs any more is forgotten: then only the configured maximum holds.
-  if (ceiling > 0 and limit >= ceiling) or (ceiling == 0 and limit > 4 * math.max(1, in_flight)) then limit = 0 end
-  set('limit', limit); set('limit_at', now); set('clean', 1)
+elseif (limit > 0 or pace < 1) and now - math.max(number('throttled_at', 0), number('limit_at', 0), number('blocked', 0)) >= 5000 then
+  pace = math.min(1, pace * 1.1); set('pace', pace)
+  if limit > 0 then
+    limit = math.ceil(limit * 1.5)
+    -- What nobody needs any more is forgotten: then only the configured maximum holds.
+    if (ceiling > 0 and limit >= ceiling) or (ceiling == 0 and limit > 4 * math.max(1, in_flight)) then limit = 0 end
+    set('limit', limit); set('clean', 1)
+  end
+  set('limit_at', now)
 end
 if ceiling > 0 and (limit == 0 or limit > ceiling) then limit = ceiling end
 
--- The breaker.
-local breaker, opened = state.breaker or 'closed', false
+-- The breaker. An epoch ends when it opens: what was begun in an earlier one says nothing about now.
+local breaker, opened, epoch = state.breaker or 'closed', false, number('epoch', 0)
+local ok, failed, ended = 0, 0, 0
+if ask.epoch == epoch then ok, failed, ended = ask.ok, ask.failed, ask.ok + ask.failed + ask.undecided + ask.returned end
 if breaker == 'open' and number('open_until', 0) <= now then
   breaker = 'half-open'; set('breaker', breaker); set('probes', 0); set('probes_ok', 0); set('probes_at', now)
+elseif breaker == 'half-open' then
+  -- A probe that came back undecided, or was not used, is free again; so are those of a killed pump, and after 30 s any.
+  local probes = math.max(0, number('probes', 0) - ended)
+  if now - number('probes_at', 0) > (in_flight == 0 and 2000 or 30000) then probes = 0; set('probes_at', now) end
+  set('probes', probes)
 end
-if breaker == 'half-open' and now - number('probes_at', 0) > 30000 then set('probes', 0); set('probes_at', now) end
 local function open()
   local length = breaker == 'half-open' and math.min(30000, number('open_ms', 10000) * 1.5) or 10000
-  if breaker == 'closed' then set('before', math.max(1, in_flight)) end
-  breaker, opened = 'open', true
-  set('breaker', breaker); set('open_ms', length); set('open_until', now + length)
+  if breaker == 'closed' then set('before', math.max(1, in_flight, number('peak', 0))) end
+  breaker, opened, epoch = 'open', true, epoch + 1
+  set('breaker', breaker); set('epoch', epoch); set('open_ms', length); set('open_until', now + length)
   redis.call('DEL', KEYS[2])
 end
 if ask.has_breaker then
-  if breaker == 'half-open' and ask.failed > 0 then open()
-  elseif breaker == 'half-open' and ask.ok > 0 then
-    set('probes_ok', number('probes_ok', 0) + ask.ok)
+  if breaker == 'half-open' and failed > 0 then open()
+  elseif breaker == 'half-open' and ok > 0 then
+    set('probes_ok', number('probes_ok', 0) + ok)
     if number('probes_ok', 0) >= 3 then breaker = 'closed'; set('breaker', breaker); set('slow_from', now) end
-  elseif breaker == 'closed' and (ask.ok > 0 or ask.failed > 0) then
+  elseif breaker == 'closed' and (ok > 0 or failed > 0) then
     -- What a pump saw since its last word goes in as one run of at most 20, in proportion.
-    local total = ask.ok + ask.failed
+    local total = ok + failed
     local shown = math.min(20, total)
-    local bad = math.floor(ask.failed * shown / total + 0.5)
+    local bad = math.floor(failed * shown / total + 0.5)
     for i = 1, shown do redis.call('LPUSH', KEYS[2], now .. (i <= bad and ',1' or ',0')) end
     redis.call('LTRIM', KEYS[2], 0, 19); redis.call('PEXPIRE', KEYS[2], 10000)
-    local seen, failed = 0, 0
+    local seen, bad_seen = 0, 0
     for _, entry in ipairs(redis.call('LRANGE', KEYS[2], 0, 19)) do
       local at, is_bad = string.match(entry, '^(%d+),(%d)$')
-      if now - tonumber(at) <= 10000 then seen = seen + 1; failed = failed + tonumber(is_bad) end
+      if now - tonumber(at) <= 10000 then seen = seen + 1; bad_seen = bad_seen + tonumber(is_bad) end
     end
-    if seen >= 10 and failed * 2 >= seen then open() end
+    if seen >= 10 and bad_seen * 2 >= seen then open() end
   end
 end
 -- After an outage 10 % at first, all after 20 s.
@@ -101,45 +144,64 @@ if breaker == 'closed' and state.slow_from then
   else redis.call('HDEL', KEYS[1], 'slow_from') end
 end
 
--- The retry budget: retries can't amplify an outage.
-local budget = math.max(0, math.min(500, number('budget', 500) + ask.ok - ask.retry_cost))
-if budget ~= number('budget', 500) then set('budget', budget) end
+-- The retry budget: retries can't amplify an outage. It fills by success, and slowly by itself.
+local budget = number('budget', 500)
+if budget < 500 or ask.retry_cost > 0 then
+  budget = budget + (now - number('budget_at', now)) / 1000 + ask.ok - ask.retry_cost
+  budget = math.max(0, math.min(500, budget))
+  set('budget', budget); set('budget_at', now)
+end
 
 -- Rates: 98 % of the limit, one second of it at once, at least one request. Tokens may go into debt for a big call.
-local function level(name, per_minute, used)
-  local told = number('told_' .. name, 0)
-  if ask['told_' .. name] > 0 and ask['told_' .. name] ~= told then told = ask['told_' .. name]; set('told_' .. name, told) end
-  if per_minute == 0 then return nil, 0 end
-  if told > 0 then per_minute = math.min(per_minute, told) end
-  local rate = per_minute * 0.98 / 60000 * factor
+-- Where no limit is configured, what the provider says counts for a minute after it has refused us.
+local blocked_until = number('blocked', 0)
+local function level(name, per_minute, word, used, left)
+  if per_minute == 0 and word > 0 and now - number('throttled_at', 0) < 60000 then per_minute = word end
+  if per_minute == 0 then return nil, 0, 0 end
+  if word > 0 then per_minute = math.min(per_minute, word) end
+  local rate = per_minute * 0.98 / 60000 * factor * pace
   local most = math.max(1, rate * 1000)
-  local have = number(name, most) + (now - number(name .. '_at', now)) * rate
-  return math.min(most, have - used), rate
+  local have = math.min(most, number(name, most) + (now - number(name .. '_at', now)) * rate - used)
+  if left >= 0 then have = math.min(have, left) end
+  -- Refused, there is nothing left, and nothing gathers until the block ends.
+  if ask.throttled > 0 then have = math.min(have, 0) - math.max(0, blocked_until - now) * rate end
+  return have, rate, most
 end
-local requests, request_rate = level('requests', ask.requests_per_minute, -ask.returned)
-local tokens, token_rate = level('tokens', ask.tokens_per_minute, ask.token_delta)
+local requests, request_rate, most_requests = level('requests', ask.requests_per_minute, told_requests, -ask.returned, ask.left_requests)
+local tokens, token_rate, most_tokens = level('tokens', ask.tokens_per_minute, told_tokens, ask.token_delta, ask.left_tokens)
 
--- Grant.
+-- Grant. A tenth is held back for interactive calls.
 local grant, wait = ask.want, 100
 local each = ask.want > 0 and ask.want_tokens / ask.want or 0
-local blocked = math.max(number('blocked', 0), number('paused', 0), breaker == 'open' and number('open_until', 0) or 0)
+local blocked = math.max(blocked_until, number('paused', 0), breaker == 'open' and number('open_until', 0) or 0)
+local kept = ask.is_interactive and 0 or 0.1
 if requests then
-  grant = math.min(grant, math.max(0, math.floor(requests)))
-  if grant < 1 then wait = (1 - requests) / request_rate end
+  local floor = most_requests >= 10 and most_requests * kept or 0
+  grant = math.min(grant, math.max(0, math.floor(requests - floor)))
+  if grant < 1 then wait = (1 + floor - requests) / request_rate end
 end
 if tokens then
-  grant = math.min(grant, tokens > 0 and math.max(1, math.floor(tokens / math.max(1, each))) or 0)
-  if tokens <= 0 then wait = math.max(wait, (1 - tokens) / token_rate) end
+  local have = tokens - most_tokens * kept
+  grant = math.min(grant, have > 0 and math.max(1, math.floor(have / math.max(1, each))) or 0)
+  if have <= 0 then wait = math.max(wait, (1 - have) / token_rate) end
 end
 if limit > 0 then
-  local most = (not ask.is_interactive and limit > 1) and math.max(1, math.floor(limit * 0.9)) or limit
+  local most = limit > 1 and math.max(1, math.floor(limit * (1 - kept))) or limit
   grant = math.min(grant, math.max(0, most - in_flight))
+  if number('forgotten_until', 0) > now then grant = 0 end
 end
-if not ask.is_interactive and number('interactive', 0) > now then grant = 0 end
+local is_reserved = not ask.is_interactive and number('interactive', 0) > now
+if is_reserved or number('hold', 0) > now then grant = 0 end
+-- After a block one call at first, doubling each quarter of a second: whether it is over is not asked by hundreds at once.
+if blocked_until > 0 and blocked_until <= now and now - blocked_until < 3000 then
+  grant = math.min(grant, math.max(0, math.floor(2 ^ ((now - blocked_until) / 250)) - number('trial', 0)))
+  if grant > 0 then set('trial', number('trial', 0) + grant) end
+end
+local is_ramp = blocked_until > 0 and now - blocked_until < 3000
 if blocked > now then grant = 0; wait = blocked - now end
 if breaker == 'half-open' then
-  grant = math.min(grant, math.max(0, 3 - number('probes', 0)))
-  if grant > 0 then set('probes', number('probes', 0) + grant) end
+  grant = math.min(grant, math.max(0, 3 - number('probes', 0) - number('probes_ok', 0)))
+  if grant > 0 then set('probes', number('probes', 0) + grant); set('probes_at', now) end
 end
 if ask.is_interactive and ask.is_waiting and grant < ask.want and blocked <= now then set('interactive', now + 2000) end
 if requests then set('requests', requests - grant); set('requests_at', now) end
@@ -148,10 +210,10 @@ set('pump:' .. ask.pump, string.format('%d,%d', ask.held + grant, now + 10000))
 
 local flat = {}
 for name, value in pairs(changed) do flat[#flat + 1] = name; flat[#flat + 1] = value end
-redis.call('HSET', KEYS[1], unpack(flat)); redis.call('PEXPIRE', KEYS[1], 3600000)
+redis.call('HSET', KEYS[1], unpack(flat)); redis.call('PEXPIRE', KEYS[1], math.floor(3600000 + math.max(0, blocked - now)))
 return cjson.encode({
   granted = grant, tokens_each = each, blocked_ms = math.max(0, blocked - now), paused_ms = math.max(0, number('paused', 0) - now),
-  breaker = breaker, opened = opened, limit = limit, in_flight = in_flight + grant, pumps = pumps, budget = budget,
-  wait_ms = math.max(1, math.min(wait, 60000)), rate_per_second = request_rate * 1000, is_slow = factor < 1,
-  is_reserved = not ask.is_interactive and number('interactive', 0) > now,
+  breaker = breaker, opened = opened, epoch = epoch, limit = limit, in_flight = in_flight + grant, pumps = pumps, budget = budget,
+  wait_ms = math.max(1, math.min(wait, 60000)), rate_per_second = request_rate * 1000, tokens_per_second = token_rate * 1000,
+  is_slow = factor < 1, is_reserved = is_reserved, is_bound = requests ~= nil or tokens ~= nil or is_ramp,
 })
