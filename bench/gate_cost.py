@@ -52,7 +52,7 @@ async def _run(route: Route, calls: int, *, is_gated: bool) -> float:
                 if isinstance(admission, Refusal):
                     raise TypeError("a limit that is never reached was reached")
                 await asyncio.sleep(0.01)
-                admission.settle(completion, route)
+                admission.settle(completion, call, route)
 
         started = time.process_time()
         await asyncio.gather(*(work() for _ in range(_IN_FLIGHT)))

@@ -109,7 +109,7 @@ async def test_one_pump_throttled_holds_the_other(upstreams: list[Upstream], ses
     upstreams[0].status, upstreams[0].headers = 429, {"retry-after": "30"}
     assert (await ask(session, gates[0], route)).outcome is Outcome.THROTTLED
     while gates[1].is_open(route):
-        gates[1].buckets[f"provider:{route.provider_id.hex}"].next_at = 0.0
+        gates[1].buckets[f"target:{route.target_id.hex}"].next_at = 0.0
         gates[1].wake()
         await asyncio.sleep(0.01)
     refused = await ask(session, gates[1], route)

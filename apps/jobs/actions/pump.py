@@ -130,7 +130,7 @@ class PumpLoop:
             for item in claimed:
                 self._start(item)
             if len(claimed) < room:
-                await self._wait(_POLL_SECONDS / 5 if claimed or self.allowances else _POLL_SECONDS)
+                await self._wait(_POLL_SECONDS / 5 if claimed or 0 in self.allowances.values() else _POLL_SECONDS)
 
     async def _claim(self, room: int) -> list[ClaimedItem]:
         self.turn += 1
@@ -142,7 +142,7 @@ class PumpLoop:
         batch_room = max(0, self.window // 2 - batches)
         bounded = self.gate.allowances(self.catalogue)
         self.allowances = {model_id: allowance for model_id, allowance in bounded.items() if allowance < room}
-        if self.allowances:
+        if 0 in self.allowances.values():
             # Work may wait for a limit: a pump that ended now would be rung again at once.
             self.busy_at = time.monotonic()
         bounds = ModelBounds.of(self.allowances, names={model_id: name for name, model_id in self.catalogue.ids.items()})

@@ -31,6 +31,7 @@ class Policy:
     max_attempts: int = 5
     max_ambiguous_retries: int = 1
     max_not_sent: int = 20
+    max_free_probes: int = 10
     max_free_when_awaited: int = 4
     base_seconds: float = 2.0
     cap_seconds: float = 300.0
@@ -48,12 +49,19 @@ class NextStep:
     delay_seconds: float = 0.0
 
 
-def next_step(outcome: Outcome, tries: Tries, policy: Policy, *, chance: float, retry_after_seconds: float | None = None) -> NextStep:
-    """Decide; `chance` in [0, 1) spreads the waits (full jitter), so that failed neighbours don't come back together."""
+def next_step(
+    outcome: Outcome, tries: Tries, policy: Policy, *, chance: float, retry_after_seconds: float | None = None, is_probe: bool = False
+) -> NextStep:
+    """Decide; `chance` in [0, 1) spreads the waits (full jitter), so that failed neighbours don't come back together.
+
+    `is_probe`: it was sent to a provider known to be down. That it failed is no fault of the item's, for as long as an outage lasts.
+    """
     if outcome is Outcome.OK:
         return NextStep(Decision.DONE, tries)
     if outcome is Outcome.REJECTED:
         return NextStep(Decision.DEAD, Tries(tries.attempts + 1, tries.ambiguous, tries.free))
+    if is_probe and outcome is Outcome.FAILED_UPSTREAM and tries.free < policy.max_free_probes and not policy.is_awaited:
+        return _after_free_try(outcome, tries, policy, chance, None)
     if outcome in {Outcome.FAILED_UPSTREAM, Outcome.AMBIGUOUS}:
         return _after_attempt(outcome, tries, policy, chance)
     return _after_free_try(outcome, tries, policy, chance, retry_after_seconds)

@@ -75,7 +75,14 @@ def settle_finished(
 ) -> Settlement:
     """Decide what follows and write out the records; touches nothing."""
     item, completion = finished.item, finished.completion
-    step = next_step(completion.outcome, item.tries, policy, chance=chance, retry_after_seconds=completion.retry_after_seconds)
+    step = next_step(
+        completion.outcome,
+        item.tries,
+        policy,
+        chance=chance,
+        retry_after_seconds=completion.retry_after_seconds,
+        is_probe=completion.is_probe,
+    )
     bodies: list[NewBody] = []
     exchanges = [_exchange_record(new_id(), finished, exchange, bodies) for exchange in completion.exchanges]
     answer_body_id = _answer_body_id(finished, bodies)

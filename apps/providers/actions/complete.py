@@ -37,7 +37,8 @@ async def complete(
     for n, route in enumerate(order):
         if n and not gate.is_open(route):
             continue
-        completion = await _through_gate(call, route, session, clock, gate)
+        has_next = any(gate.is_open(other) for other in order[n + 1 :])
+        completion = await _through_gate(call, route, session, clock, gate, has_next=has_next)
         if completion is None or (last and not completion.exchanges):
             continue
         last = _after(last, completion)
@@ -47,10 +48,10 @@ async def complete(
 
 
 async def _through_gate(
-    call: Call, route: Route, session: aiohttp.ClientSession, clock: Callable[[], datetime], gate: Gate
+    call: Call, route: Route, session: aiohttp.ClientSession, clock: Callable[[], datetime], gate: Gate, *, has_next: bool
 ) -> Completion | None:
     """One HTTP request with permits; None when none came."""
-    admission = await gate.admit(call, route)
+    admission = await gate.admit(call, route, has_next=has_next)
     if isinstance(admission, Refusal):
         return None
     try:
@@ -58,8 +59,8 @@ async def _through_gate(
     except BaseException:
         admission.abandon()
         raise
-    admission.settle(completion, route)
-    return completion
+    admission.settle(completion, call, route)
+    return replace(completion, is_probe=True) if admission.is_probe else completion
 
 
 def _after(earlier: Completion | None, completion: Completion) -> Completion:

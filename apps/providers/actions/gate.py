@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 from uuid import UUID
@@ -14,17 +14,25 @@ import structlog
 
 from apps.providers.domain.calls import Call, Completion, Route
 from apps.providers.domain.catalogue import Catalogue
-from apps.providers.domain.limits import estimate_tokens, told_limits
+from apps.providers.domain.limits import BYTES_A_TOKEN, BucketLimits, estimate_tokens, read_told
 from apps.providers.domain.outcomes import Outcome
-from apps.providers.limits.bucket import SOON_SECONDS, SYNC_SECONDS, Answer, Bucket, Waiter
+from apps.providers.limits.bucket import SOON_SECONDS, SYNC_SECONDS, WORTH_WAITING_SECONDS, Answer, Bucket, Waiter
 from apps.providers.limits.shared import SharedBuckets
+from apps.spend.domain.usage import TokenUsage
 
 log = structlog.get_logger(__name__)
 
-PATIENCE_SECONDS = 5.0
+# How long a call waits for a permit: for a caller, or for bulk work (whose lease is renewed meanwhile); and with another target at hand.
+_CALLER_SECONDS = 30.0
+_BULK_SECONDS = 60.0
+_CALLER_WITH_NEXT_SECONDS = 5.0
+_RECOVERING_WITH_NEXT_SECONDS = 0.2
 _PAUSE_SECONDS = 60.0
+# An answer that took longer speaks of limits as they stood when it was begun, or when it ended: nobody knows.
+_FRESH_SECONDS = 5.0
 _RETRY_COSTS = {Outcome.THROTTLED: 5}
 _TRANSIENT_COST = 14
+_UNUSED = {Outcome.THROTTLED, Outcome.NOT_SENT, Outcome.REJECTED, Outcome.CREDENTIAL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,42 +42,69 @@ class Refusal:
     wait_seconds: float
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Admission:
-    """A permit of the target's bucket and one of the provider's, for one HTTP request."""
+    """A permit of the target's bucket and one of the provider's, for one HTTP request. `epoch` is the breaker's when it was begun."""
 
     gate: "Gate"
     buckets: tuple[Bucket, Bucket]
     tokens: float
+    epoch: int
+    is_probe: bool
 
-    def settle(self, completion: Completion, route: Route) -> None:
+    def settle(self, completion: Completion, call: Call, route: Route) -> None:
         """What the call came to: the estimate becomes what was used, and the buckets learn."""
         target, provider = self.buckets
-        now = time.monotonic()
-        if completion.usage is not None:
-            used = completion.usage.total_input_tokens + completion.usage.total_output_tokens
-            self.gate.learn(route, completion.usage.total_output_tokens)
-            for bucket in self.buckets:
-                bucket.news.token_delta += used - self.tokens
-        if completion.exchanges:
-            provider.news.told_requests, provider.news.told_tokens = told_limits(completion.exchanges[-1].headers)
-        target.note(completion.outcome, retry_after_seconds=None, is_mine=False)
-        provider.note(completion.outcome, retry_after_seconds=completion.retry_after_seconds, is_mine=True)
-        if completion.outcome is Outcome.CREDENTIAL and completion.exchanges:
+        outcome, usage, now = completion.outcome, completion.usage, time.monotonic()
+        if usage is not None:
+            self.gate.learn(call, route, usage)
+            self._correct(usage.total_input_tokens + usage.total_output_tokens - self.tokens)
+        elif outcome in _UNUSED:
+            self._correct(-self.tokens)
+        target.note(outcome, epoch=self.epoch)
+        provider.note(outcome, epoch=0)
+        if outcome is Outcome.CREDENTIAL and completion.exchanges:
             target.news.pause_seconds, target.next_at = _PAUSE_SECONDS, 0.0
             target.blocked_until = target.paused_until = now + _PAUSE_SECONDS
-        if completion.outcome is Outcome.THROTTLED and completion.retry_after_seconds:
-            # This pump knows at once; the others within a tenth of a second.
-            provider.blocked_until = max(provider.blocked_until, now + completion.retry_after_seconds)
+        self._hear(completion, now)
         for bucket in self.buckets:
             bucket.release(now)
         self.gate.wake()
 
     def abandon(self) -> None:
         """The call was broken off by us: what it used counts as estimated."""
+        if self.epoch == self.buckets[0].said.epoch:
+            self.buckets[0].news.undecided += 1
         for bucket in self.buckets:
             bucket.release(time.monotonic())
         self.gate.wake()
+
+    def _correct(self, tokens: float) -> None:
+        for bucket in self.buckets:
+            bucket.news.token_delta += tokens
+
+    def _hear(self, completion: Completion, now: float) -> None:
+        """What the provider says of its limits, and that it refused for want of room, go to the bucket that is meant."""
+        is_throttled = completion.outcome is Outcome.THROTTLED
+        target, provider = self.buckets
+        meant = _meant(target, provider)
+        if completion.exchanges and (is_throttled or meant.limits.has_rates or meant.said.is_bound):
+            exchange = completion.exchanges[-1]
+            told = read_told(exchange.headers, now=exchange.sent_at)
+            if exchange.duration_seconds > _FRESH_SECONDS:
+                told = replace(told, requests_left=-1, tokens_left=-1, hold_seconds=0.0)
+            # Limits may be counted by model: then they say nothing about the provider's other ones.
+            (meant if len(self.gate.targets_of[provider.key]) == 1 else target).news.told = told
+        if is_throttled:
+            meant.throttle(completion.retry_after_seconds, now)
+            siblings = self.gate.targets_of[provider.key]
+            if meant is target and any(bucket is not target and bucket.was_throttled(now) for bucket in siblings):
+                provider.throttle(completion.retry_after_seconds, now)
+
+
+def _meant(target: Bucket, provider: Bucket) -> Bucket:
+    """Whose rate a provider speaks of when it refuses: the provider's, where the operator has set one there and none at the target."""
+    return provider if provider.limits.has_rates and not target.limits.has_rates else target
 
 
 class Gate(AbstractAsyncContextManager["Gate"]):
@@ -79,7 +114,9 @@ class Gate(AbstractAsyncContextManager["Gate"]):
         self.pump = pump_id.hex
         self.is_interactive = is_interactive
         self.buckets: dict[str, Bucket] = {}
-        self.usual_output: dict[UUID, float] = {}
+        self.by_route: dict[UUID, tuple[Route, tuple[Bucket, Bucket]]] = {}
+        self.targets_of: dict[str, list[Bucket]] = {}
+        self.usual: dict[UUID, tuple[float, float]] = {}
         self.has_work = asyncio.Event()
         self.is_cut_off = False
         self.is_closing = False
@@ -102,7 +139,8 @@ class Gate(AbstractAsyncContextManager["Gate"]):
     def is_open(self, route: Route) -> bool:
         """Neither blocked nor paused, and the breaker lets calls through."""
         now = time.monotonic()
-        return not any(bucket.is_closed(now) for bucket in self._of(route))
+        target, provider = self._of(route)
+        return not (target.is_closed(now) or provider.is_closed(now))
 
     def is_paused(self, route: Route) -> bool:
         """A failed credential keeps it out."""
@@ -111,12 +149,13 @@ class Gate(AbstractAsyncContextManager["Gate"]):
     def wait_seconds(self, route: Route) -> float:
         return max(0.0, max(bucket.blocked_until for bucket in self._of(route)) - time.monotonic())
 
-    async def admit(self, call: Call, route: Route) -> Admission | Refusal:
-        """Permits of both buckets, within a few seconds or not at all."""
+    async def admit(self, call: Call, route: Route, *, has_next: bool = False) -> Admission | Refusal:
+        """Permits of both buckets, within a while or not at all; `has_next`: another target could be asked instead."""
         buckets = self._of(route)
-        needs_tokens = any(bucket.limits.tokens_per_minute for bucket in buckets)
+        target, provider = buckets
+        needs_tokens = target.limits.tokens_per_minute or provider.limits.tokens_per_minute
         tokens = float(self._estimate(call, route)) if needs_tokens else 0.0
-        until = time.monotonic() + PATIENCE_SECONDS
+        until = time.monotonic() + self._patience(target, has_next=has_next)
         taken: list[Bucket] = []
         try:
             for bucket in buckets:
@@ -128,7 +167,14 @@ class Gate(AbstractAsyncContextManager["Gate"]):
         except asyncio.CancelledError:
             self._give_back(taken, tokens)
             raise
-        return Admission(self, buckets, tokens)
+        return Admission(self, buckets, tokens, epoch=target.said.epoch, is_probe=target.said.breaker != "closed")
+
+    def _patience(self, target: Bucket, *, has_next: bool) -> float:
+        if has_next and target.is_recovering():
+            return _RECOVERING_WITH_NEXT_SECONDS
+        if self.is_interactive:
+            return _CALLER_WITH_NEXT_SECONDS if has_next else _CALLER_SECONDS
+        return _BULK_SECONDS
 
     def may_retry(self, route: Route, outcome: Outcome) -> bool:
         """Whether the target's retry budget allows one more request on its account; it is booked."""
@@ -139,9 +185,15 @@ class Gate(AbstractAsyncContextManager["Gate"]):
         target.news.retry_cost += cost
         return True
 
-    def learn(self, route: Route, output_tokens: int) -> None:
-        usual = self.usual_output.get(route.target_id)
-        self.usual_output[route.target_id] = output_tokens if usual is None else usual + (output_tokens - usual) / 20
+    def learn(self, call: Call, route: Route, usage: TokenUsage) -> None:
+        """What is usual at a target: tokens of output, and bytes of a request to a token of input."""
+        output, input_tokens = usage.total_output_tokens, usage.total_input_tokens
+        known = self.usual.get(route.target_id)
+        bytes_a_token = len(call.body) / input_tokens if input_tokens else BYTES_A_TOKEN
+        if known is None:
+            self.usual[route.target_id] = (output, bytes_a_token)
+        else:
+            self.usual[route.target_id] = known[0] + (output - known[0]) / 20, known[1] + (bytes_a_token - known[1]) / 20
 
     def wake(self) -> None:
         self.has_work.set()
@@ -149,34 +201,44 @@ class Gate(AbstractAsyncContextManager["Gate"]):
     # --- claims -----------------------------------------------------------------------------------------------------
 
     def allowances(self, catalogue: Catalogue) -> dict[UUID, int]:
-        """For each model that something bounds: how many more calls may expect a permit soon; 0 when nobody can be asked."""
+        """For each model that something bounds: how many more calls may expect a permit soon; 0 when nobody can be asked.
+
+        The first target that is well answers for all; before it, those that recover take what they may.
+        """
         now, found = time.monotonic(), {}
         for model_id, routes in catalogue.routes_by_model.items():
             total: int | None = 0
             for route in routes:
-                both = [one for one in (bucket.allowance(now) for bucket in self._of(route)) if one is not None]
+                target, provider = self._of(route)
+                both = [one for one in (target.allowance(now), provider.allowance(now)) if one is not None]
                 total = None if total is None or not both else total + min(both)
+                if not (target.is_closed(now) or provider.is_closed(now) or target.is_recovering()):
+                    break
             if total is not None and routes:
                 found[model_id] = total
+        self.wake()
         return found
 
     # --- buckets ----------------------------------------------------------------------------------------------------
 
     def _of(self, route: Route) -> tuple[Bucket, Bucket]:
-        return (
-            self._bucket(f"target:{route.target_id.hex}", route, has_breaker=True),
-            self._bucket(f"provider:{route.provider_id.hex}", route, has_breaker=False),
-        )
+        known = self.by_route.get(route.target_id)
+        if known is None or known[0] is not route:
+            target = self._bucket(f"target:{route.target_id.hex}", route.target_limits, has_breaker=True)
+            provider = self._bucket(f"provider:{route.provider_id.hex}", route.provider_limits, has_breaker=False)
+            if target not in self.targets_of.setdefault(provider.key, []):
+                self.targets_of[provider.key].append(target)
+            known = self.by_route[route.target_id] = (route, (target, provider))
+        return known[1]
 
-    def _bucket(self, key: str, route: Route, *, has_breaker: bool) -> Bucket:
-        limits = route.target_limits if has_breaker else route.provider_limits
+    def _bucket(self, key: str, limits: BucketLimits, *, has_breaker: bool) -> Bucket:
         bucket = self.buckets.get(key)
         if bucket is None:
             bucket = self.buckets[key] = Bucket(key, limits, has_breaker=has_breaker, is_interactive=self.is_interactive)
             # How it stands (blocked, open) is asked before the first claim comes to it.
             bucket.next_at = 0.0
             self.wake()
-        elif bucket.limits is not limits and bucket.limits != limits:
+        elif bucket.limits != limits:
             bucket.limits, bucket.next_at = limits, 0.0
             self.wake()
         return bucket
@@ -185,7 +247,7 @@ class Gate(AbstractAsyncContextManager["Gate"]):
         now = time.monotonic()
         if bucket.take(tokens, now):
             return True
-        if bucket.blocked_until > until:
+        if bucket.blocked_until > (until if self.is_interactive else min(until, now + WORTH_WAITING_SECONDS)):
             return False
         waiter = Waiter(asyncio.get_running_loop().create_future(), tokens)
         bucket.waiters.append(waiter)
@@ -193,16 +255,15 @@ class Gate(AbstractAsyncContextManager["Gate"]):
         bucket.next_at = min(bucket.next_at, max(now, bucket.synced_at + pause))
         self.wake()
         try:
-            await asyncio.wait_for(asyncio.shield(waiter.future), until - now)
+            return await asyncio.wait_for(asyncio.shield(waiter.future), until - now)
         except TimeoutError:
             waiter.future.cancel()
             return False
         except asyncio.CancelledError:
-            if waiter.future.done() and not waiter.future.cancelled():
+            if waiter.future.done() and not waiter.future.cancelled() and waiter.future.result():
                 bucket.give_back(tokens, time.monotonic())
             waiter.future.cancel()
             raise
-        return True
 
     def _give_back(self, buckets: Iterable[Bucket], tokens: float) -> None:
         for bucket in buckets:
@@ -210,8 +271,8 @@ class Gate(AbstractAsyncContextManager["Gate"]):
         self.wake()
 
     def _estimate(self, call: Call, route: Route) -> int:
-        usual = self.usual_output.get(route.target_id)
-        return estimate_tokens(call.body, max_output_tokens=route.max_output_tokens, usual_output_tokens=usual)
+        usual, bytes_a_token = self.usual.get(route.target_id) or (None, BYTES_A_TOKEN)
+        return estimate_tokens(call.body, max_output_tokens=route.max_output_tokens, usual_output_tokens=usual, bytes_a_token=bytes_a_token)
 
     # --- in step with Redis -----------------------------------------------------------------------------------------
 
@@ -233,7 +294,7 @@ class Gate(AbstractAsyncContextManager["Gate"]):
     async def _sync(self, due: list[Bucket]) -> None:
         try:
             answers = await self.shared.sync(due, pump=self.pump, now=time.monotonic())
-        except (redis.RedisError, OSError) as error:
+        except (redis.RedisError, OSError, ValueError) as error:
             if not self.is_cut_off:
                 log.warning("limits_cut_off", error=str(error), goes_on="with half of its own share")
             self.is_cut_off = True

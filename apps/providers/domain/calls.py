@@ -60,7 +60,10 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a call came to, after all its exchanges (the last one decided). `answer` is what the caller gets: OpenAI's shape."""
+    """What a call came to, after all its exchanges (the last one decided). `answer` is what the caller gets: OpenAI's shape.
+
+    `is_probe`: it was sent to a target known to be in trouble, to see whether it is over.
+    """
 
     outcome: Outcome
     exchanges: tuple[Exchange, ...] = ()
@@ -71,3 +74,4 @@ class Completion:
     error_code: str = ""
     error_message: str = ""
     retry_after_seconds: float | None = None
+    is_probe: bool = False

@@ -1,14 +1,23 @@
-"""What bounds a bucket, and what a call will probably use of it."""
+"""What bounds a bucket, what a call will probably use of it, and what a provider says about it."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from math import isfinite
 
-_BYTES_A_TOKEN = 3.2
+BYTES_A_TOKEN = 3.2
 _MAX_TOKENS = re.compile(rb'"max_(?:completion_|output_)?tokens"\s*:\s*(\d{1,9})')
-_TOLD_REQUESTS = ("x-ratelimit-limit-requests", "anthropic-ratelimit-requests-limit")
-_TOLD_TOKENS = ("x-ratelimit-limit-tokens", "anthropic-ratelimit-tokens-limit")
+_WORDS = ("limit", "remaining", "reset")
+_REQUESTS = (
+    tuple(f"x-ratelimit-{word}-requests" for word in _WORDS),
+    tuple(f"anthropic-ratelimit-requests-{word}" for word in _WORDS),
+)
+_TOKENS = (tuple(f"x-ratelimit-{word}-tokens" for word in _WORDS), tuple(f"anthropic-ratelimit-tokens-{word}" for word in _WORDS))
+# Where input and output are counted apart, either may be used up.
+_PARTS = tuple(tuple(f"anthropic-ratelimit-{part}-tokens-{word}" for word in _WORDS) for part in ("input", "output"))
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,30 +33,91 @@ class BucketLimits:
     def is_unlimited(self) -> bool:
         return not (self.requests_per_minute or self.tokens_per_minute or self.max_concurrency)
 
+    @property
+    def has_rates(self) -> bool:
+        return bool(self.requests_per_minute or self.tokens_per_minute)
+
 
 NO_LIMITS = BucketLimits()
 
 
-def estimate_tokens(body: bytes, *, max_output_tokens: int, usual_output_tokens: float | None) -> int:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a provider says of its limits: 0 and -1 where it says nothing, or nothing sensible. `hold_seconds`: something is used up."""
+
+    requests: int = 0
+    tokens: int = 0
+    requests_left: int = -1
+    tokens_left: int = -1
+    hold_seconds: float = 0.0
+
+
+NOTHING_TOLD = Told()
+
+
+def estimate_tokens(
+    body: bytes, *, max_output_tokens: int, usual_output_tokens: float | None = None, bytes_a_token: float = BYTES_A_TOKEN
+) -> int:
     """Input by size; output as the caller bounds it, but no more than a third above what has been usual."""
     found = _MAX_TOKENS.search(body)
     output = int(found[1]) if found else max_output_tokens
     if usual_output_tokens is not None:
         output = min(output, int(usual_output_tokens * 1.3) + 1)
-    return int(len(body) / _BYTES_A_TOKEN) + output
+    return int(len(body) / bytes_a_token) + output
 
 
-def told_limits(headers: Mapping[str, str]) -> tuple[int, int]:
-    """Requests and tokens a minute that a provider says it grants; 0 for what it doesn't say, or says without sense."""
-    return _first(headers, _TOLD_REQUESTS), _first(headers, _TOLD_TOKENS)
+def read_told(headers: Mapping[str, str], *, now: datetime) -> Told:
+    """The limits a minute and what is left of them; what is used up is held until its reset."""
+    if not headers:
+        return NOTHING_TOLD
+    requests, requests_left, hold = _first(headers, _REQUESTS, now)
+    tokens, tokens_left, tokens_hold = _first(headers, _TOKENS, now)
+    hold = max(hold, tokens_hold)
+    for names in _PARTS:
+        if names[0] in headers:
+            hold = max(hold, _read(headers, names, now)[2])
+    return Told(requests, tokens, requests_left, tokens_left, hold)
 
 
-def _first(headers: Mapping[str, str], names: tuple[str, ...]) -> int:
-    for name in names:
-        try:
-            value = float(headers.get(name, ""))
-        except ValueError:
-            continue
-        if isfinite(value) and value >= 1:
-            return int(value)
-    return 0
+def _first(headers: Mapping[str, str], families: tuple[tuple[str, ...], ...], now: datetime) -> tuple[int, int, float]:
+    for names in families:
+        found = _read(headers, names, now)
+        if found[0]:
+            return found
+    return 0, -1, 0.0
+
+
+def _read(headers: Mapping[str, str], names: tuple[str, ...], now: datetime) -> tuple[int, int, float]:
+    """(limit, left, seconds to hold). Without a sensible limit the rest means nothing: some send 0 and -1 for all."""
+    limit = _number(headers.get(names[0]))
+    if limit < 1:
+        return 0, -1, 0.0
+    left = _number(headers.get(names[1]))
+    if not 0 <= left <= limit:
+        return int(limit), -1, 0.0
+    return int(limit), int(left), read_reset(headers.get(names[2], ""), now=now) if left < 1 else 0.0
+
+
+def _number(text: str | None) -> float:
+    if not text:
+        return -1.0
+    try:
+        value = float(text)
+    except ValueError:
+        return -1.0
+    return value if isfinite(value) else -1.0
+
+
+def read_reset(text: str, *, now: datetime) -> float:
+    """Seconds until a reset, said as `1s`, `6m0s`, `120ms`, a number of seconds or a moment; 0.0 for what makes no sense."""
+    seconds = _number(text)
+    if seconds >= 0:
+        return seconds
+    if parts := _DURATION.findall(text):
+        return sum(float(amount) * _UNITS[unit] for amount, unit in parts) if _DURATION.sub("", text).strip() == "" else 0.0
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return 0.0
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - now).total_seconds())

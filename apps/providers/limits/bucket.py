@@ -6,13 +6,20 @@ from collections import deque
 from dataclasses import dataclass, field
 from math import ceil
 
-from apps.providers.domain.limits import BucketLimits
+from apps.providers.domain.limits import NOTHING_TOLD, BucketLimits, Told
 from apps.providers.domain.outcomes import Outcome
 
 SYNC_SECONDS = 0.1
 SOON_SECONDS = 0.01
 _SILENT_SECONDS = 3.0
+_STALE_SECONDS = 1.0
+# Blocked for longer than this, those who wait for bulk work are sent away: their places are others'.
+WORTH_WAITING_SECONDS = 2.0
+_THROTTLED_SECONDS = 5.0
 _FAILURES = {Outcome.FAILED_UPSTREAM, Outcome.AMBIGUOUS, Outcome.NOT_SENT}
+# What a pump that has never heard from Redis takes itself to be one of.
+_PUMPS_UNHEARD = 16
+_PROBES = 3
 
 
 @dataclass(slots=True)
@@ -21,6 +28,7 @@ class News:
 
     ok: int = 0
     failed: int = 0
+    undecided: int = 0
     throttled: int = 0
     retry_after_seconds: float = 0.0
     pause_seconds: float = 0.0
@@ -28,8 +36,7 @@ class News:
     returned: int = 0
     retry_cost: int = 0
     taken: int = 0
-    told_requests: int = 0
-    told_tokens: int = 0
+    told: Told = NOTHING_TOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +49,24 @@ class Answer:
     paused_ms: float = 0.0
     breaker: str = "closed"
     opened: bool = False
+    epoch: int = 0
     limit: int = 0
     in_flight: int = 0
-    pumps: int = 1
+    pumps: int = _PUMPS_UNHEARD
     budget: float = 500.0
     wait_ms: float = 100.0
     rate_per_second: float = 0.0
+    tokens_per_second: float = 0.0
     is_slow: bool = False
     is_reserved: bool = False
+    is_bound: bool = False
 
 
 @dataclass(slots=True)
 class Waiter:
-    """Somebody who waits for a permit."""
+    """Somebody who waits for a permit; the future says whether one came."""
 
-    future: asyncio.Future[None]
+    future: asyncio.Future[bool]
     tokens: float
 
 
@@ -78,24 +88,47 @@ class Bucket:
     next_at: float = float("inf")
     blocked_until: float = 0.0
     paused_until: float = 0.0
+    throttled_at: float = float("-inf")
+    usual_tokens: float = 0.0
     local_requests: float = 0.0
     local_tokens: float = 0.0
     local_at: float | None = None
 
     def is_free(self, now: float) -> bool:
-        """Nothing bounds it at present: no limit, no block, a closed breaker."""
+        """Nothing bounds it at present: no limit, no block, a closed breaker, as Redis said a moment ago."""
         said = self.said
-        return self.limits.is_unlimited and said.limit == 0 and said.breaker == "closed" and not said.is_slow and self.blocked_until <= now
+        return (
+            self.limits.is_unlimited
+            and said.limit == 0
+            and said.breaker == "closed"
+            and not (said.is_slow or said.is_bound)
+            and self.blocked_until <= now
+            and not self._is_stale(now)
+        )
+
+    def _is_stale(self, now: float) -> bool:
+        """What Redis said of an idle bucket may be over: others may have met a block since."""
+        return float("-inf") < self.synced_at < now - _STALE_SECONDS
 
     def is_closed(self, now: float) -> bool:
         """Nobody gets through: blocked by the provider, paused, or the breaker is open."""
         return self.blocked_until > now
+
+    def is_recovering(self) -> bool:
+        """Few get through, to see whether it works again."""
+        return self.said.breaker != "closed" or self.said.is_slow
+
+    def was_throttled(self, now: float) -> bool:
+        """Refused by the provider a moment ago, as far as this pump knows."""
+        return now - self.throttled_at < _THROTTLED_SECONDS
 
     def take(self, tokens: float, now: float) -> bool:
         """A permit, when one is there and nobody waits before us."""
         if self.is_free(now):
             self._use(0.0, tokens)
             return True
+        if tokens:
+            self.usual_tokens += (tokens - self.usual_tokens) / 20 if self.usual_tokens else tokens
         if self.pool < 1 or self.waiters or self.is_closed(now):
             return False
         self._use_pool(tokens)
@@ -110,9 +143,9 @@ class Bucket:
                 waiter = self._next_waiter()
                 if waiter:
                     self._use(0.0, waiter.tokens)
-                    waiter.future.set_result(None)
+                    waiter.future.set_result(True)
                 return
-            self.next_at = min(self.next_at, self.synced_at + SOON_SECONDS)
+            self.soon()
 
     def give_back(self, tokens: float, now: float) -> None:
         """A permit that was not used after all."""
@@ -121,17 +154,25 @@ class Bucket:
             self.news.returned += 1
         self.release(now)
 
-    def note(self, outcome: Outcome, *, retry_after_seconds: float | None, is_mine: bool) -> None:
-        """What a call came to; `is_mine` when throttling and pauses concern this bucket."""
+    def note(self, outcome: Outcome, *, epoch: int) -> None:
+        """What a call came to that was begun in `epoch`; the breaker hears only of those of the present one."""
+        if epoch != self.said.epoch:
+            return
         if outcome is Outcome.OK or outcome is Outcome.REJECTED:
             self.news.ok += 1
         elif outcome in _FAILURES:
             self.news.failed += 1
-            self._soon()
-        elif is_mine and outcome is Outcome.THROTTLED:
-            self.news.throttled += 1
-            self.news.retry_after_seconds = max(self.news.retry_after_seconds, retry_after_seconds or 0.0)
-            self._soon()
+            self.soon()
+        else:
+            self.news.undecided += 1
+
+    def throttle(self, retry_after_seconds: float | None, now: float) -> None:
+        """The provider has refused for want of room: this pump knows at once, the others within a tenth of a second."""
+        self.news.throttled += 1
+        self.news.retry_after_seconds = max(self.news.retry_after_seconds, retry_after_seconds or 0.0)
+        self.throttled_at = now
+        self.blocked_until = max(self.blocked_until, now + (retry_after_seconds or WORTH_WAITING_SECONDS))
+        self.soon()
 
     def is_due(self, now: float) -> bool:
         if self.held and now - self.synced_at > _SILENT_SECONDS:
@@ -143,19 +184,24 @@ class Bucket:
         news, self.news = self.news, News()
         self._drop_unused(news)
         want, want_tokens = self._wanted(news, now)
-        limits = self.limits
+        limits, told = self.limits, news.told
         return {
             "pump": pump, "held": self.held + self.pool, "version": limits.version, "pause_ms": news.pause_seconds * 1000,
             "throttled": news.throttled, "retry_after_ms": news.retry_after_seconds * 1000, "chance": random.random(),  # noqa: S311 -- jitter
-            "ok": news.ok, "failed": news.failed, "max_concurrency": limits.max_concurrency or 0, "has_breaker": self.has_breaker,
+            "epoch": self.said.epoch, "ok": news.ok, "failed": news.failed, "undecided": news.undecided,
+            "max_concurrency": limits.max_concurrency or 0, "has_breaker": self.has_breaker,
             "retry_cost": news.retry_cost, "requests_per_minute": limits.requests_per_minute or 0,
             "tokens_per_minute": limits.tokens_per_minute or 0, "returned": news.returned, "token_delta": news.token_delta,
-            "told_requests": news.told_requests, "told_tokens": news.told_tokens, "want": want, "want_tokens": want_tokens,
+            "told_requests": told.requests, "told_tokens": told.tokens, "left_requests": told.requests_left,
+            "left_tokens": told.tokens_left, "hold_ms": told.hold_seconds * 1000, "want": want, "want_tokens": want_tokens,
             "is_interactive": self.is_interactive, "is_waiting": bool(self.waiters),
         }  # fmt: skip
 
     def hear(self, answer: Answer, now: float) -> None:
         """Take in what Redis said, and wake those whose permits have come."""
+        if answer.epoch != self.said.epoch:
+            # It was seen in an epoch that is over.
+            self.news.ok = self.news.failed = self.news.undecided = 0
         self.said, self.synced_at, self.local_at = answer, now, None
         if not (self.news.throttled or self.news.pause_seconds):
             # Else this pump knows of a block that Redis had not heard of when it answered.
@@ -164,11 +210,16 @@ class Bucket:
         self.pool += answer.granted
         self.pool_tokens += answer.granted * answer.tokens_each
         self.hand_out(now)
+        if not self.is_interactive and self.blocked_until > now + WORTH_WAITING_SECONDS:
+            self._send_away()
         if self.waiters or self.pool:
             self.next_at = now + max(SOON_SECONDS, min(SYNC_SECONDS, answer.wait_ms / 1000))
         elif self.news != News():
             # It came while Redis was being asked.
             self.next_at = now + SOON_SECONDS
+        elif answer.is_slow or answer.is_bound:
+            # What bounds it for a while is asked about until it is over.
+            self.next_at = now + 1.0
         else:
             self.next_at = float("inf")
 
@@ -182,27 +233,29 @@ class Bucket:
                 self._use_pool(waiter.tokens)
             else:
                 self._use(0.0, waiter.tokens)
-            waiter.future.set_result(None)
+            waiter.future.set_result(True)
 
     def share_locally(self, now: float) -> None:
         """Redis is away: half of this pump's part of the limits, never more. What nothing bounds stays unbounded."""
         pumps = max(1, self.said.pumps)
         elapsed = min(1.0, now - self.local_at) if self.local_at is not None else 0.0
         self.local_at = self.synced_at = now
-        limits = self.limits
+        limits, said = self.limits, self.said
         grant = float(len(self.waiters))
         if limits.requests_per_minute:
-            rate = limits.requests_per_minute / 60 / pumps / 2
+            # Redis' own word, when it has one, is lower where the provider has told less.
+            rate = min(limits.requests_per_minute / 60, said.rate_per_second or float("inf")) / pumps / 2
             self.local_requests = min(max(1.0, rate), self.local_requests + rate * elapsed)
             grant = min(grant, self.local_requests)
         if limits.tokens_per_minute:
-            rate = limits.tokens_per_minute / 60 / pumps / 2
+            rate = min(limits.tokens_per_minute / 60, said.tokens_per_second or float("inf")) / pumps / 2
             self.local_tokens = min(rate, self.local_tokens + rate * elapsed)
-            grant = grant if self.local_tokens > 0 else 0.0
-            grant = min(grant, 1.0)
-        most = limits.max_concurrency or self.said.limit
+            grant = min(grant, 1.0) if self.local_tokens > 0 else 0.0
+        most = said.limit or limits.max_concurrency
         if most:
             grant = min(grant, max(0, max(1, most // (2 * pumps)) - self.held))
+        if said.breaker != "closed":
+            grant = min(grant, max(0, 1 - self.held))
         if self.is_closed(now):
             grant = 0.0
         self.pool = int(grant)
@@ -218,22 +271,31 @@ class Bucket:
             return 0
         if self.is_free(now):
             return None
-        said, limits, found = self.said, self.limits, []
-        if limits.requests_per_minute:
-            found.append(ceil(limits.requests_per_minute / 60 / max(1, said.pumps)))
-        most = said.limit or limits.max_concurrency
-        if most:
-            found.append(ceil(most / max(1, said.pumps)))
-        if said.breaker == "half-open":
-            found.append(3)
+        if self._is_stale(now):
+            self.next_at = now
+        said, limits, found = self.said, self.limits, [float("inf")]
+        pumps = max(1, said.pumps)
+        if rate := said.rate_per_second or (limits.requests_per_minute or 0) / 60:
+            found.append(rate / pumps)
+        if rate := said.tokens_per_second or (limits.tokens_per_minute or 0) / 60:
+            found.append(rate / max(1.0, self.usual_tokens) / pumps if self.usual_tokens else 10)
+        if most := said.limit or limits.max_concurrency:
+            # Its own part, or what nobody has; and a tenth ahead, so that a place that falls free is taken at once.
+            found.append(max(most / pumps - self.held, most - said.in_flight) + most / pumps / 10)
+        if said.breaker != "closed":
+            found.append(_PROBES)
         if said.is_reserved:
             found.append(1)
-        return max(0, min(found or [ceil(most) if most else 100]) + self.pool - len(self.waiters))
+        least = min(found)
+        return max(0, (100 if least == float("inf") else ceil(least)) + self.pool - len(self.waiters))
+
+    def soon(self) -> None:
+        self.next_at = min(self.next_at, self.synced_at + SOON_SECONDS)
 
     def _may_hand_on(self, now: float) -> bool:
         """A place is passed on without asking Redis when only concurrency bounds, within this pump's fair part."""
         said, limits = self.said, self.limits
-        if limits.requests_per_minute or limits.tokens_per_minute or said.is_reserved or said.is_slow or said.breaker != "closed":
+        if limits.has_rates or said.is_reserved or said.is_slow or said.is_bound or said.breaker != "closed":
             return False
         most = said.limit if self.is_interactive else said.limit * 0.9
         return not self.news.throttled and not self.is_closed(now) and self.held + 1 <= most / max(1, said.pumps)
@@ -244,6 +306,10 @@ class Bucket:
             if not waiter.future.done():
                 return waiter
         return None
+
+    def _send_away(self) -> None:
+        while waiter := self._next_waiter():
+            waiter.future.set_result(False)
 
     def _use_pool(self, tokens: float) -> None:
         each = self.pool_tokens / self.pool
@@ -268,12 +334,9 @@ class Bucket:
         if self.is_free(now):
             return 0, 0.0
         ahead = 0
-        if not self.said.limit and self.said.breaker == "closed" and news.taken:
+        if not (self.said.limit or self.is_recovering()) and news.taken:
             ahead = int(min(500.0, news.taken * SYNC_SECONDS / max(SYNC_SECONDS, now - self.synced_at)))
         want = max(0, len(self.waiters) + ahead - self.pool)
         tokens = sum(waiter.tokens for waiter in self.waiters)
         each = tokens / len(self.waiters) if self.waiters else self.said.tokens_each
         return want, want * each
-
-    def _soon(self) -> None:
-        self.next_at = min(self.next_at, self.synced_at + SOON_SECONDS)

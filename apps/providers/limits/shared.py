@@ -1,5 +1,6 @@
 """The buckets in Redis: one script, sent for many buckets in one round trip."""
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,12 @@ import orjson
 import redis
 
 from apps.lib.redis_client import open_async_redis
+from apps.providers.domain.limits import NOTHING_TOLD
 from apps.providers.limits.bucket import Answer, Bucket, News
 
 _SCRIPT = (Path(__file__).parent / "sync.lua").read_text()
 _PREFIX = "limits:"
+_TIMEOUT_SECONDS = 2.0
 
 
 class SharedBuckets:
@@ -25,8 +28,10 @@ class SharedBuckets:
         """Tell and ask; raises RedisError when Redis is away, and then what was told is told again."""
         asked = [(bucket, bucket.news, bucket.question(pump, now)) for bucket in buckets]
         try:
-            return [_read(raw) for raw in await self._send(asked)]
-        except (redis.RedisError, OSError):
+            # A Redis that hangs is as good as none.
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                return [_read(raw) for raw in await self._send(asked)]
+        except (redis.RedisError, OSError, ValueError):
             for bucket, news, _ in asked:
                 bucket.news = _add(news, bucket.news)
             raise
@@ -59,8 +64,10 @@ def _read(raw: str) -> Answer:
 
 def _add(told: News, since: News) -> News:
     """News that was not heard, with what came meanwhile; permits that were dropped for it stay dropped."""
-    for name in ("ok", "failed", "throttled", "token_delta", "returned", "retry_cost", "taken"):
+    for name in ("ok", "failed", "undecided", "throttled", "token_delta", "returned", "retry_cost", "taken"):
         setattr(since, name, getattr(since, name) + getattr(told, name))
-    for name in ("retry_after_seconds", "pause_seconds", "told_requests", "told_tokens"):
+    for name in ("retry_after_seconds", "pause_seconds"):
         setattr(since, name, max(getattr(since, name), getattr(told, name)))
+    if since.told is NOTHING_TOLD:
+        since.told = told.told
     return since
