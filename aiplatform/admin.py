@@ -28,6 +28,7 @@ _PAGES = {
     "Work": [
         ("Jobs", "stacks", "jobs_job", False),
         ("Items", "list", "jobs_item", False),
+        ("Dead items", "healing", "jobs_item_dead", False),
         ("Files", "draft", "files_file", False),
     ],
     "Providers": [("Providers", "cloud", "providers_provider", True), ("Models", "neurology", "providers_model", True)],
@@ -46,6 +47,9 @@ _PAGES = {
 }
 
 
+_OWN_PAGES = {"jobs_item_dead"}
+
+
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """The sidebar, without what this user may not open."""
     home = {"title": "Home", "icon": "home", "link": reverse("admin:index")}
@@ -53,7 +57,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     groups: list[dict[str, Any]] = [{"items": [home]}]
     for title, pages in _PAGES.items():
         items = [
-            {"title": name, "icon": icon, "link": reverse(f"admin:{page}_changelist")}
+            {"title": name, "icon": icon, "link": reverse(f"admin:{page}" if page in _OWN_PAGES else f"admin:{page}_changelist")}
             for name, icon, page, is_for_superusers in pages
             if request.user.is_superuser or not is_for_superusers
         ]

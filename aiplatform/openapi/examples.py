@@ -52,6 +52,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "add_upload_part": {"data": _LINE},
     "complete_upload": {"part_ids": [f"part_{_KEY}6"]},
     "change_lane": {"lane": "bulk"},
+    "requeue_dead_items": {"fingerprint": "0123456789abcdef", "dry_run": True},
+    "discard_dead_items": {"fingerprint": "0123456789abcdef", "reason": "the model is gone"},
     "create_key": {"name": "nightly import", "scopes": ["files", "batches"]},
 }
 

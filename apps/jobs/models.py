@@ -124,6 +124,8 @@ class Item(models.Model):
     output_tokens = models.BigIntegerField(db_default=0)
     cost_usd = models.DecimalField(max_digits=20, decimal_places=12, db_default=0)
     ended_at = models.DateTimeField(null=True)
+    fingerprint = models.CharField(max_length=16, default="", db_default="", help_text="The same for what died of the same.")
+    discarded_at = models.DateTimeField(null=True, help_text="When somebody decided that it stays dead.")
 
     class Meta:
         indexes = [
@@ -132,6 +134,9 @@ class Item(models.Model):
             models.Index(fields=["job"], condition=models.Q(state=ItemState.RUNNING), name="jobs_item_running"),
             models.Index(fields=["job"], condition=models.Q(state=ItemState.WAITING, losses__gte=2), name="jobs_item_suspect"),
             models.Index(fields=["job", "id"], condition=models.Q(state=ItemState.DEAD), name="jobs_item_dead"),
+            models.Index(
+                fields=["workspace", "fingerprint"], condition=models.Q(state=ItemState.DEAD, discarded_at=None), name="jobs_item_triage"
+            ),
         ]
 
     def __str__(self) -> str:

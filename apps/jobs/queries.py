@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -324,3 +325,38 @@ def list_open_jobs(*, workspace_ids: Sequence[UUID] | None) -> list[Job]:
     """Batches that have not ended, for the home page; the newest ten."""
     rows = _in_workspaces(workspace_ids).filter(ended_at=None).exclude(kind="single")
     return list(rows.select_related("workspace").order_by("-created_at")[:10])
+
+
+_DEAD_GROUPS = """
+SELECT fingerprint, max(outcome), max(error_code), (array_agg(left(error_message, 300) ORDER BY id DESC))[1], count(*),
+       count(DISTINCT job_id), min(ended_at), max(ended_at), sum(cost_usd), (array_agg(id ORDER BY id DESC))[1]
+FROM (
+    SELECT * FROM jobs_item WHERE state = 'dead' AND discarded_at IS NULL AND (%b::uuid[] IS NULL OR workspace_id = ANY(%b::uuid[]))
+      AND (%b = '' OR fingerprint = %b) LIMIT %b
+) AS dead
+GROUP BY fingerprint ORDER BY count(*) DESC, max(ended_at) DESC LIMIT %b
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadGroup:
+    """Dead items that died of the same and wait for a person; the cost is what they were charged before they died."""
+
+    fingerprint: str
+    outcome: str
+    code: str
+    message: str
+    items: int
+    jobs: int
+    first_at: datetime | None
+    last_at: datetime | None
+    cost_usd: Decimal
+    newest_id: UUID
+
+
+def list_dead_groups(*, workspace_ids: Sequence[UUID] | None, fingerprint: str = "") -> list[DeadGroup]:
+    """What waits for a person, the biggest group first; of at most MOST_GROUPED items."""
+    scope = None if workspace_ids is None else list(workspace_ids)
+    with server_cursor() as cursor:
+        cursor.execute(_DEAD_GROUPS, (scope, scope, fingerprint, fingerprint, MOST_GROUPED, 100))
+        return [DeadGroup(*row) for row in cursor]

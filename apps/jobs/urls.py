@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.jobs.views import batches, calls, events, items, jobs, workspace
+from apps.jobs.views import batches, calls, dead_items, events, items, jobs, workspace
 
 urlpatterns = [
     path("v1/chat/completions", calls.call_view("/v1/chat/completions"), name="chat-completions"),
@@ -24,5 +24,8 @@ urlpatterns = [
     path("api/jobs/<str:job_id>/events", events.job_events, name="job-events"),
     path("api/jobs/<str:job_id>/items", items.ItemsView.as_view(), name="job-items"),
     path("api/items/<str:item_id>", items.ItemView.as_view(), name="item"),
+    path("api/dead-items", dead_items.DeadItemsView.as_view(), name="dead-items"),
+    path("api/dead-items/requeue", dead_items.DeadItemsRequeueView.as_view(), name="dead-items-requeue"),
+    path("api/dead-items/discard", dead_items.DeadItemsDiscardView.as_view(), name="dead-items-discard"),
     path("api/workspace", workspace.WorkspaceView.as_view(), name="workspace"),
 ]

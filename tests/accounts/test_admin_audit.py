@@ -15,7 +15,9 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django_celery_results.models import TaskResult
 
 from apps.accounts.models import ApiKey, AuditEntry, Role
+from apps.jobs.actions.bury import Death, bury
 from apps.jobs.domain.lifecycle import JobStatus
+from apps.jobs.models import Item
 from tests.factories.accounts import make_api_key, make_client, make_office_client, make_user, make_workspace
 from tests.factories.files import make_file
 from tests.factories.jobs import make_job, make_pump, make_route
@@ -65,6 +67,13 @@ def dead_job() -> Any:
 PASSWORD = {"password1": "correct horse battery", "password2": "correct horse battery", "usable_password": "true"}
 
 
+def requeue_dead(client: Client) -> Any:
+    item = Item.objects.get(pk=make_job(status=JobStatus.RUNNING).items.filter(state="dead").values_list("pk", flat=True)[0])
+    bury([Death(item.pk, "rejected", "bad", "no")])
+    item.refresh_from_db()
+    return client.post(f"{reverse('admin:jobs_item_dead')}?group={item.fingerprint}", {"step": "do", "reason": "again"})
+
+
 def new_job(client: Client) -> Any:
     make_route()
     form = {
@@ -81,6 +90,7 @@ CHANGES: dict[str, Case] = {
     "jobs_job_cancel": Case(send("jobs_job_cancel", {"reason": "wrong file"}, dead_job), "cancelled", "job"),
     "jobs_job_rerun": Case(send("jobs_job_rerun", {}, dead_job), "rerun", "job"),
     "jobs_job_lane": Case(send("jobs_job_lane", {"lane": "bulk"}, dead_job), "moved to another lane", "job"),
+    "jobs_item_dead": Case(requeue_dead, "requeued", "job"),
     "files_file_discard": Case(send("files_file_discard", {"reason": "test"}, lambda: make_file().pk), "deleted", "file"),
     "accounts_workspace_add": Case(
         send("accounts_workspace_add", {"name": "globex", "time_zone": "UTC"} | no_rows("members")), "added", "workspace"

@@ -206,6 +206,8 @@ scoped   cancel                     GET   302 404  404  200 200 200 200
 scoped   cancel                     POST  302 404  404  302 302 302 302
 scoped   new                        GET   302 403  200  403 200 200 200
 scoped   new                        POST  302 403  200  403 200 200 200
+scoped   dead                       GET   302 200  200  200 200 200 200
+scoped   dead                       POST  302 403  302  403 302 302 302
 scoped   download                   GET   302 404  404  200 200 200 200
 scoped   download                   POST  302 404  404  200 200 200 200
 scoped   rerun                      GET   302 404  404  200 200 200 200

@@ -4,11 +4,13 @@ from apps.jobs.actions.answer_call import answer_call
 from apps.jobs.actions.cancel_job import cancel_job
 from apps.jobs.actions.change_lane import change_lane
 from apps.jobs.actions.close_job import close_job
+from apps.jobs.actions.discard_dead import discard_dead
 from apps.jobs.actions.expire_jobs import expire_jobs
 from apps.jobs.actions.finish_job import finish_job
 from apps.jobs.actions.pause_job import pause_job, resume_job
 from apps.jobs.actions.repeat_call import find_repeats, repeat_call
 from apps.jobs.actions.report import report_work
+from apps.jobs.actions.requeue_dead import requeue_dead
 from apps.jobs.actions.rerun_failed import rerun_failed
 from apps.jobs.actions.ring import ring, wake_pumps
 from apps.jobs.actions.run import run_items
@@ -23,6 +25,7 @@ __all__ = [
     "cancel_job",
     "change_lane",
     "close_job",
+    "discard_dead",
     "expire_jobs",
     "find_repeats",
     "finish_job",
@@ -30,6 +33,7 @@ __all__ = [
     "pause_job",
     "repeat_call",
     "report_work",
+    "requeue_dead",
     "rerun_failed",
     "resume_job",
     "ring",

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import transaction
 
 from apps.jobs.actions.announce import announce_ended
+from apps.jobs.actions.bury import Death, bury
 from apps.jobs.actions.count_calls import count_calls
 from apps.jobs.domain.claimed import Finished
 from apps.jobs.domain.retry import Decision, Policy
@@ -101,12 +102,24 @@ def settle_group(group: Sequence[Finished], *, pump_id: UUID, prices: PriceBook)
         record_runs([settlement.run for settlement in settled])
         record_exchanges([exchange for settlement in settled for exchange in settlement.exchanges])
         record_charges([settlement.charge for settlement in settled if settlement.charge])
+        bury(map(_death, (one for one in settled if one.decision is Decision.DEAD)))
         _count_jobs(settled)
         announce_ended(settled)
         count_calls(settled)
         failpoint("settle.before_commit")
     failpoint("settle.after_commit")
     return settled
+
+
+def _death(settlement: Settlement) -> Death:
+    exchanges = settlement.finished.completion.exchanges
+    return Death(
+        item_id=settlement.finished.item.item_id,
+        outcome=settlement.finished.completion.outcome,
+        code=settlement.error_code,
+        message=settlement.error_message,
+        provider_id=exchanges[-1].provider_id if exchanges else None,
+    )
 
 
 def _policy(finished: Finished) -> Policy:

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
+from apps.jobs.actions.bury import Death, bury
 from apps.jobs.actions.claim import ALONE_LOSSES
 from apps.jobs.actions.settle import LOCK_JOBS
 from apps.lib.enqueue import enqueue
@@ -16,6 +17,7 @@ from apps.traces.actions import record_runs
 from apps.traces.domain.records import RunRecord
 
 _AT_ONCE = 2000
+_POISON = "The worker died while it ran this item alone; it is not tried again by itself."
 
 # Only a loss while alone is the item's own fault; in company, its neighbours may have done it.
 _TAKE_BACK = f"""
@@ -33,7 +35,7 @@ SET state = CASE WHEN lost.is_poison THEN 'dead' ELSE 'waiting' END,
     ended_at = CASE WHEN lost.is_poison THEN statement_timestamp() END,
     outcome = CASE WHEN lost.is_poison THEN 'lost' ELSE item.outcome END,
     error_code = CASE WHEN lost.is_poison THEN 'poison' ELSE item.error_code END,
-    error_message = CASE WHEN lost.is_poison THEN 'The worker died while it ran this item alone; it is not tried again by itself.'
+    error_message = CASE WHEN lost.is_poison THEN '{_POISON}'
                          ELSE item.error_message END
 FROM lost WHERE item.id = lost.id
 RETURNING item.id, lost.run_id, item.job_id, item.workspace_id, lost.pump_id, item.losses, lost.claimed_at,
@@ -53,6 +55,7 @@ def take_back_lost() -> int:
         cursor.execute(_TAKE_BACK, (settings.JOBS_OUTAGE_SECONDS,))
         rows = cursor.fetchall()
         record_runs([_lost_run(row) for row in rows])
+        bury(Death(item_id=row[0], outcome="lost", code="poison", message=_POISON) for row in rows if row[8])
         _count_poisoned(cursor, [row[2] for row in rows if row[8]])
         for job_id in {row[2] for row in rows}:
             # A cancelled or expired job may have waited for just these.

@@ -12,6 +12,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from apps.accounts.permissions import ByWorkspace, ReadOnly
+from apps.jobs.admin.dead import DeadItemPages
 from apps.jobs.models import Item
 from apps.jobs.queries import ItemRecord, read_item_record
 from apps.lib.ids import find_uuid
@@ -23,7 +24,7 @@ _SHOWN_CHARACTERS = 20_000
 
 
 @admin.register(Item)
-class ItemAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class ItemAdmin(DeadItemPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """What was asked, what came back, what it cost, and how it got there."""
 
     list_display = ("line", "standing", "job_link", "outcome", "http_status", "error_code", "attempts", "tokens", "cost")

@@ -1,0 +1,173 @@
+"""Requeue dead items: they wait anew, as they were or with another model or limit; a job that had completed gets its next revision."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import orjson
+from django.db import transaction
+from django.db.models import QuerySet
+
+from apps.jobs.actions.record_change import record_change
+from apps.jobs.actions.ring import ring
+from apps.jobs.domain.dead_items import Change, Selection
+from apps.jobs.domain.estimate import Estimate, estimate_job
+from apps.jobs.domain.lifecycle import ItemState, JobStatus
+from apps.jobs.models import Item, Job
+from apps.lib.http_errors import ApiError
+from apps.lib.sql import server_cursor
+from apps.providers.domain.catalogue import CallableModel
+from apps.providers.domain.limits import estimate_tokens
+from apps.providers.queries import find_callable, list_callable, load_catalogue
+from apps.spend.queries import find_usual_output_tokens, load_price_book
+from apps.traces.actions import store_bodies
+from apps.traces.domain.bodies import make_body
+from apps.traces.queries import read_bodies
+
+RERUNNABLE = (JobStatus.RUNNING, JobStatus.PAUSED, JobStatus.COMPLETED)
+# More than these are requeued by asking again: a request shall end within seconds.
+MOST_AT_ONCE = 20_000
+_SAMPLE = 200
+_BODIES_AT_ONCE = 500
+_TIME_FOR_RERUN = timedelta(hours=24)
+# As if they had never been tried; the runs and exchanges of before stay on record.
+_REQUEUE = """
+WITH chosen AS (SELECT id, row_number() OVER (ORDER BY id) AS place FROM unnest(%(ids)s::uuid[]) AS id)
+UPDATE jobs_item AS item
+SET state = 'waiting', run_id = NULL, not_before = statement_timestamp() + chosen.place * %(pause)s * interval '1 second',
+    ended_at = NULL, answer_body_id = NULL, status_code = NULL, attempts = 0, ambiguous_tries = 0, free_tries = 0, losses = 0,
+    lost_at = NULL, outcome = '', error_code = '', error_message = '', fingerprint = '', model_id = coalesce(%(model)s, model_id)
+FROM chosen WHERE item.id = chosen.id AND item.job_id = %(job)s AND item.state = 'dead'
+"""
+_NEW_BODIES = """
+UPDATE jobs_item AS item SET request_body_id = new.body FROM unnest(%b::uuid[], %b::bytea[]) AS new (id, body) WHERE item.id = new.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Requeued:
+    """What was (or, in a dry run, would be) requeued.
+
+    `left` is what a second request would take; `impossible` can only be discarded: its job is over, or nobody waits for it any more.
+    """
+
+    items: int
+    jobs: int
+    left: int
+    impossible: int
+    estimate: Estimate | None
+
+
+def select_dead(selection: Selection, *, workspace_ids: Sequence[UUID] | None) -> QuerySet[Item]:
+    """The dead items that are meant and that wait for a person."""
+    rows = Item.objects.filter(state=ItemState.DEAD, discarded_at=None)
+    if workspace_ids is not None:
+        rows = rows.filter(workspace_id__in=workspace_ids)
+    if selection.fingerprint:
+        rows = rows.filter(fingerprint=selection.fingerprint)
+    if selection.job_id:
+        rows = rows.filter(job_id=selection.job_id)
+    return rows.filter(id__in=selection.item_ids) if selection.item_ids else rows
+
+
+def requeue_dead(
+    selection: Selection, change: Change, *, workspace_ids: Sequence[UUID] | None, is_dry_run: bool, now: datetime, reason: str = ""
+) -> Requeued:
+    """ApiError 404 for an unknown model. Each job is changed in a transaction of its own: after a kill midway one asks again."""
+    model = _model(change.model)
+    rows = select_dead(selection, workspace_ids=workspace_ids)
+    possible = rows.filter(job__status__in=RERUNNABLE).exclude(job__kind="single")
+    chosen = list(possible.order_by("job_id", "id").values_list("job_id", "id")[: MOST_AT_ONCE + 1])
+    left = max(0, possible.count() - MOST_AT_ONCE) if len(chosen) > MOST_AT_ONCE else 0
+    by_job: dict[UUID, list[UUID]] = {}
+    for job_id, item_id in chosen[:MOST_AT_ONCE]:
+        by_job.setdefault(job_id, []).append(item_id)
+    impossible = rows.count() - len(chosen[:MOST_AT_ONCE]) - left
+    if is_dry_run:
+        ids = [item_id for ids in by_job.values() for item_id in ids]
+        return Requeued(len(ids), len(by_job), left, impossible, _estimate(ids, change, model, now))
+    items = sum(_requeue_in(job_id, ids, change, model, now=now, reason=reason) for job_id, ids in by_job.items())
+    return Requeued(items, len(by_job), left, impossible, None)
+
+
+def reopen(job: Job, items: int, *, now: datetime) -> None:
+    """Count `items` of a locked job as waiting again; a completed one runs as its next revision and keeps its files until then."""
+    job.dead -= items
+    if job.status == JobStatus.COMPLETED:
+        job.status, job.revision = JobStatus.RUNNING, job.revision + 1
+        job.completed_at, job.ended_at, job.finishing_at = job.completed_at or job.ended_at, None, None
+        job.expires_at = now + _TIME_FOR_RERUN
+    job.save(update_fields=["dead", "status", "revision", "completed_at", "ended_at", "finishing_at", "expires_at"])
+
+
+def put_back(job_id: UUID, item_ids: Sequence[UUID], *, model_id: UUID | None = None, per_minute: int | None = None) -> int:
+    """Make dead items of one job wait; returns how many did. With `per_minute` they become ready at that pace."""
+    values = {"ids": list(item_ids), "job": job_id, "model": model_id, "pause": 60 / per_minute if per_minute else 0.0}
+    with server_cursor() as cursor:
+        cursor.execute(_REQUEUE, values)
+        return cursor.rowcount
+
+
+def _requeue_in(job_id: UUID, ids: list[UUID], change: Change, model: CallableModel | None, *, now: datetime, reason: str) -> int:
+    with transaction.atomic():
+        job = Job.objects.select_for_update(no_key=True).get(id=job_id)
+        if job.status not in RERUNNABLE:
+            return 0
+        if change.max_tokens:
+            _raise_limits(ids, change.max_tokens)
+        was = {"status": job.status, "revision": job.revision, "dead": job.dead}
+        items = put_back(job_id, ids, model_id=model.id if model else None, per_minute=change.per_minute)
+        reopen(job, items, now=now)
+        now_is = {"status": job.status, "revision": job.revision, "dead": job.dead, "model": change.model, "max_tokens": change.max_tokens}
+        record_change(job, "requeued", before=was, after=now_is, reason=reason)
+        if job.status == JobStatus.RUNNING:
+            ring(lane=job.lane, job_id=job.id)
+    return items
+
+
+def _raise_limits(ids: Sequence[UUID], max_tokens: int) -> None:
+    """New request bodies, which differ in the limit alone; the old ones stay with the runs of before."""
+    for start in range(0, len(ids), _BODIES_AT_ONCE):
+        rows = list(Item.objects.filter(id__in=ids[start : start + _BODIES_AT_ONCE]).values_list("id", "workspace_id", "request_body_id"))
+        contents = read_bodies([bytes(body_id) for _, _, body_id in rows])
+        made = [
+            (item_id, make_body(workspace_id, _with_limit(contents[bytes(body_id)], max_tokens)))
+            for item_id, workspace_id, body_id in rows
+            if bytes(body_id) in contents
+        ]
+        store_bodies([body for _, body in made])
+        with server_cursor() as cursor:
+            cursor.execute(_NEW_BODIES, ([item_id for item_id, _ in made], [body.id for _, body in made]))
+
+
+def _with_limit(request: bytes, max_tokens: int) -> bytes:
+    body = orjson.loads(request)
+    names = [name for name in ("max_completion_tokens", "max_output_tokens", "max_tokens") if name in body]
+    return orjson.dumps(body | dict.fromkeys(names or ["max_tokens"], max_tokens))
+
+
+def _model(name: str) -> CallableModel | None:
+    model = find_callable(name) if name else None
+    if name and model is None:
+        raise ApiError(404, "model_not_found", f"The model {name[:100]!r} does not exist or nobody answers for it.", param="model")
+    return model
+
+
+def _estimate(ids: Sequence[UUID], change: Change, model: CallableModel | None, now: datetime) -> Estimate | None:
+    """From the requests of some of them; None when nothing is known of their model."""
+    rows = list(Item.objects.filter(id__in=ids[:_SAMPLE]).values_list("model_id", "request_body_id"))
+    if not rows:
+        return None
+    known = model or next((one for one in list_callable() if one.id == rows[0][0]), None)
+    if known is None:
+        return None
+    route = load_catalogue().routes(known.id)[0]
+    bodies = read_bodies([bytes(body_id) for _, body_id in rows])
+    return estimate_job(
+        counted=[estimate_tokens(body, max_output_tokens=0, usual_output_tokens=0) for body in bodies.values()],
+        requests=len(ids),
+        usual_output_tokens=find_usual_output_tokens(provider_id=route.provider_id, upstream_model=route.upstream_model),
+        most_output_tokens=change.max_tokens or known.max_output_tokens,
+        price=load_price_book().price(route.provider_id, route.upstream_model, now),
+    )

@@ -1,0 +1,82 @@
+"""Groups of dead items, and what can be asked for them."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.jobs.domain.dead_items import MOST_ITEM_IDS
+from apps.jobs.models import ITEM_PREFIX
+from apps.jobs.queries import DeadGroup
+from apps.lib.ids import public_id
+
+
+class DeadGroupSerializer(serializers.Serializer[DeadGroup]):
+    """Items that died of the same; `newest_item_id` is one to look into."""
+
+    fingerprint = serializers.CharField()
+    outcome = serializers.CharField(help_text="The class of what happened: rejected, failed_upstream, ambiguous, lost, ...")
+    code = serializers.CharField()
+    message = serializers.CharField(help_text="Of the newest.")
+    items = serializers.IntegerField()
+    jobs = serializers.IntegerField()
+    first_at = serializers.DateTimeField(allow_null=True)
+    last_at = serializers.DateTimeField(allow_null=True)
+    cost_usd = serializers.DecimalField(max_digits=20, decimal_places=12, help_text="What they were charged before they died.")
+    newest_item_id = serializers.SerializerMethodField()
+
+    def get_newest_item_id(self, group: DeadGroup) -> str:
+        return public_id(ITEM_PREFIX, group.newest_id)
+
+
+class DeadGroupsSerializer(serializers.Serializer[Any]):
+    """What waits for a person."""
+
+    data = DeadGroupSerializer(many=True)  # type: ignore[assignment]  # the API's name hides an attribute that only input uses
+
+
+class _SelectionSerializer(serializers.Serializer[Any]):
+    """Which items are meant: all that is set must hold, and one must be."""
+
+    fingerprint = serializers.RegexField("^[0-9a-f]{16}$", required=False)
+    job_id = serializers.RegexField("^batch_[0-9a-f]{32}$", required=False)
+    item_ids = serializers.ListField(child=serializers.RegexField("^item_[0-9a-f]{32}$"), max_length=MOST_ITEM_IDS, required=False)
+    reason = serializers.CharField(max_length=500, required=False, help_text="Stands in the audit log.")
+
+
+class RequeueSerializer(_SelectionSerializer):
+    """Without `model` and `max_tokens` the items run as they were."""
+
+    model = serializers.CharField(max_length=200, required=False, help_text="Another model for them.")
+    max_tokens = serializers.IntegerField(min_value=1, max_value=10_000_000, required=False, help_text="Another limit of output tokens.")
+    per_minute = serializers.IntegerField(min_value=1, max_value=1_000_000, required=False, help_text="How fast they come back; 6,000.")
+    dry_run = serializers.BooleanField(required=False, help_text="Only count and estimate.")
+
+
+class DiscardSerializer(_SelectionSerializer):
+    """`reason` is needed."""
+
+    reason = serializers.CharField(max_length=500, help_text="Stands in the audit log.")
+
+
+class _EstimateSerializer(serializers.Serializer[Any]):
+    """What they may cost; null without a price."""
+
+    input_tokens = serializers.IntegerField()
+    least_cost_usd = serializers.DecimalField(max_digits=20, decimal_places=12, allow_null=True)
+    most_cost_usd = serializers.DecimalField(max_digits=20, decimal_places=12, allow_null=True)
+
+
+class RequeuedSerializer(serializers.Serializer[Any]):
+    """What waits again, or in a dry run would."""
+
+    items = serializers.IntegerField()
+    jobs = serializers.IntegerField()
+    left = serializers.IntegerField(help_text="Beyond 20,000: ask again.")
+    impossible = serializers.IntegerField(help_text="Of jobs that are over, or of single calls: these can only be discarded.")
+    estimate = _EstimateSerializer(allow_null=True, help_text="In a dry run.")
+
+
+class DiscardedSerializer(serializers.Serializer[Any]):
+    """How many were discarded."""
+
+    items = serializers.IntegerField()

@@ -1,0 +1,187 @@
+"""The triage desk: dead items are grouped by what they died of, run again (a dry run first) or discarded; in API and back office."""
+
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from apps.accounts.models import AuditEntry, Role
+from apps.jobs.actions.bury import Death, bury
+from apps.jobs.domain.lifecycle import ItemState, JobStatus
+from apps.jobs.models import Item, Job
+from apps.lib.ids import uuid7
+from apps.traces.queries import read_bodies
+from tests.factories.accounts import make_client, make_office_client, make_user, make_workspace
+from tests.factories.jobs import make_route
+from tests.jobs.rows import make_job
+
+pytestmark = pytest.mark.django_db
+
+
+def make_dead(*messages: str, code: str = "server_error", **values: Any) -> Job:
+    """A job whose items have died, each with its message."""
+    model = make_route().model
+    job = make_job(prompts=[f"ask {n}" for n in range(len(messages))], model_id=model.id, dead=len(messages), **values)
+    for item, message in zip(Item.objects.filter(job=job).order_by("id"), messages, strict=True):
+        Item.objects.filter(id=item.id).update(
+            state=ItemState.DEAD,
+            outcome="failed_upstream",
+            error_code=code,
+            error_message=message,
+            attempts=5,
+            ended_at="2026-11-01T00:00Z",
+        )
+        bury([Death(item.id, "failed_upstream", code, message)])
+    return job
+
+
+def post(client: Client, path: str, **body: Any) -> Any:
+    return client.post(f"/api/dead-items/{path}", json.dumps(body), content_type="application/json")
+
+
+def groups(client: Client) -> Any:
+    return client.get("/api/dead-items").json()["data"]
+
+
+def test_items_that_died_of_the_same_stand_together() -> None:
+    make_dead("Timed out after 31.5 s (request 0af3)", "Timed out after 29 s (request 9b11)", "No such host: 'a.example'")
+    make_dead("No such host: 'b.example'", workspace=make_workspace())
+    make_dead("Timed out after 1 s (request 1)", workspace=make_workspace("other"))
+    found = groups(make_client())
+    assert sorted((group["items"], group["jobs"], group["outcome"], group["code"]) for group in found) == [
+        (2, 1, "failed_upstream", "server_error"),
+        (2, 2, "failed_upstream", "server_error"),
+    ]
+    assert all(group["newest_item_id"].startswith("item_") and group["first_at"] for group in found)
+
+
+def test_a_dry_run_counts_and_estimates_and_changes_nothing() -> None:
+    job = make_dead("down", "down")
+    answer = post(make_client(), "requeue", job_id=job.public_id, dry_run=True).json()
+    assert (answer["items"], answer["jobs"], answer["left"], answer["impossible"]) == (2, 1, 0, 0)
+    assert 0 < float(answer["estimate"]["least_cost_usd"]) < float(answer["estimate"]["most_cost_usd"])
+    assert set(job.items.values_list("state", flat=True)) == {ItemState.DEAD}
+
+
+def test_a_group_runs_again_with_another_model_and_limit_as_the_next_revision() -> None:
+    job, other = make_dead("down", "down", status=JobStatus.COMPLETED), make_dead("up")
+    stronger = make_route("stronger").model
+    fingerprint = job.items.values_list("fingerprint", flat=True)[0]
+    answer = post(
+        make_client(), "requeue", fingerprint=fingerprint, model="stronger", max_tokens=900, per_minute=60, reason="it is back"
+    ).json()
+    assert (answer["items"], answer["jobs"], answer["estimate"]) == (2, 1, None)
+    job.refresh_from_db()
+    assert (job.status, job.revision, job.dead) == (JobStatus.RUNNING, 2, 0)
+    first, second = job.items.order_by("id")
+    assert {(item.state, item.attempts, item.model_id, item.fingerprint) for item in (first, second)} == {
+        (ItemState.WAITING, 0, stronger.id, "")
+    }
+    assert round((second.not_before - first.not_before).total_seconds(), 3) == 1
+    asked = json.loads(read_bodies([bytes(first.request_body_id)])[bytes(first.request_body_id)])
+    assert (asked["max_tokens"], asked["messages"][0]["content"]) == (900, "ask 0")
+    entry = AuditEntry.objects.get(verb="requeued")
+    assert (entry.object_label, entry.reason) == (job.public_id, "it is back")
+    assert other.items.get().state == ItemState.DEAD
+
+
+def test_some_items_can_be_chosen() -> None:
+    job = make_dead("down", "down", "down")
+    chosen = job.items.order_by("id")[1]
+    assert post(make_client(), "requeue", item_ids=[chosen.public_id]).json()["items"] == 1
+    assert list(job.items.order_by("id").values_list("state", flat=True)) == [ItemState.DEAD, ItemState.WAITING, ItemState.DEAD]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(JobStatus.CANCELLED, "batch"), (JobStatus.EXPIRED, "batch"), (JobStatus.COMPLETED, "single")]
+)
+def test_what_nobody_waits_for_can_only_be_discarded(status: JobStatus, kind: str) -> None:
+    job, client = make_dead("down", status=status, kind=kind), make_client()
+    item = job.items.get()
+    assert post(client, "requeue", item_ids=[item.public_id]).json() | {"estimate": 0} == {
+        "items": 0, "jobs": 0, "left": 0, "impossible": 1, "estimate": 0,
+    }  # fmt: skip
+    assert post(client, "discard", item_ids=[item.public_id], reason="too late").json() == {"items": 1}
+    assert groups(client) == []
+
+
+def test_discarded_items_stay_dead_when_the_job_is_rerun() -> None:
+    job, client = make_dead("down", "up"), make_client()
+    first = job.items.order_by("id")[0]
+    post(client, "discard", item_ids=[first.public_id], reason="it never worked")
+    assert client.post(f"/api/jobs/{job.public_id}/rerun").status_code == 200
+    assert list(job.items.order_by("id").values_list("state", flat=True)) == [ItemState.DEAD, ItemState.WAITING]
+    assert AuditEntry.objects.get(verb="discarded").reason == "it never worked"
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({}, "fingerprint"),
+        ({"fingerprint": "xyz"}, "fingerprint"),
+        ({"job_id": "batch_1"}, "job_id"),
+        ({"item_ids": "item_1"}, "item_ids"),
+        ({"item_ids": ["item_1"]}, "item_ids[0]"),
+        ({"fingerprint": "0" * 16, "max_tokens": 0}, "max_tokens"),
+        ({"fingerprint": "0" * 16, "per_minute": True}, "per_minute"),
+        ({"fingerprint": "0" * 16, "dry_run": "yes"}, "dry_run"),
+        ({"fingerprint": "0" * 16, "modle": "x"}, "modle"),
+        ({"fingerprint": "0" * 16, "model": "nobody"}, "model"),
+    ],
+)
+def test_a_wish_that_makes_no_sense_is_refused_by_name(body: dict[str, Any], param: str) -> None:
+    answer = post(make_client(), "requeue", **body)
+    assert (answer.status_code in {400, 404}, answer.json()["param"]) == (True, param)
+
+
+def test_discarding_needs_a_reason_and_strangers_reach_nothing() -> None:
+    job = make_dead("down")
+    item = job.items.get()
+    assert post(make_client(), "discard", item_ids=[item.public_id]).json()["param"] == "reason"
+    stranger = make_client("other")
+    assert post(stranger, "requeue", item_ids=[item.public_id]).json()["items"] == 0
+    assert post(stranger, "discard", item_ids=[item.public_id], reason="mine now").json() == {"items": 0}
+    item.refresh_from_db()
+    assert (item.state, item.discarded_at) == (ItemState.DEAD, None)
+
+
+def test_the_desk_shows_groups_counts_first_and_then_requeues() -> None:
+    job = make_dead("Timed out after 3 s", "Timed out after 4 s")
+    office, desk = make_office_client(), reverse("admin:jobs_item_dead")
+    fingerprint = job.items.values_list("fingerprint", flat=True)[0]
+    assert f"?group={fingerprint}" in office.get(desk).content.decode()
+    page = f"{desk}?group={fingerprint}"
+    assert job.items.all()[0].public_id in office.get(page).content.decode()
+    looked = office.post(page, {"step": "look", "per_minute": "60", "reason": "again"}).content.decode()
+    assert "2 items of 1 job would wait anew" in looked
+    assert set(job.items.values_list("state", flat=True)) == {ItemState.DEAD}
+    office.post(page, {"step": "do", "per_minute": "60", "reason": "again"})
+    assert set(job.items.values_list("state", flat=True)) == {ItemState.WAITING}
+    assert "Nothing is dead" in office.get(desk).content.decode()
+
+
+def test_who_only_looks_can_change_nothing_and_sees_only_their_own() -> None:
+    job = make_dead("down")
+    make_dead("Secret of the others", workspace=make_workspace("other"))
+    office = make_office_client(make_user("vera", acme=Role.VIEWER))
+    page = f"{reverse('admin:jobs_item_dead')}?group={job.items.values_list('fingerprint', flat=True)[0]}"
+    assert "Discard" not in office.get(page).content.decode()
+    assert "Secret" not in office.get(reverse("admin:jobs_item_dead")).content.decode()
+    assert office.post(page, {"act": "discard", "reason": "x"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("Timed out after 3 s", "Timed out after 31.25 s", True),
+        (f"No run {uuid7()}", f"No run {uuid7()}", True),
+        ("Unknown field 'a b'", "Unknown field 'c'", True),
+        ("Unknown field 'a'", "Missing field 'a'", False),
+        ("", "", True),
+    ],
+)
+def test_what_is_peculiar_to_one_item_does_not_part_it_from_others(one: str, other: str, is_same: bool) -> None:  # noqa: FBT001 -- a parameter
+    first, second = make_dead(one).items.get(), make_dead(other).items.get()
+    assert (first.fingerprint == second.fingerprint) is is_same
