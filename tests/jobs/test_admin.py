@@ -66,9 +66,9 @@ def test_a_jobs_page_links_its_items_and_files(office: Client) -> None:
 
 
 def test_a_job_that_validation_refused_says_why(office: Client) -> None:
-    errors = {"data": [{"code": "invalid_json_line", "message": "Line 3 is not an object.", "line": 3}]}
+    errors = [{"code": "invalid_json_line", "message": "This line is not an object.", "param": None, "line": 3}]
     job = make_job(status=JobStatus.FAILED, done=0, dead=0, running=0, waiting=0, errors=errors, ended_at=timezone.now())
-    assert "Line 3 is not an object." in text(office, "admin:jobs_job_change", job.id)
+    assert "<td>3</td><td>This line is not an object.</td>" in text(office, "admin:jobs_job_change", job.id)
 
 
 @pytest.mark.parametrize(("status", "code"), [(JobStatus.RUNNING, 200), (JobStatus.COMPLETED, 286)])

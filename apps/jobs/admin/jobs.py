@@ -15,7 +15,8 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
@@ -37,6 +38,7 @@ STATUS_COLOURS = {
     "validating": "info", "running": "info", "finishing": "info", "completed": "success", "failed": "danger", "paused": "warning",
     "cancelling": "warning", "cancelled": "warning", "expired": "warning",
 }  # fmt: skip
+_REFUSAL_HEAD = SafeString('<thead><tr><th scope="col">Line</th><th scope="col">What to mend</th></tr></thead>')
 Change = Callable[..., Any]
 _MOVABLE = {JobStatus.VALIDATING, JobStatus.RUNNING, JobStatus.PAUSED}
 _RERUNNABLE = {JobStatus.RUNNING, JobStatus.PAUSED, JobStatus.COMPLETED}
@@ -63,14 +65,15 @@ class JobAdmin(NewJobPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # t
     empty_hint = "'New job' uploads a file or a table; programs submit with an API key, by the OpenAI SDK or HTTP."
     fields = (
         ("public_id", "workspace"), ("kind", "lane"), ("endpoint", "model_name"), ("api_key", "created_by"), ("feature", "end_user"),
-        "metadata", "input", ("output", "errors_file"), "errors", ("created_at", "expires_at"), ("started_at", "ended_at"),
+        "told", "input", ("output", "errors_file"), "refusal", ("created_at", "expires_at"), ("started_at", "ended_at"),
         ("paused_at", "cancelling_at"),
     )  # fmt: skip
-    readonly_fields = ("public_id", "input", "output", "errors_file")
+    readonly_fields = ("public_id", "told", "input", "output", "errors_file", "refusal")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Without the texts that a job doesn't have."""
-        return [field for field in super().get_fields(request, obj) if field not in {"metadata", "errors"} or getattr(obj, field, None)]
+        missing = {"told": not (obj and obj.metadata), "refusal": not (obj and obj.errors)}
+        return [field for field in super().get_fields(request, obj) if not missing.get(field)]
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view
@@ -124,6 +127,17 @@ class JobAdmin(NewJobPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # t
     @admin.display(description="error file")
     def errors_file(self, job: Job) -> str:
         return _file_link(job.error_file)
+
+    @admin.display(description="metadata")
+    def told(self, job: Job) -> str:
+        rows = format_html_join("", "<tr><th scope='row'>{}</th><td>{}</td></tr>", (job.metadata or {}).items())
+        return format_html('<div class="wide"><table class="plain narrow"><tbody>{}</tbody></table></div>', rows)
+
+    @admin.display(description="why it was refused")
+    def refusal(self, job: Job) -> str:
+        lines = ((error.get("line") or "-", error.get("message") or error.get("code")) for error in job.errors or ())
+        rows = format_html_join("", "<tr><td>{}</td><td>{}</td></tr>", lines)
+        return format_html('<div class="wide"><table class="plain narrow">{}<tbody>{}</tbody></table></div>', _REFUSAL_HEAD, rows)
 
     # --- the page -----------------------------------------------------------------------------------------------
 
