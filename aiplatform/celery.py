@@ -60,6 +60,12 @@ def _configure(sender: Celery, **_: object) -> None:
                 "schedule": timedelta(hours=1),
                 "options": {"queue": "control", "expires": 600},
             },
+            "deliver-webhooks": {
+                "task": "webhooks.deliver",
+                "schedule": timedelta(seconds=5),
+                "options": {"queue": "control", "expires": 9},
+            },
+            "forget-events": {"task": "webhooks.forget", "schedule": timedelta(hours=1), "options": {"queue": "control", "expires": 600}},
             "remove-strays": {
                 "task": "files.remove_strays",
                 "schedule": timedelta(days=1),
@@ -128,4 +134,4 @@ app.conf.update(
     enable_utc=True,
     timezone="UTC",
 )
-app.autodiscover_tasks(["apps.ops", "apps.jobs", "apps.files", "apps.accounts"])
+app.autodiscover_tasks(["apps.ops", "apps.jobs", "apps.webhooks", "apps.files", "apps.accounts"])

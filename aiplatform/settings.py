@@ -64,6 +64,7 @@ INSTALLED_APPS = [
     "apps.providers",
     "apps.spend",
     "apps.traces",
+    "apps.webhooks",
     "apps.files",
     "apps.accounts",
 ]
@@ -222,6 +223,13 @@ JOBS_RETRY_BASE_SECONDS = env.seconds("JOBS_RETRY_BASE_SECONDS", 2)
 JOBS_RETRY_CAP_SECONDS = env.seconds("JOBS_RETRY_CAP_SECONDS", 300)
 PROVIDERS_MAX_ANSWER_BYTES = env.whole("PROVIDERS_MAX_ANSWER_BYTES", 16 * 1024 * 1024, at_least=1)
 PROVIDERS_RELOAD_SECONDS = env.seconds("PROVIDERS_RELOAD_SECONDS", 2)
+
+# --- webhooks ---------------------------------------------------------------------------------------------------
+
+WEBHOOKS_PORTS = env.ports("WEBHOOKS_PORTS", "443,8443")
+# Networks of the operator's own in which receivers may be, besides the public internet; and whether plain http will do.
+WEBHOOKS_PRIVATE_NETWORKS = env.networks("WEBHOOKS_PRIVATE_NETWORKS")
+WEBHOOKS_HTTP = env.flag("WEBHOOKS_HTTP")
 
 FLOWER_URL = env.text("AIPLATFORM_FLOWER_URL", f"http://127.0.0.1:{env.whole('AIPLATFORM_FLOWER_PORT', 5555)}/flower/")
 

@@ -12,6 +12,7 @@ urlpatterns = [
     path("", include("apps.ops.urls")),
     path("", include("apps.accounts.urls")),
     path("", include("apps.files.urls")),
+    path("", include("apps.webhooks.urls")),
     path("", include("apps.providers.urls")),
     path("", include("apps.jobs.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),

@@ -27,6 +27,7 @@ _ALWAYS = {400, 401, 403, 405, 503}
 # REST framework's views alone: async ones look at neither.
 _REST = {406, 429}
 _CHANGES = {"cancel_batch", "pause_job", "resume_job", "cancel_job", "change_lane", "rerun_failed", "revoke_key"}
+_CHANGES |= {"rotate_webhook_secret", "test_webhook", "replay_delivery", "create_webhook"}
 _CHANGES |= {"add_upload_part", "complete_upload", "cancel_upload"}
 _ONCE = {
     "name": KEY_HEADER,

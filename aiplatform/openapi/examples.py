@@ -14,6 +14,8 @@ PATH_VALUES = {
     "item_id": f"item_{_KEY}3",
     "key_id": f"key_{_KEY}4",
     "upload_id": f"upload_{_KEY}5",
+    "webhook_id": f"we_{_KEY}7",
+    "delivery_id": f"dlv_{_KEY}8",
     "name": MODEL,
 }
 
@@ -54,6 +56,12 @@ BODIES: dict[str, dict[str, Any]] = {
     "change_lane": {"lane": "bulk"},
     "requeue_dead_items": {"fingerprint": "0123456789abcdef", "dry_run": True},
     "discard_dead_items": {"fingerprint": "0123456789abcdef", "reason": "the model is gone"},
+    "create_webhook": {
+        "name": "our back end",
+        "url": "https://hooks.example.com/aiplatform",
+        "events": ["batch.completed", "batch.failed"],
+    },
+    "change_webhook": {"url": "https://hooks.example.com/v2/aiplatform", "enabled": True},
     "create_key": {"name": "nightly import", "scopes": ["files", "batches"]},
 }
 
@@ -71,6 +79,12 @@ LINKS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("retrieve_job", "pause_job", "resume_job", "cancel_job", "change_lane", "rerun_failed", "read_job_results", "list_items"),
     ),
     "list_items": ("item_id", "/data/0/id", ("retrieve_item",)),
+    "create_webhook": (
+        "webhook_id",
+        "/id",
+        ("retrieve_webhook", "change_webhook", "delete_webhook", "rotate_webhook_secret", "test_webhook", "list_deliveries"),
+    ),
+    "test_webhook": ("delivery_id", "/id", ("retrieve_delivery", "replay_delivery")),
     "create_key": ("key_id", "/id", ("revoke_key",)),
     "list_models": ("name", "/data/0/id", ("retrieve_model",)),
 }

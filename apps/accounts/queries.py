@@ -44,6 +44,11 @@ def read_workspace(workspace_id: UUID) -> Workspace:
     return Workspace.objects.get(id=workspace_id)
 
 
+def lock_workspace(workspace_id: UUID) -> None:
+    """Until the transaction ends: for counting what a workspace may have only so many of."""
+    Workspace.objects.select_for_update(no_key=True).get(id=workspace_id)
+
+
 def list_members(workspace_id: UUID) -> list[dict[str, str]]:
     """Who belongs to a workspace, as what."""
     members = Member.objects.filter(workspace_id=workspace_id).order_by("user__username")

@@ -4,6 +4,7 @@ import json
 import os
 import stat
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 
@@ -58,6 +59,20 @@ class Environment:
             return False
         msg = f"{name} must be one of true, false, 1, 0, yes, no, on, off, not {value!r}."
         raise EnvironmentInvalidError(msg)
+
+    def ports(self, name: str, default: str) -> list[int]:
+        values = self.listed(name, default)
+        if not values or not all(value.isdecimal() and 0 < int(value) < 65536 for value in values):
+            msg = f"{name} must be port numbers separated by commas, not {','.join(values)!r}."
+            raise EnvironmentInvalidError(msg)
+        return [int(value) for value in values]
+
+    def networks(self, name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+        try:
+            return tuple(ip_network(value) for value in self.listed(name))
+        except ValueError as error:
+            msg = f"{name} must be networks like 10.1.0.0/16 separated by commas: {error}."
+            raise EnvironmentInvalidError(msg) from error
 
     def listed(self, name: str, default: str = "") -> list[str]:
         value = self.variables.get(name) or self.stack.get(name) or default

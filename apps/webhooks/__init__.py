@@ -1,1 +1,1 @@
-"""Tell the outside: events and signed deliveries. Its tables come with the issue that builds it."""
+"""Tell the outside: events, the endpoints that want them, and signed deliveries."""

@@ -19,6 +19,7 @@ from apps.files.actions import start_upload
 from apps.lib.ids import public_id
 from tests.factories.accounts import make_api_key, make_client, make_workspace
 from tests.factories.files import make_file
+from tests.factories.webhooks import make_delivery, make_endpoint
 from tests.jobs.rows import make_job
 
 Make = Callable[[Workspace], str]
@@ -45,6 +46,14 @@ def _key(workspace: Workspace) -> str:
     return public_id(KEY_PREFIX, make_api_key(workspace)[0].id)
 
 
+def _webhook(workspace: Workspace) -> str:
+    return make_endpoint(workspace).public_id
+
+
+def _delivery(workspace: Workspace) -> str:
+    return make_delivery(workspace).public_id
+
+
 # Route -> what makes an object of a workspace and gives its public id.
 SAMPLES: dict[str, Make] = {
     "v1/files/<str:file_id>": _file,
@@ -68,10 +77,16 @@ SAMPLES: dict[str, Make] = {
     "api/jobs/<str:job_id>/results": _batch,
     "api/jobs/<str:job_id>/resume": _batch,
     "api/keys/<str:key_id>/revoke": _key,
+    "api/webhooks/<str:webhook_id>": _webhook,
+    "api/webhooks/<str:webhook_id>/deliveries": _webhook,
+    "api/webhooks/<str:webhook_id>/rotate": _webhook,
+    "api/webhooks/<str:webhook_id>/test": _webhook,
+    "api/deliveries/<str:delivery_id>": _delivery,
+    "api/deliveries/<str:delivery_id>/replay": _delivery,
 }
 # Routes whose parameter names nothing that a workspace owns.
 PLATFORM_WIDE = {"v1/models/<path:name>", "v1/models/<str:name>"}
-CHANGES = ("cancel", "complete", "parts", "lane", "pause", "rerun", "resume", "revoke")
+CHANGES = ("cancel", "complete", "parts", "lane", "pause", "rerun", "replay", "resume", "revoke", "rotate", "test")
 # Read the database on threads of their own, so that what a test makes must really be committed.
 ASYNC = {"api/jobs/<str:job_id>/events"}
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")

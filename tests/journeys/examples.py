@@ -12,9 +12,11 @@ from apps.files.models import UPLOAD_PREFIX, File, Part, Upload
 from apps.jobs.domain.lifecycle import JobStatus
 from apps.jobs.models import Item, Job
 from apps.lib.ids import public_id
+from apps.webhooks.models import Delivery, Endpoint, Event
 from tests.factories.accounts import make_api_key, make_workspace
 from tests.factories.files import make_file
 from tests.factories.jobs import make_job
+from tests.factories.webhooks import make_delivery, make_endpoint
 
 
 def example_id(schema: dict[str, Any], parameter: str) -> UUID:
@@ -28,7 +30,7 @@ def example_id(schema: dict[str, Any], parameter: str) -> UUID:
 
 
 def prepare(schema: dict[str, Any], operation: str) -> None:
-    """What the examples name is there: a file, a job with something that failed, its first item, a key, an upload."""
+    """What the examples name is there: a file, a job with something that failed, its first item, a key, an upload, a webhook."""
     has_ended = operation == "watch_job"
     for model in (Item, Job, Part, Upload, File):
         model.objects.all().delete()
@@ -39,6 +41,11 @@ def prepare(schema: dict[str, Any], operation: str) -> None:
     File.objects.filter(id=make_file().id).update(id=example_id(schema, "file_id"))
     key, _ = make_api_key(make_workspace())
     ApiKey.objects.filter(id=key.id).update(id=example_id(schema, "key_id"), name="test-example")
+    Event.objects.all().delete()
+    Endpoint.objects.all().delete()
+    delivery = make_delivery(make_workspace())
+    Delivery.objects.filter(id=delivery.id).update(endpoint=make_endpoint(make_workspace(), id=example_id(schema, "webhook_id")))
+    Delivery.objects.filter(id=delivery.id).update(id=example_id(schema, "delivery_id"))
     _prepare_upload(schema, has_part=operation == "complete_upload")
 
 

@@ -23,7 +23,7 @@ _WHAT_FOR = {
     Scope.FILES: "files: upload, download, delete",
     Scope.JOBS: "jobs: watch, pause, resume",
     Scope.SPEND: "spend: read what it cost",
-    Scope.ADMIN: "admin: manage keys",
+    Scope.ADMIN: "admin: manage keys and webhooks",
 }
 
 

@@ -1,9 +1,11 @@
 """End jobs whose time has run out, and ring again for closes that were not heard. Called by the sweep."""
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models.functions import Coalesce, Now
+from django.utils import timezone
 
 from apps.jobs.actions.cancel_item import cancel_item
+from apps.jobs.actions.publish_end import publish_end
 from apps.jobs.domain.intake import LineError
 from apps.jobs.domain.lifecycle import JobStatus
 from apps.jobs.models import Job
@@ -25,10 +27,22 @@ LIMIT 500
 """
 
 
+def _fail_unvalidated() -> None:
+    """Those whose validation took longer than they had."""
+    with transaction.atomic():
+        late = Job.objects.select_for_update(no_key=True, skip_locked=True).filter(
+            status=JobStatus.VALIDATING, ended_at=None, expires_at__lte=Now()
+        )
+        for job in late:
+            job.status, job.ended_at, job.errors = JobStatus.FAILED, timezone.now(), [_NEVER_VALIDATED.as_json()]
+            job.save(update_fields=["status", "ended_at", "errors"])
+            publish_end(job, JobStatus.FAILED, now=job.ended_at)
+
+
 def expire_jobs() -> int:
     """Nothing of an expired job is claimed any more; what is in the air is settled. Returns how many closes were rung for."""
     due = Job.objects.filter(ended_at=None, expires_at__lte=Now()).exclude(kind="single")
-    due.filter(status=JobStatus.VALIDATING).update(status=JobStatus.FAILED, ended_at=Now(), errors=[_NEVER_VALIDATED.as_json()])
+    _fail_unvalidated()
     due.filter(status__in=[JobStatus.RUNNING, JobStatus.PAUSED]).update(
         status=JobStatus.FINISHING, closes_as=JobStatus.EXPIRED, finishing_at=Coalesce("finishing_at", Now())
     )

@@ -12,6 +12,7 @@ import structlog
 from django.db import transaction
 
 from apps.files.actions import create_file, discard_bytes
+from apps.jobs.actions.publish_end import publish_end
 from apps.jobs.actions.validate_job import remove_items
 from apps.jobs.domain.lifecycle import ItemState, JobStatus
 from apps.jobs.models import Job
@@ -67,6 +68,8 @@ def _end(job: Job, clock: Callable[[], datetime]) -> None:
             error_file_id = _write_file(job, "error", FAILED, clock(), discard)
             cursor.execute(_END, {"job_id": job.id, "now": clock(), "output_file_id": output_file_id, "error_file_id": error_file_id})
             status = cursor.fetchone()
+            if status is not None:
+                publish_end(job, JobStatus(status[0]), now=clock())
             failpoint("finish.before_commit")
         discard.pop_all()
     failpoint("finish.after_commit")

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from apps.files.queries import FileGoneError, open_file
 from apps.jobs.actions.check_lines import check_lines, read_specs
 from apps.jobs.actions.load_items import NoLongerWantedError, load_items
+from apps.jobs.actions.publish_end import publish_end
 from apps.jobs.actions.ring import ring
 from apps.jobs.actions.write_table_input import TableRefusedError, write_table_input
 from apps.jobs.domain.intake import ItemSpec, LineError, LineRules
@@ -94,7 +95,10 @@ def _fail(job: Job, errors: Sequence[LineError], count: int, now: datetime) -> N
     listed = [error.as_json() for error in errors]
     if count > len(errors):
         listed.append(LineError("too_many_errors", f"{count:,} lines are wrong; the first {len(errors):,} are listed.").as_json())
-    failed = Job.objects.filter(id=job.id, status=JobStatus.VALIDATING).update(
-        status=JobStatus.FAILED, total=0, errors=listed, ended_at=now
-    )
+    with transaction.atomic():
+        failed = Job.objects.filter(id=job.id, status=JobStatus.VALIDATING).update(
+            status=JobStatus.FAILED, total=0, errors=listed, ended_at=now
+        )
+        if failed:
+            publish_end(job, JobStatus.FAILED, now=now)
     log.info("job_refused", job_id=str(job.id), errors=count, is_recorded=bool(failed))

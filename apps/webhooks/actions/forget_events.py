@@ -1,0 +1,24 @@
+"""Forget events that are a month old, with their deliveries."""
+
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from apps.webhooks.models import Attempt, Delivery, Event
+
+_KEPT = timedelta(days=30)
+_AT_ONCE = 1000
+
+
+def forget_events(*, now: datetime) -> int:
+    """How many were forgotten; in batches, so that no statement is long."""
+    forgotten = 0
+    while True:
+        oldest = list(Event.objects.filter(created_at__lte=now - _KEPT).order_by("created_at").values_list("id", flat=True)[:_AT_ONCE])
+        if not oldest:
+            return forgotten
+        with transaction.atomic():
+            Attempt.objects.filter(delivery__event_id__in=oldest).delete()
+            Delivery.objects.filter(event_id__in=oldest).delete()
+            Event.objects.filter(id__in=oldest).delete()
+        forgotten += len(oldest)

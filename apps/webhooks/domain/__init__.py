@@ -1,0 +1,1 @@
+"""Events, signatures and the schedule of tries, in plain Python."""
