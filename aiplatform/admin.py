@@ -1,5 +1,6 @@
 """The back office: one site, in the order in which people look for things."""
 
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -50,14 +51,24 @@ _PAGES = {
 _OWN_PAGES = {"jobs_item_dead"}
 
 
+def _address(page: str) -> str:
+    return reverse(f"admin:{page}" if page in _OWN_PAGES else f"admin:{page}_changelist")
+
+
+def _is_active(page: str, request: HttpRequest) -> bool:
+    """A page of its own lies below a list, which is then not the one that is open."""
+    inner = max((name for name in _OWN_PAGES if request.path.startswith(_address(name))), default=None)
+    return page == inner if inner else request.path.startswith(_address(page))
+
+
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """The sidebar, without what this user may not open."""
     home = {"title": "Home", "icon": "home", "link": reverse("admin:index")}
     flower = {"title": "Flower", "icon": "local_florist", "link": settings.FLOWER_URL}
     groups: list[dict[str, Any]] = [{"items": [home]}]
     for title, pages in _PAGES.items():
-        items = [
-            {"title": name, "icon": icon, "link": reverse(f"admin:{page}" if page in _OWN_PAGES else f"admin:{page}_changelist")}
+        items: list[dict[str, Any]] = [
+            {"title": name, "icon": icon, "link": _address(page), "active": partial(_is_active, page)}
             for name, icon, page, is_for_superusers in pages
             if request.user.is_superuser or not is_for_superusers
         ]

@@ -42,6 +42,7 @@ def _configure(sender: Celery, **_: object) -> None:
                 "schedule": timedelta(seconds=settings.JOBS_SWEEP_SECONDS),
                 "options": {"queue": "control", "expires": 60},
             },
+            "mirror-dead": {"task": "jobs.mirror_dead", "schedule": timedelta(minutes=1), "options": {"queue": "control", "expires": 60}},
             "sample-progress": {
                 "task": "jobs.sample_progress",
                 "schedule": timedelta(seconds=10),

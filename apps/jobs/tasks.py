@@ -8,6 +8,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from apps.jobs import actions
+from apps.jobs.domain.dead_items import read_wish
 from apps.lib.background import background_task
 from apps.lib.shutdown import ask_to_stop
 
@@ -59,3 +60,15 @@ def report() -> dict[str, dict[str, Any]]:
 @background_task(name="jobs.sample_progress")
 def sample_progress() -> int:
     return actions.sample_progress(now=timezone.now())
+
+
+@background_task(name="jobs.mirror_dead")
+def mirror_dead() -> int:
+    return actions.mirror_dead()
+
+
+@background_task(name="jobs.requeue_dead_item")
+def requeue_dead_item(*, item_id: str) -> int:
+    """What a message in the queue `dead_letter` asks for; only a worker that somebody starts on that queue does it."""
+    wish = read_wish({"item_ids": [item_id]})
+    return actions.requeue_dead(wish.selection, wish.change, workspace_ids=None, is_dry_run=False, now=timezone.now()).items

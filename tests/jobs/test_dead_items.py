@@ -8,10 +8,13 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.accounts.models import AuditEntry, Role
+from apps.jobs.actions import mirror_dead
 from apps.jobs.actions.bury import Death, bury
 from apps.jobs.domain.lifecycle import ItemState, JobStatus
 from apps.jobs.models import Item, Job
+from apps.jobs.tasks import requeue_dead_item
 from apps.lib.ids import uuid7
+from apps.lib.redis_client import redis_client
 from apps.traces.queries import read_bodies
 from tests.factories.accounts import make_client, make_office_client, make_user, make_workspace
 from tests.factories.jobs import make_route
@@ -185,3 +188,17 @@ def test_who_only_looks_can_change_nothing_and_sees_only_their_own() -> None:
 def test_what_is_peculiar_to_one_item_does_not_part_it_from_others(one: str, other: str, is_same: bool) -> None:  # noqa: FBT001 -- a parameter
     first, second = make_dead(one).items.get(), make_dead(other).items.get()
     assert (first.fingerprint == second.fingerprint) is is_same
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_dead_letter_queue_keeps_step_and_a_worker_on_it_runs_its_items_again() -> None:
+    job = make_dead("down", "down", "up")
+    assert (mirror_dead(), redis_client().llen("dead_letter")) == (3, 3)
+    assert (mirror_dead(), redis_client().llen("dead_letter")) == (3, 3)
+    post(make_client(), "discard", item_ids=[job.items.order_by("id")[0].public_id], reason="no")
+    assert (mirror_dead(), redis_client().llen("dead_letter")) == (2, 2)
+    redis_client().delete("dead_letter")
+    assert (mirror_dead(), redis_client().llen("dead_letter")) == (2, 2)
+    last = job.items.order_by("id")[2]
+    assert requeue_dead_item(item_id=last.public_id) == 1
+    assert (mirror_dead(), redis_client().llen("dead_letter")) == (1, 1)

@@ -7,6 +7,7 @@ from apps.jobs.actions.close_job import close_job
 from apps.jobs.actions.discard_dead import discard_dead
 from apps.jobs.actions.expire_jobs import expire_jobs
 from apps.jobs.actions.finish_job import finish_job
+from apps.jobs.actions.mirror_dead import mirror_dead
 from apps.jobs.actions.pause_job import pause_job, resume_job
 from apps.jobs.actions.repeat_call import find_repeats, repeat_call
 from apps.jobs.actions.report import report_work
@@ -30,6 +31,7 @@ __all__ = [
     "find_repeats",
     "finish_job",
     "job_watch",
+    "mirror_dead",
     "pause_job",
     "repeat_call",
     "report_work",

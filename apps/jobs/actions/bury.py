@@ -22,12 +22,22 @@ class Death:
     code: str
     message: str
     provider_id: UUID | None = None
+    status_code: int | None = None
 
 
 def bury(deaths: Iterable[Death]) -> None:
     """In the transaction that gave them up; nearly always there is nothing to do."""
     rows = [
-        (death.item_id, fingerprint_of(outcome=death.outcome, code=death.code, provider_id=death.provider_id, message=death.message))
+        (
+            death.item_id,
+            fingerprint_of(
+                outcome=death.outcome,
+                code=death.code,
+                status_code=death.status_code,
+                provider_id=death.provider_id,
+                message=death.message,
+            ),
+        )
         for death in deaths
     ]
     if rows:

@@ -119,6 +119,7 @@ def _death(settlement: Settlement) -> Death:
         code=settlement.error_code,
         message=settlement.error_message,
         provider_id=exchanges[-1].provider_id if exchanges else None,
+        status_code=settlement.finished.completion.status_code,
     )
 
 

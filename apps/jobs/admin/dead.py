@@ -17,7 +17,7 @@ from apps.jobs.queries import MOST_GROUPED, list_dead_groups
 from apps.lib.http_errors import ApiError
 from apps.providers.queries import list_callable
 
-_SHOWN = 50
+_SHOWN = 20
 
 
 class DeadItemPages:

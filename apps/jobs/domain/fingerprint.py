@@ -17,7 +17,7 @@ def normal_message(message: str) -> str:
     return " ".join(_NUMBER.sub("#", text).split())
 
 
-def fingerprint_of(*, outcome: str, code: str, provider_id: UUID | None, message: str) -> str:
+def fingerprint_of(*, outcome: str, code: str, status_code: int | None, provider_id: UUID | None, message: str) -> str:
     """16 hex digits; the same for items that died of the same at the same provider."""
-    parts = (outcome, code, provider_id.hex if provider_id else "", normal_message(message))
+    parts = (outcome, code, str(status_code), provider_id.hex if provider_id else "", normal_message(message))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:_HEX]
