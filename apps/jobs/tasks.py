@@ -8,7 +8,6 @@ from django.conf import settings
 from django.utils import timezone
 
 from apps.jobs import actions
-from apps.jobs.domain.dead_items import read_wish
 from apps.lib.background import background_task
 from apps.lib.shutdown import ask_to_stop
 
@@ -70,5 +69,4 @@ def mirror_dead() -> int:
 @background_task(name="jobs.requeue_dead_item")
 def requeue_dead_item(*, item_id: str) -> int:
     """What a message in the queue `dead_letter` asks for; only a worker that somebody starts on that queue does it."""
-    wish = read_wish({"item_ids": [item_id]})
-    return actions.requeue_dead(wish.selection, wish.change, workspace_ids=None, is_dry_run=False, now=timezone.now()).items
+    return actions.requeue_one(item_id=item_id, now=timezone.now())

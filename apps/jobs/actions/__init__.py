@@ -11,7 +11,7 @@ from apps.jobs.actions.mirror_dead import mirror_dead
 from apps.jobs.actions.pause_job import pause_job, resume_job
 from apps.jobs.actions.repeat_call import find_repeats, repeat_call
 from apps.jobs.actions.report import report_work
-from apps.jobs.actions.requeue_dead import requeue_dead
+from apps.jobs.actions.requeue_dead import requeue_dead, requeue_one
 from apps.jobs.actions.rerun_failed import rerun_failed
 from apps.jobs.actions.ring import ring, wake_pumps
 from apps.jobs.actions.run import run_items
@@ -36,6 +36,7 @@ __all__ = [
     "repeat_call",
     "report_work",
     "requeue_dead",
+    "requeue_one",
     "rerun_failed",
     "resume_job",
     "ring",

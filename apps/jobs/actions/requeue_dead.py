@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 
 from apps.jobs.actions.record_change import record_change
 from apps.jobs.actions.ring import ring
-from apps.jobs.domain.dead_items import Change, Selection
+from apps.jobs.domain.dead_items import Change, Selection, read_wish
 from apps.jobs.domain.estimate import Estimate, estimate_job
 from apps.jobs.domain.lifecycle import ItemState, JobStatus
 from apps.jobs.models import Item, Job
@@ -89,6 +89,12 @@ def requeue_dead(
         return Requeued(len(ids), len(by_job), left, impossible, _estimate(ids, change, model, now))
     items = sum(_requeue_in(job_id, ids, change, model, now=now, reason=reason) for job_id, ids in by_job.items())
     return Requeued(items, len(by_job), left, impossible, None)
+
+
+def requeue_one(*, item_id: str, now: datetime) -> int:
+    """1 when the item of this public id waits again; 0 when it isn't dead any more, or can only be discarded."""
+    wish = read_wish({"item_ids": [item_id]})
+    return requeue_dead(wish.selection, wish.change, workspace_ids=None, is_dry_run=False, now=now).items
 
 
 def reopen(job: Job, items: int, *, now: datetime) -> None:
