@@ -72,6 +72,7 @@ def _configure(sender: Celery, **_: object) -> None:
                 "schedule": timedelta(days=1),
                 "options": {"queue": "ingest", "expires": 3600},
             },
+            "forget-old": {"task": "ops.forget_old", "schedule": timedelta(hours=1), "options": {"queue": "control", "expires": 600}},
             "forget-results": {
                 "task": "ops.forget_results",
                 "schedule": timedelta(hours=1),

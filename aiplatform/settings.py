@@ -205,6 +205,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "displayRequestDuration": True, "docExpansion": "none"},
 }
 
+# --- what is forgotten, and when; a workspace may have other numbers ------------------------------------------------
+
+KEEP_BODIES_DAYS = env.whole("AIPLATFORM_KEEP_BODIES_DAYS", 30, at_least=1)
+KEEP_RUNS_DAYS = env.whole("AIPLATFORM_KEEP_RUNS_DAYS", 180, at_least=1)
+KEEP_ITEMS_DAYS = env.whole("AIPLATFORM_KEEP_ITEMS_DAYS", 90, at_least=1)
+
 # --- the engine (design: the pump) ------------------------------------------------------------------------------
 
 JOBS_MAX_IN_FLIGHT = env.whole("JOBS_MAX_IN_FLIGHT", 500, at_least=1)

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
 
@@ -22,6 +23,18 @@ class Workspace(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=100, help_text="What people call it; also the name in 'manage.py create_api_key'.")
     time_zone = models.CharField(max_length=64, default="UTC", help_text="Where its days and months begin, for example Europe/Berlin.")
+    keep_bodies_days = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="How long requests and answers are kept. Empty: as the platform does.",
+    )
+    keep_runs_days = models.PositiveSmallIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)], help_text="How long attempts are kept. Empty: as the platform does."
+    )
+    keep_items_days = models.PositiveSmallIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)], help_text="How long ended items are kept. Empty: as the platform does."
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

@@ -63,6 +63,11 @@ def workspaces_for_submitting(user: User | AnonymousUser) -> QuerySet[Workspace]
     return rows.filter(members__user_id=str(user.pk), members__role__in=[Role.MEMBER, Role.OWNER])
 
 
+def list_retention(column: str) -> list[int]:
+    """The workspaces' own numbers of days, where they have one."""
+    return list(Workspace.objects.exclude(**{column: None}).values_list(column, flat=True))
+
+
 def find_record(once: Once, *, now: datetime) -> IdempotencyRecord | None:
     """What the request came to when it was sent before; ApiError 422 when its key came with another body then."""
     rows = IdempotencyRecord.objects.filter(workspace_id=once.workspace_id, route=once.route, key=once.key, expires_at__gt=now)

@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from datetime import datetime
 from uuid import UUID
 
 _PASTED_ID = re.compile(r"(?:[a-z_-]+[_-])?(?P<key>[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE)
@@ -15,6 +16,11 @@ def uuid7() -> UUID:
     fraction = rest * 4096 // 1_000_000
     chance = int.from_bytes(os.urandom(8), "big") & ((1 << 62) - 1)
     return UUID(int=(milliseconds & ((1 << 48) - 1)) << 80 | 7 << 76 | fraction << 64 | 2 << 62 | chance)
+
+
+def first_uuid7(moment: datetime) -> UUID:
+    """No UUIDv7 made at that moment or later is smaller: what is older is found by its id."""
+    return UUID(int=(int(moment.timestamp() * 1000) & ((1 << 48) - 1)) << 80 | 7 << 76 | 2 << 62)
 
 
 def public_id(prefix: str, key: UUID) -> str:

@@ -19,6 +19,7 @@ class Body(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
+        indexes = [models.Index(fields=["created_at"], name="traces_body_by_age")]
         verbose_name_plural = "bodies"
 
     def __str__(self) -> str:

@@ -5,11 +5,12 @@ from collections.abc import Iterable
 from apps.lib.sql import server_cursor
 from apps.traces.domain.bodies import NewBody
 
+# What is used again counts as new, to the day: it is kept as long as its newest use.
 # Sorted by id: two groups that hold the same bodies then wait for each other in the same order.
 _INSERT = """
-INSERT INTO traces_body (id, workspace_id, content, size_bytes)
-SELECT * FROM unnest(%b::bytea[], %b::uuid[], %b::bytea[], %b::int4[])
-ON CONFLICT (id) DO NOTHING
+INSERT INTO traces_body (id, workspace_id, content, size_bytes, created_at)
+SELECT *, statement_timestamp() FROM unnest(%b::bytea[], %b::uuid[], %b::bytea[], %b::int4[])
+ON CONFLICT (id) DO UPDATE SET created_at = EXCLUDED.created_at WHERE traces_body.created_at < EXCLUDED.created_at - interval '1 day'
 """
 
 

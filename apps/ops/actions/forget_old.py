@@ -1,0 +1,90 @@
+"""Forget what is older than it is kept: requests and answers, attempts, ended items. Charges, jobs and the audit log stay.
+
+In bites of a few thousand rows, each a transaction of its own, oldest first: whatever stops it, the next hour goes on.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+
+from apps.accounts.queries import list_retention
+from apps.lib.ids import first_uuid7
+from apps.lib.sql import server_cursor
+
+_AT_ONCE = 2_000
+_SECONDS = 200.0
+_OLDEST = UUID(int=0)
+# A dead item waits for a person, and may run again: what it asked for is as fresh as a new body for as long.
+_KEEP_DEAD = """
+UPDATE traces_body AS body SET created_at = statement_timestamp()
+FROM (SELECT request_body_id AS id FROM jobs_item WHERE state = 'dead' AND discarded_at IS NULL) AS needed
+WHERE body.id = needed.id AND body.created_at < statement_timestamp() - interval '12 hours'
+"""
+_FORGET = """
+WITH old AS (
+    SELECT kept.id, kept.{order} AS place FROM {table} AS kept JOIN accounts_workspace AS workspace ON workspace.id = kept.workspace_id
+    WHERE kept.{order} > %(after)s AND kept.{order} < %(before)s AND {condition}
+      AND kept.{age} < %(now)s - coalesce(workspace.{days}, %(days)s) * interval '1 day'
+    ORDER BY kept.{order} LIMIT %(limit)s
+), gone AS (DELETE FROM {table} WHERE id IN (SELECT id FROM old))
+SELECT count(*), max(place::text) FROM old
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A table of which old rows go: what its rows are ordered and aged by, and which of them may go."""
+
+    name: str
+    table: str
+    order: str
+    age: str
+    setting: str
+    days: str
+    condition: str = "true"
+
+    @property
+    def statement(self) -> str:
+        return _FORGET.format(table=self.table, order=self.order, age=self.age, days=self.days, condition=self.condition)
+
+
+_KINDS = (
+    _Kind("bodies", "traces_body", "created_at", "created_at", "KEEP_BODIES_DAYS", "keep_bodies_days"),
+    _Kind("exchanges", "traces_exchange", "id", "sent_at", "KEEP_RUNS_DAYS", "keep_runs_days"),
+    _Kind("runs", "traces_run", "id", "ended_at", "KEEP_RUNS_DAYS", "keep_runs_days"),
+    _Kind(
+        "items", "jobs_item", "id", "ended_at", "KEEP_ITEMS_DAYS", "keep_items_days",
+        condition="(kept.state IN ('done', 'cancelled', 'expired') OR kept.discarded_at IS NOT NULL)",
+    ),
+)  # fmt: skip
+
+
+def forget_old(*, now: datetime) -> dict[str, int]:
+    """How many rows of each kind went; what it can't do within some minutes it leaves for the next time."""
+    with server_cursor() as cursor:
+        cursor.execute(_KEEP_DEAD)
+    until = time.monotonic() + _SECONDS
+    return {kind.name: _forget(kind, now=now, until=until) for kind in _KINDS}
+
+
+def _forget(kind: _Kind, *, now: datetime, until: float) -> int:
+    usual = int(getattr(settings, kind.setting))
+    shortest = min([usual, *list_retention(kind.days)])
+    before: Any = now - timedelta(days=shortest)
+    after: Any = now - timedelta(days=36_500)
+    if kind.order == "id":
+        before, after = first_uuid7(before), _OLDEST
+    forgotten = 0
+    while time.monotonic() < until:
+        with server_cursor() as cursor:
+            cursor.execute(kind.statement, {"after": after, "before": before, "now": now, "days": usual, "limit": _AT_ONCE})
+            count, last = cursor.fetchone() or (0, None)
+        forgotten += count
+        if count < _AT_ONCE or last is None:
+            break
+        after = UUID(last) if kind.order == "id" else datetime.fromisoformat(last)
+    return forgotten
