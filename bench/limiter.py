@@ -107,6 +107,15 @@ def capacity(looks: Sequence[Look]) -> dict[str, Any]:
     }
 
 
+def timeline(looks: Sequence[Look]) -> list[tuple[int, int]]:
+    """Answers and 429s in each ten seconds, from the first look on."""
+    found = []
+    for step in range(int(looks[-1].at - looks[0].at) // 10):
+        part = [look for look in looks if step * 10 <= look.at - looks[0].at < step * 10 + 10.6]
+        found.append((part[-1].answered - part[0].answered, part[-1].throttled - part[0].throttled))
+    return found
+
+
 def tell(base_url: str, **values: Any) -> None:
     """Change the provider's behaviour."""
     request = urllib.request.Request(base_url.removesuffix("/v1") + "/sim/script", data=json.dumps(values).encode())
@@ -177,6 +186,7 @@ def measure_halved(what: str, folder: Path, *, operator: bool, before: float, af
     end = [look for look in looks if look.at >= halved_at + max(60.0, after - 60)]
     return {
         "what": what,
+        "answers_and_429_by_10_s": timeline(looks),
         "throttled_in_first_15_s": looks[-1].throttled - looks[0].throttled - (late[-1].throttled - late[0].throttled),
         "share_of_429_after_15_s": round(share_throttled(late), 5),
         "last_429_after_seconds": round(max(throttled, default=0.0), 1),

@@ -14,6 +14,7 @@ from apps.providers.adapters.http import Limits, send
 from apps.providers.domain.answers import Reading, Request, WireAnswer
 from apps.providers.domain.calls import Call, Completion, Exchange, Route
 from apps.providers.domain.catalogue import Catalogue
+from apps.providers.domain.check_reading import check_reading
 from apps.providers.domain.outcomes import Outcome
 
 # These may be asked of another target at once; an ambiguous call never may: it might be paid for twice.
@@ -103,7 +104,7 @@ async def _ask(call: Call, route: Route, session: aiohttp.ClientSession, clock: 
     failpoint("call.before_send")
     answer = await send(session, request, limits, clock=clock)
     failpoint("call.answered")
-    reading = adapter.read(answer)
+    reading = check_reading(adapter.read(answer), endpoint=call.endpoint, request=call.body, answer=answer.body)
     return Completion(
         outcome=reading.outcome,
         exchanges=(_exchange(request, route, answer, reading),),

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from apps.providers.adapters.anthropic_answer import read_usage, write_chat_completion
+from apps.providers.adapters.anthropic_answer import is_known_stop, read_usage, write_chat_completion
 from apps.providers.adapters.anthropic_request import write_messages_request
 from apps.providers.adapters.reading import DOUBTFUL_USAGE, error_of, is_doubtful, parse, read_error, read_failure
 from apps.providers.adapters.refusing import dump, load_object
@@ -56,12 +56,16 @@ class AnthropicAdapter:
                 error_message="The provider's message is not whole.",
             )
         raw = body.get("usage")
+        notes = [DOUBTFUL_USAGE] if usage is None or is_doubtful(raw, *_COUNTS) else []
+        if not is_known_stop(body):
+            notes.append(f"The provider stopped for a reason that is not known here: {body['stop_reason'][:100]!r}; told as 'stop'.")
         return Reading(
             outcome=Outcome.OK,
             usage=usage,
             raw_usage=raw if isinstance(raw, dict) else None,
             translated=orjson.dumps(translated),
-            note=DOUBTFUL_USAGE if usage is None or is_doubtful(raw, *_COUNTS) else "",
+            note=" ".join(notes),
+            shape="choices",
         )
 
 

@@ -32,6 +32,11 @@ def read_usage(raw: Any) -> TokenUsage | None:
     )
 
 
+def is_known_stop(message: dict[str, Any]) -> bool:
+    """Its reason for ending has a counterpart in OpenAI's words; others are told as `stop`."""
+    return message.get("stop_reason") in _FINISH_REASONS
+
+
 def write_chat_completion(message: dict[str, Any], usage: TokenUsage | None, *, created: int) -> dict[str, Any] | None:
     """The chat completion; None when the message isn't whole: no list of blocks, a block without its parts, or no reason for its end."""
     blocks, stop_reason = message.get("content"), message.get("stop_reason")

@@ -28,7 +28,8 @@ class OpenAIAdapter:
             return failed
         body = parse(answer.body)
         if answer.status == 200 and isinstance(body, dict) and not body.get("error"):
-            if not _has_answer(body):
+            shape = _shape(body)
+            if not shape:
                 return Reading(outcome=Outcome.AMBIGUOUS, error_code="empty_answer", error_message="The provider answered nothing.")
             raw = body.get("usage")
             return Reading(
@@ -36,17 +37,18 @@ class OpenAIAdapter:
                 usage=_read_usage(raw),
                 raw_usage=raw if isinstance(raw, dict) else None,
                 note=DOUBTFUL_USAGE if is_doubtful(raw, *_COUNTS) or _read_usage(raw) is None else "",
+                shape=shape,
             )
         return read_error(answer, *error_of(body))
 
 
-def _has_answer(body: dict[str, Any]) -> bool:
-    """Choices, vectors or a response's output. Only a response may be without any: it may have spent its tokens on reasoning."""
+def _shape(body: dict[str, Any]) -> str:
+    """Choices, vectors or a response's output; empty when there is no answer. Only a response may be without any: it may have reasoned."""
     for name in ("choices", "data"):
         if name in body:
             entries = body[name]
-            return isinstance(entries, list) and bool(entries) and all(isinstance(entry, dict) for entry in entries)
-    return isinstance(body.get("output"), list)
+            return name if isinstance(entries, list) and entries and all(isinstance(entry, dict) for entry in entries) else ""
+    return "output" if isinstance(body.get("output"), list) else ""
 
 
 def _read_usage(raw: Any) -> TokenUsage | None:

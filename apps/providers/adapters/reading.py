@@ -10,7 +10,7 @@ from apps.providers.domain.outcomes import Outcome
 from apps.providers.domain.retry_after import read_retry_after
 
 # More than any real call uses: a larger or negative count is a defect of the provider's, and counts as not reported.
-_MOST_TOKENS = 1_000_000_000
+_MOST_TOKENS = 20_000_000
 _CODE_CHARACTERS = 100
 _MESSAGE_CHARACTERS = 2000
 _BY_FAILURE = {

@@ -43,7 +43,10 @@ class WireAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How an adapter reads an answer; `translated` is the answer in OpenAI's shape, when the provider's own is another."""
+    """How an adapter reads an answer; `translated` is the answer in OpenAI's shape, when the provider's own is another.
+
+    `shape` is the member in which the answer stands (choices, data, output): it tells which endpoint answers so.
+    """
 
     outcome: Outcome
     usage: TokenUsage | None = None
@@ -53,3 +56,4 @@ class Reading:
     retry_after_seconds: float | None = None
     translated: bytes = b""
     note: str = ""
+    shape: str = ""

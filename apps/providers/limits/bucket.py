@@ -13,6 +13,8 @@ SYNC_SECONDS = 0.1
 SOON_SECONDS = 0.01
 _SILENT_SECONDS = 3.0
 _STALE_SECONDS = 1.0
+# So many since Redis' last word may open the breaker: it is asked before any more is risked.
+_MANY_FAILURES = 10
 # Blocked for longer than this, those who wait for bulk work are sent away: their places are others'.
 WORTH_WAITING_SECONDS = 2.0
 _THROTTLED_SECONDS = 5.0
@@ -103,6 +105,7 @@ class Bucket:
             and said.breaker == "closed"
             and not (said.is_slow or said.is_bound)
             and self.blocked_until <= now
+            and self.news.failed < _MANY_FAILURES
             and not self._is_stale(now)
         )
 
@@ -161,8 +164,9 @@ class Bucket:
         if outcome is Outcome.OK or outcome is Outcome.REJECTED:
             self.news.ok += 1
         elif outcome in _FAILURES:
-            self.news.failed += 1
-            self.soon()
+            if self.has_breaker:
+                self.news.failed += 1
+                self.soon()
         else:
             self.news.undecided += 1
 
@@ -186,7 +190,7 @@ class Bucket:
         want, want_tokens = self._wanted(news, now)
         limits, told = self.limits, news.told
         return {
-            "pump": pump, "held": self.held + self.pool, "version": limits.version, "pause_ms": news.pause_seconds * 1000,
+            "pump": pump, "is_known": self.synced_at > float("-inf"), "held": self.held + self.pool, "version": limits.version, "pause_ms": news.pause_seconds * 1000,
             "throttled": news.throttled, "retry_after_ms": news.retry_after_seconds * 1000, "chance": random.random(),  # noqa: S311 -- jitter
             "epoch": self.said.epoch, "ok": news.ok, "failed": news.failed, "undecided": news.undecided,
             "max_concurrency": limits.max_concurrency or 0, "has_breaker": self.has_breaker,

@@ -12,7 +12,7 @@ local changed = {}
 local function set(name, value) state[name] = tostring(value); changed[name] = tostring(value) end
 
 -- Redis has forgotten this bucket while calls are in the air: nobody knows of the other pumps' calls until all have spoken.
-if #raw == 0 and ask.held > 0 then set('forgotten_until', now + 3500) end
+if #raw == 0 and ask.is_known then set('forgotten_until', now + 3500) end
 
 -- Who has how many calls in the air. A pump that fell silent for 10 s was killed: its share comes back.
 local others, pumps = 0, 1
@@ -40,6 +40,8 @@ if ask.pause_ms > 0 then set('paused', math.max(number('paused', 0), now + ask.p
 local is_explained = false
 local function told(name)
   local word, known = ask['told_' .. name], number('told_' .. name, 0)
+  -- It begins to count with this refusal, below.
+  if word > 0 and ask[name .. '_per_minute'] == 0 and now - number('throttled_at', 0) >= 60000 then is_explained = true end
   if word > 0 and (word ~= known or now - number('told_' .. name .. '_at', 0) > 10000) then
     if word < known or known == 0 then is_explained = true end
     set('told_' .. name, word); set('told_' .. name .. '_at', now)
@@ -50,12 +52,15 @@ local told_requests, told_tokens = told('requests'), told('tokens')
 if ask.hold_ms > 0 then set('hold', now + math.min(1000, ask.hold_ms)) end
 
 -- Blocked by the provider: for everybody, as long as it asks; without a word from it 2 s, doubling to 30 s.
--- Refused again in the first moments after a block, it is left alone for longer than it asks, up to 8 s.
+-- Refused again in the first moments of use after a block, it is left alone for longer than it asks, up to 8 s.
+local function is_on_trial()
+  return number('blocked', 0) > 0 and (number('trial_at', 0) == 0 or now - number('trial_at', 0) < 3000)
+end
 if ask.throttled > 0 then
   local block, past = ask.retry_after_ms, number('blocked', 0)
   if block > 0 then
     block = math.max(50, block)
-    if past <= now and now - past < 3000 then
+    if past <= now and is_on_trial() then
       local again = math.min(8000, math.max(1000, number('backoff', 0) * 2))
       set('backoff', again); block = math.max(block, again)
     end
@@ -64,9 +69,9 @@ if ask.throttled > 0 then
     set('backoff', block)
   end
   if block > 0 then
-    set('blocked', math.max(past, now + block * (1 + ask.chance / 10))); set('trial', 0)
+    set('blocked', math.max(past, now + block * (1 + ask.chance / 10))); set('trial', 0); set('trial_at', 0)
   end
-elseif ask.ok > 0 and number('backoff', 0) > 0 and now - number('blocked', 0) >= 3000 then
+elseif ask.ok > 0 and number('backoff', 0) > 0 and not is_on_trial() then
   set('backoff', 0)
 end
 
@@ -193,11 +198,15 @@ end
 local is_reserved = not ask.is_interactive and number('interactive', 0) > now
 if is_reserved or number('hold', 0) > now then grant = 0 end
 -- After a block one call at first, doubling each quarter of a second: whether it is over is not asked by hundreds at once.
-if blocked_until > 0 and blocked_until <= now and now - blocked_until < 3000 then
-  grant = math.min(grant, math.max(0, math.floor(2 ^ ((now - blocked_until) / 250)) - number('trial', 0)))
-  if grant > 0 then set('trial', number('trial', 0) + grant) end
+local is_trial = is_on_trial()
+if is_trial and blocked_until <= now then
+  local since = number('trial_at', 0) > 0 and now - number('trial_at', 0) or 0
+  grant = math.min(grant, math.max(0, math.floor(2 ^ (since / 250)) - number('trial', 0)))
+  if grant > 0 then
+    set('trial', number('trial', 0) + grant)
+    if since == 0 then set('trial_at', now) end
+  end
 end
-local is_ramp = blocked_until > 0 and now - blocked_until < 3000
 if blocked > now then grant = 0; wait = blocked - now end
 if breaker == 'half-open' then
   grant = math.min(grant, math.max(0, 3 - number('probes', 0) - number('probes_ok', 0)))
@@ -215,5 +224,5 @@ return cjson.encode({
   granted = grant, tokens_each = each, blocked_ms = math.max(0, blocked - now), paused_ms = math.max(0, number('paused', 0) - now),
   breaker = breaker, opened = opened, epoch = epoch, limit = limit, in_flight = in_flight + grant, pumps = pumps, budget = budget,
   wait_ms = math.max(1, math.min(wait, 60000)), rate_per_second = request_rate * 1000, tokens_per_second = token_rate * 1000,
-  is_slow = factor < 1, is_reserved = is_reserved, is_bound = requests ~= nil or tokens ~= nil or is_ramp,
+  is_slow = factor < 1, is_reserved = is_reserved, is_bound = requests ~= nil or tokens ~= nil or is_trial,
 })

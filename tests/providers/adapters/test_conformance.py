@@ -178,10 +178,12 @@ async def test_over_http_an_answer_is_a_chat_completion_and_the_providers_own_by
 @pytest.mark.parametrize(
     "usage", [None, {}, 7, {"prompt_tokens": -1, "input_tokens": -1}, {"prompt_tokens": 10**12, "input_tokens": 10**12}]
 )
-async def test_over_http_a_usage_that_makes_no_sense_is_not_counted_and_told(kind: str, usage: Any) -> None:
+async def test_over_http_a_usage_that_makes_no_sense_is_estimated_and_told(kind: str, usage: Any) -> None:
     completion = await ask(kind, orjson.dumps(GOOD[kind] | {"usage": usage}))
-    assert (completion.outcome, completion.usage) == (Outcome.OK, None)
+    # "hello" and "user" asked, "Hi." said.
+    assert (completion.outcome, completion.usage) == (Outcome.OK, TokenUsage(input_tokens=3, output_tokens=1))
     assert "makes no sense" in completion.exchanges[0].error
+    assert "our own estimate" in completion.exchanges[0].error
 
 
 @every_kind

@@ -12,8 +12,8 @@ from apps.providers.limits.bucket import Answer, Bucket
 from apps.providers.limits.shared import SharedBuckets
 
 _NOTHING = {
-    "held": 0, "version": "1", "pause_ms": 0, "throttled": 0, "retry_after_ms": 0, "chance": 0, "ok": 0, "failed": 0, "undecided": 0,
-    "epoch": 0, "max_concurrency": 0, "has_breaker": True, "retry_cost": 0, "requests_per_minute": 0, "tokens_per_minute": 0,
+    "is_known": False, "held": 0, "version": "1", "pause_ms": 0, "throttled": 0, "retry_after_ms": 0, "chance": 0, "ok": 0, "failed": 0,
+    "undecided": 0, "epoch": 0, "max_concurrency": 0, "has_breaker": True, "retry_cost": 0, "requests_per_minute": 0, "tokens_per_minute": 0,
     "returned": 0, "token_delta": 0, "told_requests": 0, "told_tokens": 0, "left_requests": -1, "left_tokens": -1, "hold_ms": 0,
     "want": 0, "want_tokens": 0, "is_interactive": False, "is_waiting": False,
 }  # fmt: skip
@@ -133,7 +133,6 @@ async def test_sync_concurrency_stays_above_a_quarter_and_recovers(pumps: Pumps)
 
 
 async def test_sync_a_waiting_interactive_call_stops_bulk(pumps: Pumps) -> None:
-    await pumps.ask("bulk", max_concurrency=2)
     await pumps.ask("bulk", max_concurrency=2, held=2)
     await pumps.ask("live", max_concurrency=2, want=1, is_interactive=True, is_waiting=True)
     assert (await pumps.ask("bulk", max_concurrency=2, want=2)).is_reserved
@@ -166,7 +165,6 @@ async def test_sync_half_open_lets_three_probes_through_in_all_pumps(pumps: Pump
 
 
 async def test_sync_three_good_probes_close_it_slowly(pumps: Pumps) -> None:
-    await pumps.ask()
     await pumps.ask(failed=10, held=100)
     await pumps.set(open_until=0)
     await pumps.ask(want=3)
@@ -191,3 +189,179 @@ async def test_sync_after_redis_forgot_the_script(pumps: Pumps) -> None:
     await pumps.ask()
     await pumps.shared.redis.script_flush()
     assert (await pumps.ask(want=1)).granted == 1
+
+
+# --- what the provider says -----------------------------------------------------------------------------------------
+
+
+async def test_sync_the_newest_word_counts_also_when_it_is_higher(pumps: Pumps) -> None:
+    assert (await pumps.ask(requests_per_minute=6000, told_requests=600)).rate_per_second == pytest.approx(9.8)
+    assert (await pumps.ask(requests_per_minute=6000, told_requests=1200)).rate_per_second == pytest.approx(19.6)
+
+
+async def test_sync_a_told_limit_is_forgotten_after_a_minute(pumps: Pumps) -> None:
+    assert (await pumps.ask(requests_per_minute=6000, told_requests=600)).rate_per_second == pytest.approx(9.8)
+    await pumps.set(told_requests_at=await pumps.get("told_requests_at") - 60_001)
+    assert (await pumps.ask(requests_per_minute=6000)).rate_per_second == pytest.approx(98)
+
+
+async def test_sync_without_a_limit_of_ours_the_providers_counts_once_it_has_refused(pumps: Pumps) -> None:
+    assert not (await pumps.ask(told_requests=600)).is_bound
+    refused = await pumps.ask(told_requests=600, throttled=1, retry_after_ms=50)
+    assert (refused.is_bound, refused.rate_per_second) == (True, pytest.approx(9.8))
+    await pumps.set(throttled_at=await pumps.get("throttled_at") - 60_001, blocked=0)
+    assert not (await pumps.ask(told_requests=600)).is_bound
+
+
+async def test_sync_no_more_is_granted_than_the_provider_says_is_left(pumps: Pumps) -> None:
+    assert (await pumps.ask(requests_per_minute=6000, left_requests=20, want=50)).granted <= 11
+    assert (await pumps.ask(tokens_per_minute=6_000_000, left_tokens=20_000, want=50, want_tokens=50_000)).granted <= 11
+
+
+async def test_sync_what_is_used_up_is_held_for_a_moment(pumps: Pumps) -> None:
+    assert (await pumps.ask(requests_per_minute=6000, hold_ms=300_000, want=5)).granted == 0
+    assert 0 < await pumps.get("hold") - await pumps.get("requests_at") <= 1000
+
+
+# --- after a refusal ------------------------------------------------------------------------------------------------
+
+
+async def test_sync_a_refusal_drains_the_bucket_and_trials_begin_with_one(pumps: Pumps) -> None:
+    await pumps.ask(requests_per_minute=60_000, throttled=1, retry_after_ms=5000, held=700)
+    blocked = await pumps.get("blocked")
+    await pumps.set(blocked=blocked - 5000, requests_at=await pumps.get("requests_at") - 5000)
+    first = await pumps.ask(requests_per_minute=60_000, want=500)
+    assert first.granted <= 2
+    await pumps.set(trial_at=await pumps.get("trial_at") - 2500, requests_at=await pumps.get("requests_at") - 5000)
+    assert (await pumps.ask(requests_per_minute=60_000, want=500)).granted >= 400
+
+
+async def test_sync_refused_again_after_a_block_it_is_left_alone_for_longer_than_it_asks(pumps: Pumps) -> None:
+    waits = []
+    for _ in range(5):
+        waits.append((await pumps.ask(throttled=1, retry_after_ms=100)).blocked_ms)
+        await pumps.set(blocked=await pumps.get("limit_at"))
+    assert waits == pytest.approx([100, 1000, 2000, 4000, 8000], rel=0.05)
+
+
+async def test_sync_the_shortest_block_is_a_twentieth_of_a_second(pumps: Pumps) -> None:
+    assert 40 <= (await pumps.ask(throttled=1, retry_after_ms=1)).blocked_ms <= 50
+
+
+async def test_sync_a_pace_that_was_refused_is_slowed_once_in_five_seconds_and_comes_back(pumps: Pumps) -> None:
+    for _ in range(3):
+        refused = await pumps.ask(requests_per_minute=6000, throttled=1, retry_after_ms=50)
+    assert refused.rate_per_second == pytest.approx(98 * 0.7)
+    for _ in range(8):
+        await pumps.set(limit_at=0)
+        refused = await pumps.ask(requests_per_minute=6000, throttled=1, retry_after_ms=50)
+    assert refused.rate_per_second == pytest.approx(98 * 0.25)
+    for _ in range(20):
+        await pumps.set(limit_at=0, throttled_at=0, blocked=0)
+        clean = await pumps.ask(requests_per_minute=6000, ok=1)
+    assert clean.rate_per_second == pytest.approx(98)
+
+
+async def test_sync_a_refusal_that_comes_with_a_lower_limit_does_not_slow_the_pace_as_well(pumps: Pumps) -> None:
+    refused = await pumps.ask(requests_per_minute=6000, told_requests=3000, throttled=1, retry_after_ms=50)
+    assert refused.rate_per_second == pytest.approx(49)
+
+
+async def test_sync_an_edited_row_forgets_blocks_and_what_was_told(pumps: Pumps) -> None:
+    blocked = await pumps.ask(requests_per_minute=6000, told_requests=60, throttled=1, retry_after_ms=86_400_000)
+    assert blocked.blocked_ms > 86_000_000
+    edited = await pumps.ask(requests_per_minute=6000, version="2")
+    assert (edited.blocked_ms, edited.rate_per_second) == (0, pytest.approx(98))
+
+
+async def test_sync_a_block_of_a_day_is_remembered_for_a_day(pumps: Pumps) -> None:
+    await pumps.ask(throttled=1, retry_after_ms=86_400_000)
+    assert await pumps.shared.redis.pttl(f"limits:{{{pumps.bucket.key}}}") > 86_400_000
+
+
+# --- edits and loss -------------------------------------------------------------------------------------------------
+
+
+async def test_sync_an_edited_limit_counts_at_the_next_word(pumps: Pumps) -> None:
+    await pumps.ask("a", requests_per_minute=6000, want=50)
+    edited = await pumps.ask("b", requests_per_minute=600, version="2", want=50)
+    assert (edited.granted, edited.rate_per_second) == (9, pytest.approx(9.8))
+
+
+async def test_sync_a_forgotten_bucket_waits_until_all_have_said_what_they_hold(pumps: Pumps) -> None:
+    await pumps.ask("a", max_concurrency=20)
+    await pumps.shared.redis.delete(f"limits:{{{pumps.bucket.key}}}")
+    assert (await pumps.ask("a", max_concurrency=20, held=9, want=9, is_known=True)).granted == 0
+    await pumps.ask("b", max_concurrency=20, held=9, is_known=True)
+    await pumps.set(forgotten_until=1)
+    assert (await pumps.ask("a", max_concurrency=20, held=9, want=9)).granted == 0
+    assert (await pumps.ask("b", max_concurrency=20, held=0, want=9)).granted == 9
+
+
+async def test_sync_a_tenth_of_a_rate_is_held_back_for_callers(pumps: Pumps) -> None:
+    bulk = await pumps.ask("bulk", requests_per_minute=6000, want=500)
+    caller = await pumps.ask("caller", requests_per_minute=6000, want=500, is_interactive=True)
+    assert (bulk.granted, caller.granted) == (88, pytest.approx(10, abs=3))
+
+
+# --- the breaker's probes and epochs --------------------------------------------------------------------------------
+
+
+async def half_open(pumps: Pumps) -> None:
+    await pumps.ask(failed=10)
+    await pumps.set(open_until=0)
+    assert (await pumps.ask("a", want=3)).granted == 3
+    assert (await pumps.ask("b", want=3)).granted == 0
+
+
+@pytest.mark.parametrize("ended", [{"returned": 3}, {"undecided": 3}])
+async def test_sync_a_probe_that_was_not_used_or_came_back_undecided_is_free_again(pumps: Pumps, ended: dict[str, int]) -> None:
+    await half_open(pumps)
+    assert (await pumps.ask("a", **ended)).breaker == "half-open"
+    assert (await pumps.ask("b", want=3)).granted == 3
+
+
+async def test_sync_a_killed_pumps_probes_are_free_again_when_its_share_is(pumps: Pumps) -> None:
+    await half_open(pumps)
+    await pumps.set(**{"pump:a": "3,1000"}, probes_at=await pumps.get("probes_at") - 2001)
+    assert (await pumps.ask("b", want=3)).granted == 3
+
+
+async def test_sync_good_probes_one_by_one_close_it(pumps: Pumps) -> None:
+    await half_open(pumps)
+    for _ in range(2):
+        assert (await pumps.ask("a", ok=1, held=2)).breaker == "half-open"
+        assert (await pumps.ask("b", want=3)).granted == 0
+    assert (await pumps.ask("a", ok=1)).breaker == "closed"
+
+
+async def test_sync_what_was_begun_before_it_opened_says_nothing_about_now(pumps: Pumps) -> None:
+    await half_open(pumps)
+    assert (await pumps.ask("b", failed=9, epoch=0)).breaker == "half-open"
+    await pumps.ask("a", ok=3)
+    assert (await pumps.ask("b", failed=20, epoch=0)).breaker == "closed"
+    assert (await pumps.ask("b", failed=20, epoch=1)).breaker == "open"
+
+
+async def test_sync_open_for_ten_seconds_then_half_as_long_again_up_to_thirty(pumps: Pumps) -> None:
+    lengths = [(await pumps.ask(failed=10)).blocked_ms]
+    for _ in range(4):
+        await pumps.set(open_until=0)
+        await pumps.ask(want=1)
+        lengths.append((await pumps.ask(failed=1)).blocked_ms)
+    assert lengths == pytest.approx([10_000, 15_000, 22_500, 30_000, 30_000], rel=0.01)
+
+
+async def test_sync_outcomes_older_than_ten_seconds_do_not_count(pumps: Pumps) -> None:
+    await pumps.ask(failed=9)
+    name = f"limits:{{{pumps.bucket.key}}}:seen"
+    old = [f"{int(entry.split(',')[0]) - 10_001},1" for entry in await pumps.shared.redis.lrange(name, 0, -1)]
+    await pumps.shared.redis.delete(name)
+    await pumps.shared.redis.lpush(name, *old)
+    assert (await pumps.ask(failed=9)).breaker == "closed"
+
+
+async def test_sync_the_retry_budget_fills_slowly_by_itself(pumps: Pumps) -> None:
+    await pumps.ask(retry_cost=500)
+    await pumps.set(budget_at=await pumps.get("budget_at") - 60_000)
+    assert (await pumps.ask()).budget == pytest.approx(60, abs=1)

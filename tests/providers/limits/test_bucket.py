@@ -1,0 +1,207 @@
+"""One pump's side of a bucket: what it gives out by itself, alone, and how much it lets be claimed."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from apps.providers.domain.limits import BucketLimits
+from apps.providers.domain.outcomes import Outcome
+from apps.providers.limits.bucket import Answer, Bucket, Waiter
+
+
+def make_bucket(*, is_interactive: bool = False, said: dict[str, Any] | None = None, **limits: int) -> Bucket:
+    bucket = Bucket("target:x", BucketLimits(**limits), has_breaker=True, is_interactive=is_interactive)
+    if said is not None:
+        bucket.hear(Answer(**({"pumps": 1} | said)), 0.0)
+    return bucket
+
+
+def add_waiters(bucket: Bucket, count: int, *, tokens: float = 0.0) -> list[Waiter]:
+    waiters = [Waiter(asyncio.get_running_loop().create_future(), tokens) for _ in range(count)]
+    bucket.waiters.extend(waiters)
+    return waiters
+
+
+def came(waiters: list[Waiter]) -> int:
+    return sum(waiter.future.done() and waiter.future.result() for waiter in waiters)
+
+
+# --- alone ----------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=40)
+@given(
+    per_minute=st.integers(1, 100_000),
+    pumps=st.integers(1, 20),
+    pauses=st.lists(st.floats(0.01, 5.0), min_size=1, max_size=40),
+)
+def test_alone_a_pump_takes_at_most_half_of_its_part(per_minute: int, pumps: int, pauses: list[float]) -> None:
+    async def run() -> None:
+        bucket = make_bucket(requests_per_minute=per_minute, said={"pumps": pumps})
+        now, taken, waiters = 0.0, 0, add_waiters(bucket, 2000)
+        for pause in [0.0, *pauses]:
+            now += pause
+            bucket.share_locally(now)
+            taken = came(waiters)
+        half = per_minute / 60 / pumps / 2
+        # Over any time, beyond what one second gives at once (but one call at least).
+        assert taken <= half * now + max(1.0, half) + 0.001
+
+    asyncio.run(run())
+
+
+async def test_alone_a_pump_that_never_heard_from_redis_takes_a_small_part() -> None:
+    bucket = make_bucket(requests_per_minute=6000)
+    waiters = add_waiters(bucket, 1000)
+    for step in range(101):
+        bucket.share_locally(step / 10)
+    assert 0 < came(waiters) <= 100 / 16 / 2 * 11
+
+
+async def test_alone_concurrency_is_half_of_its_part_and_at_least_one() -> None:
+    bucket = make_bucket(max_concurrency=40, said={"pumps": 2, "limit": 40})
+    waiters = add_waiters(bucket, 30)
+    for step in range(10):
+        bucket.share_locally(step / 10)
+    assert came(waiters) == 10
+    small = make_bucket(max_concurrency=1, said={"pumps": 4, "limit": 1})
+    few = add_waiters(small, 3)
+    small.share_locally(0.0)
+    assert came(few) == 1
+
+
+async def test_alone_tokens_are_half_of_its_part() -> None:
+    bucket = make_bucket(tokens_per_minute=60_000, said={"pumps": 1})
+    waiters = add_waiters(bucket, 1000, tokens=100)
+    for step in range(101):
+        bucket.share_locally(step / 10)
+    assert came(waiters) * 100 <= 500 * 11 + 100
+
+
+async def test_alone_a_block_and_an_open_breaker_still_hold() -> None:
+    blocked = make_bucket(said={"blocked_ms": 5000, "breaker": "open"})
+    waiters = add_waiters(blocked, 9)
+    blocked.share_locally(1.0)
+    assert came(waiters) == 0
+    blocked.share_locally(6.0)
+    assert came(waiters) == 1
+
+
+async def test_alone_what_nothing_bounds_stays_unbounded() -> None:
+    bucket = make_bucket(said={})
+    waiters = add_waiters(bucket, 9)
+    bucket.share_locally(1.0)
+    assert came(waiters) == 9
+
+
+# --- how much may be claimed ----------------------------------------------------------------------------------------
+
+
+@given(
+    requests=st.none() | st.integers(1, 10**6),
+    tokens=st.none() | st.integers(1, 10**9),
+    most=st.none() | st.integers(1, 10_000),
+    pumps=st.integers(1, 50),
+    breaker=st.sampled_from(["closed", "half-open"]),
+)
+def test_allowance_is_at_most_a_second_of_each_limit(
+    requests: int | None, tokens: int | None, most: int | None, pumps: int, breaker: str
+) -> None:
+    bucket = Bucket("target:x", BucketLimits(requests, tokens, most), has_breaker=True, is_interactive=False)
+    bucket.hear(Answer(pumps=pumps, breaker=breaker, limit=most or 0), 0.0)
+    allowance = bucket.allowance(0.0)
+    if bucket.is_free(0.0):
+        assert allowance is None
+        return
+    assert allowance is not None
+    assert allowance >= 1
+    if requests:
+        assert allowance <= requests / 60 / pumps + 1
+    if most:
+        assert allowance <= most * 1.1 + 1
+    if breaker == "half-open":
+        assert allowance <= 3
+
+
+async def test_allowance_leaves_out_those_who_wait() -> None:
+    bucket = make_bucket(requests_per_minute=600, said={})
+    assert bucket.allowance(0.0) == 10
+    add_waiters(bucket, 7)
+    assert bucket.allowance(0.0) == 3
+    add_waiters(bucket, 7)
+    assert bucket.allowance(0.0) == 0
+
+
+def test_allowance_by_tokens_follows_what_calls_usually_take() -> None:
+    bucket = make_bucket(tokens_per_minute=600_000, said={"tokens_per_second": 9800.0})
+    bucket.take(980.0, 0.0)
+    assert bucket.allowance(0.0) == 10
+
+
+def test_allowance_is_none_at_all_while_closed() -> None:
+    assert make_bucket(said={"blocked_ms": 1000}).allowance(0.5) == 0
+
+
+def test_allowance_of_a_full_bucket_is_a_tenth_ahead() -> None:
+    bucket = make_bucket(max_concurrency=100, said={"limit": 100, "in_flight": 100})
+    bucket.held = 100
+    assert bucket.allowance(0.0) == 10
+
+
+# --- free, and not --------------------------------------------------------------------------------------------------
+
+
+def test_what_nothing_bounds_is_free_until_redis_has_been_silent() -> None:
+    bucket = make_bucket(said={})
+    assert bucket.take(0.0, 0.5)
+    assert not bucket.take(0.0, 5.0)
+    assert bucket.allowance(5.0) == 100
+    assert bucket.is_due(5.0)
+
+
+def test_ten_failures_at_once_are_told_before_more_is_asked() -> None:
+    bucket = make_bucket(said={})
+    for _ in range(10):
+        assert bucket.take(0.0, 0.1)
+    for _ in range(10):
+        bucket.note(Outcome.FAILED_UPSTREAM, epoch=0)
+    assert not bucket.take(0.0, 0.1)
+
+
+def test_outcomes_of_an_epoch_that_is_over_are_not_told() -> None:
+    bucket = make_bucket(said={"epoch": 3})
+    bucket.note(Outcome.FAILED_UPSTREAM, epoch=2)
+    bucket.note(Outcome.OK, epoch=3)
+    assert (bucket.news.failed, bucket.news.ok) == (0, 1)
+    bucket.hear(Answer(epoch=4), 1.0)
+    assert bucket.news.ok == 0
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told"),
+    [
+        (Outcome.OK, (1, 0, 0)),
+        (Outcome.REJECTED, (1, 0, 0)),
+        (Outcome.NOT_SENT, (0, 1, 0)),
+        (Outcome.FAILED_UPSTREAM, (0, 1, 0)),
+        (Outcome.AMBIGUOUS, (0, 1, 0)),
+        (Outcome.THROTTLED, (0, 0, 1)),
+        (Outcome.CREDENTIAL, (0, 0, 1)),
+    ],
+)
+def test_only_failures_count_against_a_target(outcome: Outcome, told: tuple[int, int, int]) -> None:
+    bucket = make_bucket(said={})
+    bucket.note(outcome, epoch=0)
+    assert (bucket.news.ok, bucket.news.failed, bucket.news.undecided) == told
+
+
+async def test_a_long_block_sends_bulk_work_away_and_lets_callers_wait() -> None:
+    bulk, calls = make_bucket(said={}), make_bucket(is_interactive=True, said={})
+    sent, kept = add_waiters(bulk, 2), add_waiters(calls, 2)
+    for bucket in (bulk, calls):
+        bucket.hear(Answer(blocked_ms=9000), 0.0)
+    assert [waiter.future.result() for waiter in sent] == [False, False]
+    assert not any(waiter.future.done() for waiter in kept)
