@@ -108,6 +108,10 @@ class Pumps:
     def in_flight(self) -> int:
         return sum(bucket.held for gate in self.gates for bucket in gate.buckets.values() if bucket.has_breaker)
 
+    def are_closed(self, route: Route) -> bool:
+        """Every gate knows that nobody gets through, and nothing is in the air."""
+        return self.in_flight == 0 and not any(gate.is_open(route) for gate in self.gates)
+
     def dead(self) -> int:
         return sum(item.decision is Decision.DEAD for item in self.items)
 
@@ -151,8 +155,10 @@ async def until(is_true: Any, *, seconds: float = 30) -> None:
         await asyncio.sleep(0.005)
 
 
-async def shift(gate: Gate, route: Route, **fields: float) -> None:
-    """Put a target's bucket into a state of another time."""
-    await gate.shared.redis.hset(f"limits:{{target:{route.target_id.hex}}}", mapping=fields)
-    for one in gate.buckets.values():
-        one.next_at = one.blocked_until = 0.0
+async def shift(pumps: Pumps, route: Route, **fields: float) -> None:
+    """Put a target's bucket into a state of another time, and let every gate hear of it."""
+    await pumps.gates[0].shared.redis.hset(f"limits:{{target:{route.target_id.hex}}}", mapping=fields)
+    for gate in pumps.gates:
+        for bucket in gate.buckets.values():
+            bucket.next_at = bucket.blocked_until = 0.0
+        gate.wake()

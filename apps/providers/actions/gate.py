@@ -28,6 +28,9 @@ _BULK_SECONDS = 60.0
 _CALLER_WITH_NEXT_SECONDS = 5.0
 _RECOVERING_WITH_NEXT_SECONDS = 0.2
 _PAUSE_SECONDS = 60.0
+# How long Redis may take to answer; less once it has not: the pump's own share is handed out between two tries.
+_SYNC_PATIENCE_SECONDS = 2.0
+_CUT_OFF_SECONDS = 0.3
 # An answer that took longer speaks of limits as they stood when it was begun, or when it ended: nobody knows.
 _FRESH_SECONDS = 5.0
 _RETRY_COSTS = {Outcome.THROTTLED: 5}
@@ -293,7 +296,8 @@ class Gate(AbstractAsyncContextManager["Gate"]):
 
     async def _sync(self, due: list[Bucket]) -> None:
         try:
-            answers = await self.shared.sync(due, pump=self.pump, now=time.monotonic())
+            patience = _CUT_OFF_SECONDS if self.is_cut_off else _SYNC_PATIENCE_SECONDS
+            answers = await self.shared.sync(due, pump=self.pump, now=time.monotonic(), seconds=patience)
         except (redis.RedisError, OSError, ValueError) as error:
             if not self.is_cut_off:
                 log.warning("limits_cut_off", error=str(error), goes_on="with half of its own share")

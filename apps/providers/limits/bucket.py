@@ -13,7 +13,7 @@ SYNC_SECONDS = 0.1
 SOON_SECONDS = 0.01
 _SILENT_SECONDS = 3.0
 _STALE_SECONDS = 1.0
-# So many since Redis' last word may open the breaker: it is asked before any more is risked.
+# So many one after another may open the breaker: Redis is asked before each more is risked.
 _MANY_FAILURES = 10
 # Blocked for longer than this, those who wait for bulk work are sent away: their places are others'.
 WORTH_WAITING_SECONDS = 2.0
@@ -92,6 +92,7 @@ class Bucket:
     paused_until: float = 0.0
     throttled_at: float = float("-inf")
     usual_tokens: float = 0.0
+    streak: int = 0
     local_requests: float = 0.0
     local_tokens: float = 0.0
     local_at: float | None = None
@@ -105,7 +106,7 @@ class Bucket:
             and said.breaker == "closed"
             and not (said.is_slow or said.is_bound)
             and self.blocked_until <= now
-            and self.news.failed < _MANY_FAILURES
+            and self.streak < _MANY_FAILURES
             and not self._is_stale(now)
         )
 
@@ -163,9 +164,11 @@ class Bucket:
             return
         if outcome is Outcome.OK or outcome is Outcome.REJECTED:
             self.news.ok += 1
+            self.streak = 0
         elif outcome in _FAILURES:
             if self.has_breaker:
                 self.news.failed += 1
+                self.streak += 1
                 self.soon()
         else:
             self.news.undecided += 1
@@ -190,7 +193,8 @@ class Bucket:
         want, want_tokens = self._wanted(news, now)
         limits, told = self.limits, news.told
         return {
-            "pump": pump, "is_known": self.synced_at > float("-inf"), "held": self.held + self.pool, "version": limits.version, "pause_ms": news.pause_seconds * 1000,
+            "pump": pump, "is_known": self.synced_at > float("-inf"), "held": self.held + self.pool,
+            "version": limits.version, "pause_ms": news.pause_seconds * 1000,
             "throttled": news.throttled, "retry_after_ms": news.retry_after_seconds * 1000, "chance": random.random(),  # noqa: S311 -- jitter
             "epoch": self.said.epoch, "ok": news.ok, "failed": news.failed, "undecided": news.undecided,
             "max_concurrency": limits.max_concurrency or 0, "has_breaker": self.has_breaker,
@@ -205,7 +209,7 @@ class Bucket:
         """Take in what Redis said, and wake those whose permits have come."""
         if answer.epoch != self.said.epoch:
             # It was seen in an epoch that is over.
-            self.news.ok = self.news.failed = self.news.undecided = 0
+            self.news.ok = self.news.failed = self.news.undecided = self.streak = 0
         self.said, self.synced_at, self.local_at = answer, now, None
         if not (self.news.throttled or self.news.pause_seconds):
             # Else this pump knows of a block that Redis had not heard of when it answered.

@@ -14,7 +14,6 @@ from apps.providers.limits.bucket import Answer, Bucket, News
 
 _SCRIPT = (Path(__file__).parent / "sync.lua").read_text()
 _PREFIX = "limits:"
-_TIMEOUT_SECONDS = 2.0
 
 
 class SharedBuckets:
@@ -24,12 +23,12 @@ class SharedBuckets:
         self.redis: Any = open_async_redis()
         self.script: str | None = None
 
-    async def sync(self, buckets: Sequence[Bucket], *, pump: str, now: float) -> list[Answer]:
+    async def sync(self, buckets: Sequence[Bucket], *, pump: str, now: float, seconds: float = 2.0) -> list[Answer]:
         """Tell and ask; raises RedisError when Redis is away, and then what was told is told again."""
         asked = [(bucket, bucket.news, bucket.question(pump, now)) for bucket in buckets]
         try:
             # A Redis that hangs is as good as none.
-            async with asyncio.timeout(_TIMEOUT_SECONDS):
+            async with asyncio.timeout(seconds):
                 return [_read(raw) for raw in await self._send(asked)]
         except (redis.RedisError, OSError, ValueError):
             for bucket, news, _ in asked:

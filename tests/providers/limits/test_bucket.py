@@ -162,13 +162,15 @@ def test_what_nothing_bounds_is_free_until_redis_has_been_silent() -> None:
     assert bucket.is_due(5.0)
 
 
-def test_ten_failures_at_once_are_told_before_more_is_asked() -> None:
+def test_after_ten_failures_in_a_row_redis_is_asked_before_each_call() -> None:
     bucket = make_bucket(said={})
     for _ in range(10):
         assert bucket.take(0.0, 0.1)
     for _ in range(10):
         bucket.note(Outcome.FAILED_UPSTREAM, epoch=0)
     assert not bucket.take(0.0, 0.1)
+    bucket.note(Outcome.OK, epoch=0)
+    assert bucket.take(0.0, 0.1)
 
 
 def test_outcomes_of_an_epoch_that_is_over_are_not_told() -> None:

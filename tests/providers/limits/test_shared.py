@@ -13,9 +13,9 @@ from apps.providers.limits.shared import SharedBuckets
 
 _NOTHING = {
     "is_known": False, "held": 0, "version": "1", "pause_ms": 0, "throttled": 0, "retry_after_ms": 0, "chance": 0, "ok": 0, "failed": 0,
-    "undecided": 0, "epoch": 0, "max_concurrency": 0, "has_breaker": True, "retry_cost": 0, "requests_per_minute": 0, "tokens_per_minute": 0,
-    "returned": 0, "token_delta": 0, "told_requests": 0, "told_tokens": 0, "left_requests": -1, "left_tokens": -1, "hold_ms": 0,
-    "want": 0, "want_tokens": 0, "is_interactive": False, "is_waiting": False,
+    "undecided": 0, "epoch": 0, "max_concurrency": 0, "has_breaker": True, "retry_cost": 0, "requests_per_minute": 0,
+    "tokens_per_minute": 0, "returned": 0, "token_delta": 0, "told_requests": 0, "told_tokens": 0, "left_requests": -1, "left_tokens": -1,
+    "hold_ms": 0, "want": 0, "want_tokens": 0, "is_interactive": False, "is_waiting": False,
 }  # fmt: skip
 
 
