@@ -32,7 +32,10 @@ def limited(simulator: Simulator) -> Iterator[Simulator]:
     limit(None)
 
 
-@pytest.mark.parametrize("limits", [{"requests_per_minute": 1800}, {"requests_per_minute": 1800, "max_concurrency": 8}])
+@pytest.mark.parametrize(
+    "limits",
+    [{"requests_per_minute": 1800}, pytest.param({"requests_per_minute": 1800, "max_concurrency": 8}, marks=pytest.mark.long)],
+)
 def test_killed_pumps_leave_the_limit_kept_and_nothing_lost(limited: Simulator, limits: dict[str, int]) -> None:
     with worker("exec"):
         job = submit(limited, 600)

@@ -66,3 +66,17 @@ def test_next_step_throttled_with_zero_still_waits_by_our_own_schedule() -> None
 def test_next_step_credential_waits_longer_each_time() -> None:
     waits = [next_step(Outcome.CREDENTIAL, Tries(free=free), POLICY, chance=0).delay_seconds for free in range(7)]
     assert waits == [30, 60, 120, 240, 480, 480, 480]
+
+
+def test_next_step_a_probe_that_failed_costs_no_attempt_for_as_long_as_outages_last() -> None:
+    tries = Tries(attempts=2)
+    for free in range(1, 11):
+        step = next_step(Outcome.FAILED_UPSTREAM, tries, POLICY, chance=0.5, is_probe=True)
+        assert (step.decision, step.tries) == (Decision.SNOOZE, Tries(attempts=2, free=free))
+        tries = step.tries
+    # What fails ten probes may be what makes them fail.
+    assert next_step(Outcome.FAILED_UPSTREAM, tries, POLICY, chance=0.5, is_probe=True).decision is Decision.DEAD
+
+
+def test_next_step_a_probe_that_may_have_been_billed_counts() -> None:
+    assert next_step(Outcome.AMBIGUOUS, Tries(), POLICY, chance=0, is_probe=True).tries == Tries(attempts=1, ambiguous=1)

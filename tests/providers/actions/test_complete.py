@@ -83,6 +83,16 @@ async def test_complete_ambiguous(simulator: Simulator, script: str, code: str) 
     assert simulator.calls()["total"] == 1
 
 
+@pytest.mark.parametrize("usage", ["zero", "negative", "huge", "text", "missing"])
+async def test_complete_usage_that_makes_no_sense_is_estimated(simulator: Simulator, usage: str) -> None:
+    completion = await ask(simulator, f"[[sim usage={usage}]] {'x' * 400}")
+    assert completion.outcome is Outcome.OK
+    assert completion.usage is not None
+    assert 100 <= completion.usage.total_input_tokens <= 120
+    assert 0 < completion.usage.total_output_tokens <= 100
+    assert "our own estimate" in completion.exchanges[0].error
+
+
 async def test_complete_a_big_answer_is_whole(simulator: Simulator) -> None:
     completion = await ask(simulator, "[[sim body_kilobytes=10000]]")
     assert completion.outcome is Outcome.OK

@@ -247,6 +247,14 @@ def test_read_why_it_ended(stop_reason: str, finish_reason: str) -> None:
     assert translated(stop_reason=stop_reason)["choices"][0]["finish_reason"] == finish_reason
 
 
+def test_read_a_reason_that_is_not_known_is_told_as_stop_and_noted() -> None:
+    body = {"content": [{"type": "text", "text": "Hi."}], "usage": {"input_tokens": 3, "output_tokens": 2}}
+    for stop_reason, is_noted in (("something_new", True), ("end_turn", False)):
+        content = orjson.dumps(body | {"stop_reason": stop_reason})
+        reading = AnthropicAdapter().read(WireAnswer(sent_at=NOW, duration_seconds=1.0, status=200, body=content))
+        assert ("something_new" in reading.note) is is_noted
+
+
 def test_read_an_empty_message_is_an_empty_text() -> None:
     assert translated(content=[])["choices"][0]["message"]["content"] == ""
 

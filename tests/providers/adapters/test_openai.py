@@ -221,3 +221,19 @@ def test_no_answer_and_no_failure_falls_through(
     assert bool(reading.error_code) == bool(reading.error_message)
     if reading.outcome is Outcome.OK:
         assert (status, failure) == (200, None)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"finish_reason": "stop", "message": {"content": "yes"}},
+        {"finish_reason": "length", "message": {"content": "ye"}},
+        {"finish_reason": "content_filter", "message": {"content": None}},
+        {"finish_reason": "stop", "message": {"content": None, "refusal": "I can't help with that."}},
+        {"finish_reason": "tool_calls", "message": {"content": None, "tool_calls": [{"id": "1"}]}},
+        {"finish_reason": "something_new", "message": {"content": "yes"}},
+    ],
+)
+def test_however_it_ended_a_whole_answer_is_one(choice: dict[str, Any]) -> None:
+    reading = ADAPTER.read(answer({"choices": [choice], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}))
+    assert (reading.outcome, reading.shape, reading.note) == (Outcome.OK, "choices", "")
