@@ -22,6 +22,7 @@ from django.test import Client, RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from apps.accounts.models import Member, Role, User, Workspace
+from apps.accounts.permissions import ByWorkspace
 from apps.files.models import File
 from apps.jobs.models import Item, Job
 from apps.lib.large_tables import LargeTable
@@ -65,7 +66,7 @@ def office_questions() -> Iterator[Ask]:
     for who in ("superuser", "viewer"):
         yield Ask(who, "/admin/")
         for model, page in admin.site._registry.items():  # noqa: SLF001 -- Django's public registry has no other name
-            if who == "superuser" or isinstance(page, LargeTable):
+            if who == "superuser" or isinstance(page, ByWorkspace):
                 base = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"  # noqa: SLF001 -- how Django calls it
                 for query in _ways(model, page, User.objects.get(username="root" if who == "superuser" else "viewer")):
                     yield Ask(who, base + query)
@@ -79,7 +80,10 @@ def _ways(model: Any, page: Any, user: User) -> Iterator[str]:
     request.user = user
     changes = page.get_changelist_instance(request)
     yield ""
-    yield f"?p={changes.paginator.num_pages}"
+    yield "?p=last"
+    if isinstance(page, LargeTable):
+        keys = model.objects.order_by("pk").values_list("pk", flat=True)
+        yield from (f"?p={side}-{middle}" for middle in keys[keys.count() // 2 :][:1] for side in ("after", "before"))
     for number in range(1, len(page.get_list_display(request)) + 1):
         if page.get_list_display(request)[number - 1] in page.get_sortable_by(request):
             yield from (f"?o={number}", f"?o=-{number}")
@@ -171,6 +175,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--items", type=int, default=1_000_000)
     parser.add_argument("--only-slower-than", type=float, default=0, metavar="MS", help="print no quicker pages; all are kept")
+    parser.add_argument("--pages", default="", metavar="REGEX", help="ask for these alone; no figures are written")
     parser.add_argument("--quick", action="store_true", help="a tenth of the items")
     arguments = parser.parse_args()
     prepare()
@@ -178,11 +183,11 @@ def main() -> None:
     seeded = seed(workspace, model, items=arguments.items // (10 if arguments.quick else 1))
     print(f"seeded in {seeded['seconds']:.0f} s: {seeded['rows']}", flush=True)
     clients = sign_in(workspace)
-    questions = list(dict.fromkeys([*office_questions(), *api_questions(workspace)]))
+    asked = dict.fromkeys([*office_questions(), *api_questions(workspace)])
     big = Job.objects.order_by("-total")[0].public_id
-    questions += [
-        Ask("key", late) for path in ("/api/jobs", f"/api/jobs/{big}/items", "/api/files") for late in late_pages(clients["key"], path)
-    ]
+    lists = ("/api/jobs", f"/api/jobs/{big}/items", "/api/files")
+    asked |= dict.fromkeys(Ask("key", late) for path in lists for late in late_pages(clients["key"], path))
+    questions = [ask for ask in asked if re.search(arguments.pages, f"{ask.who} {ask.path}")]
     print(f"{len(questions)} questions", flush=True)
     found = [figures for ask in questions if (figures := measure(clients[ask.who], ask))]
     found.sort(key=lambda row: -row["worst_ms"])
@@ -193,4 +198,5 @@ def main() -> None:
     for row in slow:
         print(f"{row['page']}: {row['slowest_query_ms']} ms in {row['slowest_query']}")
     kept = [{name: row[name] for name in columns} for row in found]
-    write_results("volume", {"seeded": seeded, "target_ms": TARGET_MS, "slower": len(slow), "pages": kept}, quick=arguments.quick)
+    is_partial = arguments.quick or bool(arguments.pages)
+    write_results("volume", {"seeded": seeded, "target_ms": TARGET_MS, "slower": len(slow), "pages": kept}, quick=is_partial)

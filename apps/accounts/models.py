@@ -136,6 +136,7 @@ class AuditEntry(models.Model):
         indexes = [
             models.Index(fields=["object_id"], name="accounts_audit_by_object"),
             models.Index(fields=["actor_id"], name="accounts_audit_by_actor"),
+            models.Index(fields=["workspace", "id"], name="accounts_audit_newest"),
         ]
 
     def __str__(self) -> str:

@@ -1,6 +1,7 @@
 """What a key may be used for, what staff may see and do in the back office, and that it is written down."""
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib.admin import RelatedFieldListFilter
 from django.db.models import Model, QuerySet
@@ -12,6 +13,7 @@ from rest_framework.request import Request
 from apps.accounts.actions import record_audit
 from apps.accounts.domain.audit import is_secret
 from apps.accounts.models import ApiKey, Member, Role
+from apps.accounts.queries import workspaces_of
 from apps.lib.http_errors import ApiError
 
 
@@ -59,9 +61,18 @@ class ByWorkspace:
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request)  # type: ignore[misc]  # a mixin
-        if request.user.is_superuser:
-            return rows
-        return rows.filter(**{f"{self._to('members__user')}": request.user})
+        ids = self.workspaces_shown(request)
+        return rows if ids is None else rows.filter(**{f"{self.workspace_path or 'pk'}__in": ids})
+
+    def workspaces_shown(self, request: HttpRequest) -> list[UUID] | None:
+        """The ids of the workspaces whose rows the user sees, asked once for a request; None for a superuser.
+
+        By ids, not by a join: the planner then reads the rows from the index that begins with the workspace.
+        """
+        known: dict[Any, list[UUID] | None] = request.__dict__.setdefault("workspaces_shown", {})
+        if request.user.pk not in known:
+            known[request.user.pk] = workspaces_of(request.user)
+        return known[request.user.pk]
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return request.user.is_active and request.user.is_staff
@@ -89,9 +100,6 @@ class ByWorkspace:
             workspace = getattr(workspace, part)
         role = Member.objects.filter(workspace=workspace, user_id=str(request.user.pk)).values_list("role", flat=True).first()
         return -1 if role is None else _RANK[Role(role)]
-
-    def _to(self, field: str) -> str:
-        return f"{self.workspace_path}__{field}" if self.workspace_path else field
 
 
 class ForSuperusers:

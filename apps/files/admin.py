@@ -32,7 +32,7 @@ class FileAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[
     list_display = ("filename", "public_id", "purpose", "size", "workspace", "created_at", "expires_at", "download")
     list_filter = ("purpose", ("workspace", WorkspaceFilter))
     list_select_related = ("workspace",)
-    text_fields = ("filename",)
+    scanned_fields = ("filename",)
     search_help_text = "A file's id, or its whole name."
     fields = (
         "filename",

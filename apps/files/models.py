@@ -49,6 +49,7 @@ class File(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["workspace", "created_at", "id"], name="files_file_by_workspace"),
+            models.Index(fields=["workspace", "id"], name="files_file_newest"),
             models.Index(fields=["expires_at"], condition=models.Q(deleted_at=None), name="files_file_expiry"),
         ]
 

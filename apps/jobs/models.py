@@ -75,6 +75,7 @@ class Job(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["workspace", "created_at", "id"], name="jobs_job_by_workspace"),
+            models.Index(fields=["workspace", "id"], name="jobs_job_newest"),
             models.Index(fields=["lane", "workspace", "id"], condition=models.Q(status=JobStatus.RUNNING), name="jobs_job_running"),
             models.Index(fields=["status"], condition=models.Q(ended_at=None), name="jobs_job_open"),
         ]
@@ -137,6 +138,12 @@ class Item(models.Model):
             models.Index(
                 fields=["workspace", "fingerprint"], condition=models.Q(state=ItemState.DEAD, discarded_at=None), name="jobs_item_triage"
             ),
+            # For people who look: what is theirs, what died or waits, newest first; when it died; and what a caller calls it.
+            models.Index(fields=["workspace", "id"], name="jobs_item_newest"),
+            models.Index(fields=["id"], condition=models.Q(state=ItemState.DEAD), name="jobs_item_dead_newest"),
+            models.Index(fields=["id"], condition=models.Q(state=ItemState.WAITING), name="jobs_item_waiting_newest"),
+            models.Index(fields=["ended_at"], condition=models.Q(state=ItemState.DEAD), name="jobs_item_dead_at"),
+            models.Index(fields=["custom_id", "id"], name="jobs_item_by_custom_id"),
         ]
 
     def __str__(self) -> str:

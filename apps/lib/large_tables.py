@@ -1,7 +1,8 @@
 """Admin lists of tables with millions of rows: no count, no DISTINCT and no text search over all of them."""
 
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib.admin import AllValuesFieldListFilter, ShowFacets
 from django.core.paginator import Paginator
@@ -9,9 +10,11 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from apps.lib.ids import find_uuid
+from apps.lib.keyset_lists import COUNTED_ROWS, KeysetChangeList, Source
 
-COUNTED_ROWS = 10_000
-_SAMPLED_ROWS = 1_000
+_SAMPLED_ROWS = 500
+# Whoever belongs to more workspaces than this sees so much of the table that it is read as a whole.
+_MOST_PARTITIONS = 50
 
 
 class AtLeast(int):
@@ -22,7 +25,7 @@ class AtLeast(int):
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # rows of any kind
-    """Counts to 10,000 and no further; whoever looks for more searches or filters."""
+    """For Django's own choosers of rows: counts to 10,000 and no further."""
 
     @cached_property
     def count(self) -> int:
@@ -36,31 +39,83 @@ class RecentValuesFilter(AllValuesFieldListFilter):
 
     def __init__(self, field: Any, request: HttpRequest, params: Any, model: Any, model_admin: Any, *, field_path: str) -> None:
         super().__init__(field, request, params, model, model_admin, field_path)
-        newest = model_admin.get_queryset(request).order_by("-pk").values_list(field.name, flat=True)[:_SAMPLED_ROWS]
-        self.lookup_choices = sorted({value for value in newest if value not in {None, ""}})  # type: ignore[assignment]  # only iterated
+        newest = {getattr(row, field.attname) for row in model_admin.newest_rows(request)}
+        self.lookup_choices = sorted(value for value in newest if value not in {None, ""})  # type: ignore[assignment]  # only iterated
 
 
 class LargeTable:
-    """For a ModelAdmin: every list and search answers by an index, newest row first."""
+    """For a ModelAdmin: every list and search answers by an index, newest row first.
+
+    Of its indexes it says: `id_fields` and `text_fields` have one each, and are searched by a whole value; `paged_by` are followed by
+    the id in theirs, so that one value's rows come in order; `quick_filters` has the values that have an index to themselves. What else
+    is filtered by, or searched for (`scanned_fields`), is looked for row by row, so many rows a page.
+    """
 
     paginator = BoundedPaginator
     show_full_result_count = False
     show_facets = ShowFacets.NEVER
+    list_per_page = 50
     ordering = ("-pk",)
+    sortable_by: tuple[str, ...] = ()
     id_fields: tuple[str, ...] = ("pk",)
     text_fields: tuple[str, ...] = ()
+    scanned_fields: tuple[str, ...] = ()
+    paged_by: tuple[str, ...] = ("workspace",)
+    quick_filters: ClassVar[Mapping[str, frozenset[str]]] = {}
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[KeysetChangeList]:  # noqa: ARG002 -- Django's signature
+        return KeysetChangeList
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:  # noqa: ARG002 -- Django's signature
         """Only tells Django that there is a search."""
-        return self.id_fields + self.text_fields
+        return self.id_fields + self.text_fields + self.scanned_fields
 
     def get_search_results(self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str) -> "tuple[QuerySet[Any], bool]":  # noqa: ARG002 -- Django's signature
-        """An id, with or without its prefix, is looked up in `id_fields` (indexed ones); another text must be a whole `text_fields`."""
+        """An id, with or without its prefix, is looked up in `id_fields`; another text must be a whole text of a row."""
         term = search_term.strip()
         if not term:
             return queryset, False
-        key = find_uuid(term)
-        found = dict.fromkeys(self.id_fields, key) if key else dict.fromkeys(self.text_fields, term)
-        if not found:
-            return queryset.none(), False
-        return queryset.filter(Q(*found.items(), _connector=Q.OR)), False
+        if key := find_uuid(term):
+            # One field at a time: an OR of two indexes can't be read in order.
+            fields = [name for name in self.id_fields if queryset.order_by().filter(**{name: key}).exists()]
+            found: dict[str, Any] = dict.fromkeys(fields, key)
+        else:
+            found = dict.fromkeys(self.text_fields + self.scanned_fields, term)
+        return queryset.filter(Q(*found.items(), _connector=Q.OR)) if found else queryset.none(), False
+
+    def source_of(self, request: HttpRequest, changes: Any) -> Source:
+        """How the rows of a list are read: by the index of one of its filters, by each workspace's, or in windows."""
+        filters = {_field(name): list(values) for name, values in changes.get_filters_params().items()}
+        term = changes.query.strip()
+        by = {f"{name}_id": values[0] for name, values in filters.items() if name in self.paged_by and len(values) == 1}
+        is_quick = any(set(values) <= self.quick_filters.get(name, frozenset()) for name, values in filters.items())
+        is_looked_up = term and (find_uuid(term) is not None or not self.scanned_fields)
+        return Source(
+            rows=changes.queryset,
+            scope=changes.root_queryset.filter(**by),
+            partitions=() if by or is_quick or is_looked_up else self._partitions(request),
+            is_windowed=not is_quick and not is_looked_up and (bool(term) or len(filters) > len(by)),
+        )
+
+    def newest_rows(self, request: HttpRequest) -> list[Any]:
+        """The newest rows that the user sees, with the fields that filters offer; read once for a request."""
+        read: dict[Any, list[Any]] = request.__dict__.setdefault("newest_rows", {})
+        if self not in read:
+            names = [part[0] for part in self.list_filter if isinstance(part, tuple) and part[1] is RecentValuesFilter]  # type: ignore[attr-defined]  # a mixin
+            rows = self.get_queryset(request).only(*names)  # type: ignore[attr-defined]  # a mixin
+            read[self] = Source(rows, rows, self._partitions(request)).first(rows, "-", _SAMPLED_ROWS)
+        return read[self]
+
+    def _partitions(self, request: HttpRequest) -> Sequence[Mapping[str, Any]]:
+        ids = self.workspaces_shown(request)
+        return [] if ids is None or not 1 < len(ids) <= _MOST_PARTITIONS else [{"workspace_id": each} for each in ids]
+
+    def workspaces_shown(self, request: HttpRequest) -> Sequence[Any] | None:
+        """The workspaces whose rows the user sees; None for all rows."""
+        other: Any = super()
+        return other.workspaces_shown(request) if hasattr(other, "workspaces_shown") else None
+
+
+def _field(name: str) -> str:
+    """The field that a filter in the address means."""
+    return name.removesuffix("__exact").removesuffix("__id").removesuffix("_id")

@@ -63,7 +63,10 @@ class Charge(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["item_id", "seq"], name="spend_charge_once")]
-        indexes = [models.Index(fields=["created_at"], name="spend_charge_by_time")]
+        indexes = [
+            models.Index(fields=["created_at"], name="spend_charge_by_time"),
+            models.Index(fields=["workspace", "id"], name="spend_charge_newest"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.cost_usd} USD for {self.item_id}"

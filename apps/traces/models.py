@@ -43,7 +43,10 @@ class Run(models.Model):
     ended_at = models.DateTimeField()
 
     class Meta:
-        indexes = [models.Index(fields=["item_id"], name="traces_run_by_item")]
+        indexes = [
+            models.Index(fields=["item_id"], name="traces_run_by_item"),
+            models.Index(fields=["workspace", "id"], name="traces_run_newest"),
+        ]
 
     def __str__(self) -> str:
         return str(self.id)
@@ -70,7 +73,11 @@ class Exchange(models.Model):
     answer_body_id = models.BinaryField(max_length=32, null=True)
 
     class Meta:
-        indexes = [models.Index(fields=["run_id"], name="traces_exchange_by_run")]
+        indexes = [
+            models.Index(fields=["run_id"], name="traces_exchange_by_run"),
+            models.Index(fields=["workspace", "id"], name="traces_exchange_newest"),
+            models.Index(fields=["provider_request_id"], condition=~models.Q(provider_request_id=""), name="traces_exchange_by_request"),
+        ]
 
     def __str__(self) -> str:
         return str(self.id)

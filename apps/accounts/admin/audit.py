@@ -28,7 +28,7 @@ class AuditEntryAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: i
     )
     list_select_related = ("workspace",)
     id_fields = ("pk", "object_id", "actor_id")
-    text_fields = ("actor_label", "object_label", "request_id")
+    scanned_fields = ("actor_label", "object_label", "request_id")
     search_help_text = "The id of an object, a user or a key; or a whole user name, label or request id."
     fields = (
         ("created_at", "workspace"), ("actor_label", "actor_kind"), ("verb", "object_type"), ("object_label", "object_id"), "reason",

@@ -1,8 +1,9 @@
 """Items: one unit of work, with its request, its answer and every run."""
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
@@ -31,6 +32,8 @@ class ItemAdmin(DeadItemPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  
     list_filter = ("state", ("lane", RecentValuesFilter), ("outcome", RecentValuesFilter))
     list_select_related = ("job",)
     id_fields = ("pk", "job_id")
+    paged_by = ("workspace", "job")
+    quick_filters: ClassVar[Mapping[str, frozenset[str]]] = {"state": frozenset({"dead", "waiting", "running"})}
     text_fields = ("custom_id",)
     search_help_text = "The id of an item, a job or a run; or a custom_id."
     change_form_outer_before_template = "jobs/item.html"

@@ -57,7 +57,7 @@ class JobAdmin(NewJobPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # t
     list_display = ("public_id", "workspace", "standing", "lane", "progress", "tokens", "cost", "age")
     list_filter = (("kind", RecentValuesFilter), "status", "lane", ("workspace", WorkspaceFilter))
     list_select_related = ("workspace",)
-    text_fields = ("feature", "end_user")
+    scanned_fields = ("feature", "end_user")
     search_help_text = "A job's id, or a whole feature or user."
     change_form_outer_before_template = "jobs/job.html"
     list_before_template = "jobs/list_head.html"

@@ -1,0 +1,19 @@
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    """Indexes for the lists of the back office; built while the tables are written to."""
+
+    atomic = False
+
+    dependencies = [
+        ("accounts", "0002_audit_entry"),
+    ]
+
+    operations = [
+        AddIndexConcurrently(
+            model_name="auditentry",
+            index=models.Index(fields=["workspace", "id"], name="accounts_audit_newest"),
+        ),
+    ]

@@ -1,0 +1,19 @@
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    """Indexes for the lists of the back office; built while the tables are written to."""
+
+    atomic = False
+
+    dependencies = [
+        ("files", "0002_uploads"),
+    ]
+
+    operations = [
+        AddIndexConcurrently(
+            model_name="file",
+            index=models.Index(fields=["workspace", "id"], name="files_file_newest"),
+        ),
+    ]

@@ -1,0 +1,48 @@
+import apps.jobs.domain.lifecycle
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    """Indexes for the lists of the back office; built while the tables are written to."""
+
+    atomic = False
+
+    dependencies = [
+        ("jobs", "0007_tables"),
+    ]
+
+    operations = [
+        AddIndexConcurrently(
+            model_name="item",
+            index=models.Index(fields=["workspace", "id"], name="jobs_item_newest"),
+        ),
+        AddIndexConcurrently(
+            model_name="item",
+            index=models.Index(
+                condition=models.Q(("state", apps.jobs.domain.lifecycle.ItemState["DEAD"])), fields=["id"], name="jobs_item_dead_newest"
+            ),
+        ),
+        AddIndexConcurrently(
+            model_name="item",
+            index=models.Index(
+                condition=models.Q(("state", apps.jobs.domain.lifecycle.ItemState["WAITING"])),
+                fields=["id"],
+                name="jobs_item_waiting_newest",
+            ),
+        ),
+        AddIndexConcurrently(
+            model_name="item",
+            index=models.Index(
+                condition=models.Q(("state", apps.jobs.domain.lifecycle.ItemState["DEAD"])), fields=["ended_at"], name="jobs_item_dead_at"
+            ),
+        ),
+        AddIndexConcurrently(
+            model_name="item",
+            index=models.Index(fields=["custom_id", "id"], name="jobs_item_by_custom_id"),
+        ),
+        AddIndexConcurrently(
+            model_name="job",
+            index=models.Index(fields=["workspace", "id"], name="jobs_job_newest"),
+        ),
+    ]

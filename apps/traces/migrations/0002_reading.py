@@ -1,0 +1,31 @@
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    """Indexes for the lists of the back office; built while the tables are written to."""
+
+    atomic = False
+
+    dependencies = [
+        ("traces", "0001_initial"),
+    ]
+
+    operations = [
+        AddIndexConcurrently(
+            model_name="exchange",
+            index=models.Index(fields=["workspace", "id"], name="traces_exchange_newest"),
+        ),
+        AddIndexConcurrently(
+            model_name="exchange",
+            index=models.Index(
+                condition=models.Q(("provider_request_id", ""), _negated=True),
+                fields=["provider_request_id"],
+                name="traces_exchange_by_request",
+            ),
+        ),
+        AddIndexConcurrently(
+            model_name="run",
+            index=models.Index(fields=["workspace", "id"], name="traces_run_newest"),
+        ),
+    ]
