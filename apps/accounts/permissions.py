@@ -3,7 +3,10 @@
 from typing import Any
 from uuid import UUID
 
+from django.contrib import messages
 from django.contrib.admin import RelatedFieldListFilter
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
@@ -14,6 +17,7 @@ from apps.accounts.actions import record_audit
 from apps.accounts.domain.audit import is_secret
 from apps.accounts.models import ApiKey, Member, Role
 from apps.accounts.queries import workspaces_of
+from apps.lib.admin_lookups import is_comparable
 from apps.lib.http_errors import ApiError
 
 
@@ -74,6 +78,11 @@ class ByWorkspace:
             known[request.user.pk] = workspaces_of(request.user)
         return known[request.user.pk]
 
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        """Django's, but for values that the column can't be compared with: those it would hand on to Postgres."""
+        allowed: bool = super().lookup_allowed(lookup, value, request)  # type: ignore[misc]  # a mixin
+        return allowed and is_comparable(self.model, lookup, value)  # type: ignore[attr-defined]  # a mixin
+
     def has_module_permission(self, request: HttpRequest) -> bool:
         return request.user.is_active and request.user.is_staff
 
@@ -130,6 +139,16 @@ class Audited:
 
     Takes the place of Django's own log, which keeps neither values nor reasons.
     """
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        """Django's, unless an id is none that a row could have: Postgres would refuse it."""
+        for text in request.POST.getlist(ACTION_CHECKBOX_NAME):
+            try:
+                self.model._meta.pk.clean(text, None)  # type: ignore[attr-defined]  # noqa: SLF001 -- a mixin; how Django calls it
+            except ValidationError:
+                messages.error(request, f"Nothing was done: {text[:100]!r} is the id of no row.")
+                return HttpResponseRedirect(request.get_full_path())
+        return super().response_action(request, queryset)  # type: ignore[misc]  # a mixin
 
     def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:  # noqa: ARG002, FBT001, FBT002 -- Django's signature
         """What the forms changed, by field; the rows of inlines by their names."""
