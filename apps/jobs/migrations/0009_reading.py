@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ("jobs", "0007_tables"),
+        ("jobs", "0008_item_triage"),
     ]
 
     operations = [

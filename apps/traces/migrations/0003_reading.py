@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ("traces", "0001_initial"),
+        ("traces", "0002_body_age"),
     ]
 
     operations = [

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ("accounts", "0002_audit_entry"),
+        ("accounts", "0004_retention"),
     ]
 
     operations = [
