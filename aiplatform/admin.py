@@ -32,7 +32,11 @@ _PAGES = {
         ("Dead items", "healing", "jobs_item_dead", False),
         ("Files", "draft", "files_file", False),
     ],
-    "Providers": [("Providers", "cloud", "providers_provider", True), ("Models", "neurology", "providers_model", True)],
+    "Providers": [
+        ("How they stand", "monitor_heart", "providers_provider_desk", True),
+        ("Providers", "cloud", "providers_provider", True),
+        ("Models", "neurology", "providers_model", True),
+    ],
     "Money": [("Charges", "receipt_long", "spend_charge", False), ("Prices", "sell", "spend_price", True)],
     "Traces": [("Runs", "history", "traces_run", False), ("Exchanges", "swap_horiz", "traces_exchange", False)],
     "Accounts": [
@@ -48,7 +52,7 @@ _PAGES = {
 }
 
 
-_OWN_PAGES = {"jobs_item_dead"}
+_OWN_PAGES = {"jobs_item_dead", "providers_provider_desk"}
 
 
 def _address(page: str) -> str:

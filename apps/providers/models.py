@@ -48,6 +48,8 @@ class Provider(models.Model):
         help_text="The longest a call may take in all; at most 900.",
     )
     is_enabled = models.BooleanField(default=True)
+    paused_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="Nothing is sent to it until somebody resumes it.")
+    paused_reason = models.CharField(max_length=500, blank=True, default="", db_default="", editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -90,6 +92,8 @@ class Target(models.Model):
     requests_per_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: the provider's limit alone.")
     tokens_per_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: the provider's limit alone.")
     is_enabled = models.BooleanField(default=True)
+    paused_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="Nothing is sent to it until somebody resumes it.")
+    paused_reason = models.CharField(max_length=500, blank=True, default="", db_default="", editable=False)
 
     class Meta:
         ordering = ["model", "position"]
@@ -99,3 +103,21 @@ class Target(models.Model):
 
     def __str__(self) -> str:
         return f"{self.upstream_model} at {self.provider}"
+
+
+class TransitionRecord(models.Model):
+    """What happened to a provider or to one of its targets, kept for a month."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    provider = models.ForeignKey("providers.Provider", on_delete=models.CASCADE, related_name="+", db_index=False)
+    target = models.ForeignKey("providers.Target", on_delete=models.CASCADE, null=True, related_name="+", db_index=False)
+    what = models.CharField(max_length=20)
+    seconds = models.FloatField(null=True)
+    note = models.CharField(max_length=500, blank=True, default="")
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["at"], name="providers_transition_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.what} at {self.at:%Y-%m-%d %H:%M:%S}"

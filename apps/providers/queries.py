@@ -3,20 +3,24 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
+import redis
 import structlog
 from django.conf import settings
 from django.db.models import Max, Q, QuerySet
 
 from apps.lib.sealing import SealInvalidError, unseal
+from apps.providers.domain.bucket_state import BucketState
 from apps.providers.domain.calls import Route
 from apps.providers.domain.catalogue import CallableModel, Catalogue
 from apps.providers.domain.limits import BucketLimits
-from apps.providers.models import Model, Provider, Target
+from apps.providers.limits.look import look
+from apps.providers.models import Model, Provider, Target, TransitionRecord
 from apps.spend.domain.pricing import PriceRow
-from apps.spend.queries import load_price_book
+from apps.spend.queries import ProviderUsage, load_price_book, read_usage_of_day
+from apps.traces.queries import TargetCalls, read_calls
 
 log = structlog.get_logger(__name__)
 
@@ -49,12 +53,17 @@ def load_catalogue() -> Catalogue:
     """The enabled models with their enabled targets, keys in clear; two queries. Keep it in memory, never log or store it."""
     routes: dict[UUID, list[Route]] = defaultdict(list)
     targets = Target.objects.filter(is_enabled=True, provider__is_enabled=True).select_related("provider", "model")
+    answering = set()
     for target in targets.order_by("position", "id"):
-        routes[target.model_id].append(_route(target, target.provider))
+        answering.add(target.model_id)
+        if target.paused_at is None and target.provider.paused_at is None:
+            routes[target.model_id].append(_route(target, target.provider))
+    models = Model.objects.values_list("id", "name", "is_enabled")
     return Catalogue(
-        # A model that nobody answers for is no model to callers: work for it would wait for ever.
-        ids=dict(Model.objects.filter(is_enabled=True, id__in=list(routes)).values_list("name", "id")),
+        # A model that nobody answers for is no model to callers: work for it would wait for ever. One that is paused is one.
+        ids={name: model_id for model_id, name, is_enabled in models if is_enabled and model_id in answering},
         routes_by_model={model_id: tuple(entries) for model_id, entries in routes.items()},
+        idle_models=frozenset(model_id for model_id, _, _ in models if model_id not in routes),
     )
 
 
@@ -86,9 +95,16 @@ def read_offers(models: Sequence[Model], *, at: datetime) -> list[Offer]:
 
 def _callable(models: QuerySet[Model]) -> list[CallableModel]:
     answering = Q(targets__is_enabled=True, targets__provider__is_enabled=True)
-    timeouts = models.filter(is_enabled=True).annotate(longest=Max("targets__provider__total_timeout_seconds", filter=answering))
-    rows = timeouts.exclude(longest=None).values_list("id", "name", "created_at", "longest", "max_output_tokens")
-    return [CallableModel(*row) for row in rows]
+    running = answering & Q(targets__paused_at=None, targets__provider__paused_at=None)
+    timeouts = models.filter(is_enabled=True).annotate(
+        longest=Max("targets__provider__total_timeout_seconds", filter=answering),
+        running=Max("targets__provider__total_timeout_seconds", filter=running),
+    )
+    rows = timeouts.exclude(longest=None).values_list("id", "name", "created_at", "longest", "max_output_tokens", "running")
+    return [
+        CallableModel(id=key, name=name, created_at=at, longest_timeout_seconds=longest, max_output_tokens=most, is_paused=running is None)
+        for key, name, at, longest, most, running in rows
+    ]
 
 
 def _route(target: Target, provider: Provider) -> Route:
@@ -126,3 +142,54 @@ def _open_key(provider: Provider) -> str:
 def provider_ids() -> dict[str, UUID]:
     """Every provider's id by its name."""
     return dict(Provider.objects.values_list("name", "id"))
+
+
+_CALLS_WITHIN = timedelta(minutes=5)
+_NEWEST = 30
+
+
+@dataclass(frozen=True, slots=True)
+class StandingTarget:
+    """A target, the bucket of its own, and what came of its calls in the last five minutes."""
+
+    row: Target
+    bucket: BucketState
+    calls: TargetCalls | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A provider as it stands, with its targets, and what it was used for today."""
+
+    row: Provider
+    bucket: BucketState
+    usage: ProviderUsage
+    targets: Sequence[StandingTarget]
+
+
+def read_standings(*, now: datetime) -> tuple[list[Standing], bool]:
+    """(every provider, whether Redis told how its buckets stand). The day is UTC's."""
+    targets = list(Target.objects.select_related("model").order_by("model__name", "position"))
+    providers = list(Provider.objects.order_by("name"))
+    keys = [f"provider:{provider.id.hex}" for provider in providers] + [f"target:{target.id.hex}" for target in targets]
+    try:
+        buckets, is_told = look(keys), True
+    except redis.RedisError as error:
+        log.warning("buckets_not_read", error=str(error))
+        buckets, is_told = {}, False
+    calls = read_calls(since=now - _CALLS_WITHIN, until=now)
+    usage = read_usage_of_day(day_began_at=now.replace(hour=0, minute=0, second=0, microsecond=0), now=now)
+    nothing = BucketState()
+    by_provider: dict[UUID, list[StandingTarget]] = defaultdict(list)
+    for target in targets:
+        standing = StandingTarget(target, buckets.get(f"target:{target.id.hex}", nothing), calls.get(target.id))
+        by_provider[target.provider_id].append(standing)
+    return [
+        Standing(one, buckets.get(f"provider:{one.id.hex}", nothing), usage.get(one.id, ProviderUsage()), by_provider[one.id])
+        for one in providers
+    ], is_told
+
+
+def list_transitions() -> list[TransitionRecord]:
+    """What happened lately, the newest first."""
+    return list(TransitionRecord.objects.select_related("provider", "target__model").order_by("-at")[:_NEWEST])

@@ -1,16 +1,17 @@
 """Read prices."""
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
+import orjson
 import redis
 import structlog
-from django.db.models import Avg, Sum
+from django.db.models import Avg, Count, Sum
 
 from apps.lib.redis_client import redis_client
 from apps.spend.domain.pricing import PriceBook, PriceRow
@@ -90,3 +91,55 @@ def _scope(workspace_ids: Sequence[UUID] | None) -> str:
     if workspace_ids is None:
         return "all"
     return sha256(b"".join(sorted(workspace_id.bytes for workspace_id in workspace_ids))).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderUsage:
+    """What one provider was used for; the cost in US dollars."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: Decimal = Decimal(0)
+
+    def __add__(self, other: "ProviderUsage") -> "ProviderUsage":
+        return ProviderUsage(
+            self.calls + other.calls,
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cost_usd + other.cost_usd,
+        )
+
+
+_USAGE_KEY = "aiplatform:usage:{day}"
+
+
+def read_usage_of_day(*, day_began_at: datetime, now: datetime) -> dict[UUID, ProviderUsage]:
+    """By provider, since the day began; summed up once and remembered, as the day's cost is."""
+    key = _USAGE_KEY.format(day=f"{day_began_at:%Y-%m-%d}")
+    try:
+        text = redis_client().get(key)
+        known: dict[str, Any] = orjson.loads(text) if text else {"until": day_began_at.isoformat(), "sums": {}}
+        sums = {
+            UUID(name): ProviderUsage(calls, tokens_in, tokens_out, Decimal(cost))
+            for name, (calls, tokens_in, tokens_out, cost) in known["sums"].items()
+        }
+        until = datetime.fromisoformat(known["until"])
+        settled_until = max(now - _SETTLED_AFTER, until)
+        sums = _added(sums, _sum_usage(until, settled_until))
+        rows = {str(name): [usage.calls, usage.input_tokens, usage.output_tokens, str(usage.cost_usd)] for name, usage in sums.items()}
+        redis_client().set(key, orjson.dumps({"until": settled_until.isoformat(), "sums": rows}), ex=_KEPT_SECONDS)
+    except redis.RedisError as error:
+        log.warning("usage_not_remembered", error=str(error))
+        return _sum_usage(day_began_at, None)
+    return _added(sums, _sum_usage(settled_until, None))
+
+
+def _added(sums: dict[UUID, ProviderUsage], more: dict[UUID, ProviderUsage]) -> dict[UUID, ProviderUsage]:
+    return {name: sums.get(name, ProviderUsage()) + more.get(name, ProviderUsage()) for name in sums.keys() | more.keys()}
+
+
+def _sum_usage(start: datetime, end: datetime | None) -> dict[UUID, ProviderUsage]:
+    charges = Charge.objects.filter(created_at__gte=start, **({"created_at__lt": end} if end else {}))
+    rows = charges.values_list("provider_id").annotate(Count("id"), Sum("input_tokens"), Sum("output_tokens"), Sum("cost_usd"))
+    return {row[0]: ProviderUsage(*row[1:]) for row in rows}

@@ -1,9 +1,12 @@
 """Read the record."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from apps.lib.ids import first_uuid7
 from apps.lib.sql import server_cursor
 from apps.traces.domain.bodies import open_body
 from apps.traces.models import Exchange, Run
@@ -41,3 +44,41 @@ def list_exchanges(*, run_ids: Sequence[UUID]) -> list[dict[str, Any]]:
 def find_item_of_run(run_id: UUID) -> UUID | None:
     """Which item a run tried; None for an unknown run."""
     return Run.objects.filter(id=run_id).values_list("item_id", flat=True).first()
+
+
+@dataclass(frozen=True, slots=True)
+class TargetCalls:
+    """HTTP requests to one target lately: how many of each outcome, and how long they took (seconds; None without any that ended well)."""
+
+    outcomes: dict[str, int]
+    p50_seconds: float | None
+    p95_seconds: float | None
+    p99_seconds: float | None
+
+    @property
+    def calls(self) -> int:
+        return sum(self.outcomes.values())
+
+
+# Ids grow with time, so the primary key finds the newest; a busy platform makes a million of them an hour.
+MOST_CALLS = 20_000
+_LATELY = """
+WITH lately AS (
+    SELECT target_id, outcome, duration_seconds FROM traces_exchange WHERE id >= %b AND id < %b ORDER BY id DESC LIMIT %b
+)
+SELECT target_id, outcome, count(*), percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY duration_seconds)
+FROM lately GROUP BY target_id, outcome
+"""
+
+
+def read_calls(*, since: datetime, until: datetime) -> dict[UUID, TargetCalls]:
+    """By target; of the newest MOST_CALLS at most."""
+    found: dict[UUID, TargetCalls] = {}
+    with server_cursor() as cursor:
+        cursor.execute(_LATELY, (first_uuid7(since), first_uuid7(until), MOST_CALLS))
+        for target_id, outcome, calls, percentiles in cursor:
+            known = found.setdefault(target_id, TargetCalls({}, None, None, None))
+            known.outcomes[outcome] = calls
+            if outcome == "ok":
+                found[target_id] = TargetCalls(known.outcomes, *percentiles)
+    return found

@@ -32,7 +32,7 @@ from apps.jobs.models import PUMP_RENEW_SECONDS, PumpState
 from apps.lib.background import INFRASTRUCTURE_ERRORS
 from apps.lib.enqueue import enqueue
 from apps.lib.shutdown import is_stopping
-from apps.providers.actions import Gate, complete, open_session
+from apps.providers.actions import Gate, complete, open_session, record_transitions
 from apps.providers.domain.calls import Completion
 from apps.providers.domain.outcomes import Outcome
 from apps.providers.queries import load_catalogue
@@ -105,6 +105,8 @@ class PumpLoop:
                 finally:
                     for task in (listening, renewing, settling):
                         task.cancel()
+            with suppress(*INFRASTRUCTURE_ERRORS):
+                await self._record_transitions()
 
     # --- claim ------------------------------------------------------------------------------------------------------
 
@@ -142,7 +144,7 @@ class PumpLoop:
         batch_room = max(0, self.window // 2 - batches)
         bounded = self.gate.allowances(self.catalogue)
         self.allowances = {model_id: allowance for model_id, allowance in bounded.items() if allowance < room}
-        if 0 in self.allowances.values():
+        if any(allowance == 0 for model_id, allowance in self.allowances.items() if model_id not in self.catalogue.idle_models):
             # Work may wait for a limit: a pump that ended now would be rung again at once.
             self.busy_at = time.monotonic()
         bounds = ModelBounds.of(self.allowances, names={model_id: name for name, model_id in self.catalogue.ids.items()})
@@ -257,6 +259,14 @@ class PumpLoop:
 
     # --- stay alive, hand over --------------------------------------------------------------------------------------
 
+    async def _record_transitions(self) -> None:
+        """What happened to providers, as rows that people read."""
+        happened = list(self.gate.happened)
+        if happened:
+            await self.renewals.do(record_transitions, happened)
+            for _ in happened:
+                self.gate.happened.popleft()
+
     async def _renew_for_ever(self) -> None:
         leases_at = tables_at = pump_at = time.monotonic()
         rung_at = float("-inf")
@@ -273,6 +283,7 @@ class PumpLoop:
                     pump_at = now
                     self.marks = {}
                     await self._renew_pump()
+                await self._record_transitions()
                 if now - tables_at >= settings.PROVIDERS_RELOAD_SECONDS:
                     tables_at = now
                     await self._load_tables()

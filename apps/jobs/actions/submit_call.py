@@ -44,6 +44,9 @@ def submit_call(
     if model is None:
         message = f"The model `{request.model[:100]}` does not exist or you do not have access to it. GET /v1/models lists those that do."
         raise ApiError(404, "model_not_found", message, param="model")
+    if model.is_paused:
+        message = f"The model `{model.name}` is paused by the platform's operator; try again later."
+        raise ApiError(503, "model_paused", message, param="model", headers={"Retry-After": "30"})
     wait_seconds = model.longest_timeout_seconds + GRACE_SECONDS
     body = make_body(workspace_id, request.body)
     job_id = uuid7()

@@ -14,6 +14,7 @@ from django.conf import settings
 from apps.accounts.queries import list_retention
 from apps.lib.ids import first_uuid7
 from apps.lib.sql import server_cursor
+from apps.providers.actions import forget_transitions
 
 _AT_ONCE = 2_000
 _SECONDS = 200.0
@@ -68,7 +69,8 @@ def forget_old(*, now: datetime) -> dict[str, int]:
     with server_cursor() as cursor:
         cursor.execute(_KEEP_DEAD)
     until = time.monotonic() + _SECONDS
-    return {kind.name: _forget(kind, now=now, until=until) for kind in _KINDS}
+    forgotten = {kind.name: _forget(kind, now=now, until=until) for kind in _KINDS}
+    return forgotten | {"transitions": forget_transitions(now=now)}
 
 
 def _forget(kind: _Kind, *, now: datetime, until: float) -> int:

@@ -5,6 +5,8 @@ from apps.providers.actions.declare import DeclaredTarget, declare_model_targets
 from apps.providers.actions.declare_model import declare_model
 from apps.providers.actions.gate import Gate
 from apps.providers.actions.open_session import open_session
+from apps.providers.actions.pause import pause, resume
+from apps.providers.actions.record_transitions import forget_transitions, record_transitions
 from apps.providers.actions.rotate_provider_key import KeyInvalidError, ProviderUnknownError, rotate_provider_key
 from apps.providers.actions.save_provider_key import save_provider_key
 
@@ -17,7 +19,11 @@ __all__ = [
     "declare_model",
     "declare_model_targets",
     "declare_provider",
+    "forget_transitions",
     "open_session",
+    "pause",
+    "record_transitions",
+    "resume",
     "rotate_provider_key",
     "save_provider_key",
 ]

@@ -2,9 +2,11 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 from uuid import UUID
@@ -16,6 +18,7 @@ from apps.providers.domain.calls import Call, Completion, Route
 from apps.providers.domain.catalogue import Catalogue
 from apps.providers.domain.limits import BYTES_A_TOKEN, BucketLimits, estimate_tokens, read_told
 from apps.providers.domain.outcomes import Outcome
+from apps.providers.domain.transitions import Transition
 from apps.providers.limits.bucket import SOON_SECONDS, SYNC_SECONDS, WORTH_WAITING_SECONDS, Answer, Bucket, Waiter
 from apps.providers.limits.shared import SharedBuckets
 from apps.spend.domain.usage import TokenUsage
@@ -31,6 +34,7 @@ _PAUSE_SECONDS = 60.0
 # How long Redis may take to answer; less once it has not: the pump's own share is handed out between two tries.
 _SYNC_PATIENCE_SECONDS = 2.0
 _CUT_OFF_SECONDS = 0.3
+_MOST_TRANSITIONS = 1000
 # An answer that took longer speaks of limits as they stood when it was begun, or when it ended: nobody knows.
 _FRESH_SECONDS = 5.0
 _RETRY_COSTS = {Outcome.THROTTLED: 5}
@@ -120,6 +124,8 @@ class Gate(AbstractAsyncContextManager["Gate"]):
         self.by_route: dict[UUID, tuple[Route, tuple[Bucket, Bucket]]] = {}
         self.targets_of: dict[str, list[Bucket]] = {}
         self.usual: dict[UUID, tuple[float, float]] = {}
+        # What people shall know of; whoever has a database takes it from here.
+        self.happened: deque[Transition] = deque(maxlen=_MOST_TRANSITIONS)
         self.has_work = asyncio.Event()
         self.is_cut_off = False
         self.is_closing = False
@@ -208,7 +214,7 @@ class Gate(AbstractAsyncContextManager["Gate"]):
 
         The first target that is well answers for all; before it, those that recover take what they may.
         """
-        now, found = time.monotonic(), {}
+        now, found = time.monotonic(), dict.fromkeys(catalogue.idle_models, 0)
         for model_id, routes in catalogue.routes_by_model.items():
             total: int | None = 0
             for route in routes:
@@ -309,12 +315,16 @@ class Gate(AbstractAsyncContextManager["Gate"]):
             log.info("limits_back")
         self.is_cut_off = False
         for bucket, answer in zip(due, answers, strict=True):
-            _report(bucket, answer)
+            self._report(bucket, answer)
             bucket.hear(answer, time.monotonic())
 
-
-def _report(bucket: Bucket, answer: Answer) -> None:
-    if answer.opened:
-        log.warning("breaker_opened", bucket=bucket.key, for_seconds=answer.blocked_ms / 1000)
-    elif answer.breaker != bucket.said.breaker:
-        log.info("breaker_changed", bucket=bucket.key, state=answer.breaker)
+    def _report(self, bucket: Bucket, answer: Answer) -> None:
+        if answer.opened:
+            log.warning("breaker_opened", bucket=bucket.key, for_seconds=answer.blocked_ms / 1000)
+        elif answer.breaker != bucket.said.breaker:
+            log.info("breaker_changed", bucket=bucket.key, state=answer.breaker)
+        kind, _, digits = bucket.key.partition(":")
+        owner, seconds = UUID(hex=digits), answer.blocked_ms / 1000 or None
+        for what in answer.happened.split():
+            target_id, provider_id = (owner, None) if kind == "target" else (None, owner)
+            self.happened.append(Transition(provider_id, target_id, what, datetime.now(UTC), seconds))

@@ -17,6 +17,7 @@ class CallableModel:
     created_at: datetime
     longest_timeout_seconds: float
     max_output_tokens: int
+    is_paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Catalogue:
 
     ids: Mapping[str, UUID] = field(default_factory=dict)
     routes_by_model: Mapping[UUID, tuple[Route, ...]] = field(default_factory=dict)
+    # Models that nobody can answer for at present (paused, or switched off): work for them waits unclaimed.
+    idle_models: frozenset[UUID] = frozenset()
 
     def model_id(self, name: str) -> UUID | None:
         """The model that callers name so; None when there is none, or it is switched off."""

@@ -61,6 +61,7 @@ class Answer:
     tokens_per_second: float = 0.0
     is_slow: bool = False
     is_reserved: bool = False
+    happened: str = ""
     is_bound: bool = False
 
 

@@ -13,7 +13,7 @@ from apps.providers.domain.limits import NOTHING_TOLD
 from apps.providers.limits.bucket import Answer, Bucket, News
 
 _SCRIPT = (Path(__file__).parent / "sync.lua").read_text()
-_PREFIX = "limits:"
+PREFIX = "limits:"
 
 
 class SharedBuckets:
@@ -48,7 +48,7 @@ class SharedBuckets:
     async def _run(self, asked: list[Any]) -> list[Any]:
         async with self.redis.pipeline(transaction=False) as pipeline:
             for bucket, _, question in asked:
-                name = f"{_PREFIX}{{{bucket.key}}}"
+                name = f"{PREFIX}{{{bucket.key}}}"
                 pipeline.evalsha(self.script, 2, name, f"{name}:seen", orjson.dumps(question))
             found: list[Any] = await pipeline.execute()
             return found

@@ -10,6 +10,7 @@ for i = 1, #raw, 2 do state[raw[i]] = raw[i + 1] end
 local function number(name, default) return tonumber(state[name] or '') or default end
 local changed = {}
 local function set(name, value) state[name] = tostring(value); changed[name] = tostring(value) end
+local was_breaker, was_blocked, was_paused = state.breaker or 'closed', number('blocked', 0) > now, number('paused', 0) > now
 
 -- Redis has forgotten this bucket while calls are in the air: nobody knows of the other pumps' calls until all have spoken.
 if #raw == 0 and ask.is_known then set('forgotten_until', now + 3500) end
@@ -217,6 +218,12 @@ if requests then set('requests', requests - grant); set('requests_at', now) end
 if tokens then set('tokens', tokens - grant * each); set('tokens_at', now) end
 set('pump:' .. ask.pump, string.format('%d,%d', ask.held + grant, now + 10000))
 
+-- What people shall know of; told to the one pump that brought it about.
+local happened = {}
+if breaker ~= was_breaker then happened[#happened + 1] = breaker end
+if number('blocked', 0) > now and not was_blocked then happened[#happened + 1] = 'blocked' end
+if number('paused', 0) > now and not was_paused then happened[#happened + 1] = 'refused' end
+
 local flat = {}
 for name, value in pairs(changed) do flat[#flat + 1] = name; flat[#flat + 1] = value end
 redis.call('HSET', KEYS[1], unpack(flat)); redis.call('PEXPIRE', KEYS[1], math.floor(3600000 + math.max(0, blocked - now)))
@@ -225,4 +232,5 @@ return cjson.encode({
   breaker = breaker, opened = opened, epoch = epoch, limit = limit, in_flight = in_flight + grant, pumps = pumps, budget = budget,
   wait_ms = math.max(1, math.min(wait, 60000)), rate_per_second = request_rate * 1000, tokens_per_second = token_rate * 1000,
   is_slow = factor < 1, is_reserved = is_reserved, is_bound = requests ~= nil or tokens ~= nil or is_trial,
+  happened = table.concat(happened, ' '),
 })

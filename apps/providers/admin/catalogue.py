@@ -13,6 +13,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget
 
 from apps.accounts.permissions import Audited, ForSuperusers
 from apps.providers.actions import save_provider_key
+from apps.providers.admin.desk import DeskPages
 from apps.providers.models import Model, Provider, Target
 
 
@@ -60,7 +61,7 @@ class TargetInline(TabularInline):  # type: ignore[misc]  # unfold ships no type
 
 
 @admin.register(Provider)
-class ProviderAdmin(Audited, ForSuperusers, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class ProviderAdmin(DeskPages, Audited, ForSuperusers, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """Endpoints with one credential each."""
 
     form = ProviderForm

@@ -1,0 +1,79 @@
+"""How a bucket stands, for people: read from what the pumps keep in Redis."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import floor
+
+
+@dataclass(frozen=True, slots=True)
+class BucketState:
+    """Times are seconds from now; None where there is nothing to say. `is_known`: some pump has used it within the hour."""
+
+    is_known: bool = False
+    breaker: str = "closed"
+    opens_in_seconds: float | None = None
+    slow_percent: int | None = None
+    blocked_seconds: float | None = None
+    paused_seconds: float | None = None
+    in_flight: int = 0
+    pumps: int = 0
+    concurrency_limit: int | None = None
+    requests_left: int | None = None
+    tokens_left: int | None = None
+    told_requests: int | None = None
+    told_tokens: int | None = None
+    retry_budget: int | None = None
+
+
+def read_bucket(state: Mapping[str, str], *, now_ms: float) -> BucketState:
+    """From the hash that `sync.lua` keeps; `now_ms` by Redis' own clock."""
+    if not state:
+        return BucketState()
+    in_flight, pumps = _pumps(state, now_ms)
+    breaker = state.get("breaker", "closed")
+    slow_from = _number(state, "slow_from")
+    slow = None if slow_from is None or breaker != "closed" else min(100, round(10 + 90 * (now_ms - slow_from) / 20_000))
+    return BucketState(
+        is_known=True,
+        breaker="slow start" if slow is not None and slow < 100 else breaker,
+        opens_in_seconds=_until(state, "open_until", now_ms) if breaker == "open" else None,
+        slow_percent=slow if slow is not None and slow < 100 else None,
+        blocked_seconds=_until(state, "blocked", now_ms),
+        paused_seconds=_until(state, "paused", now_ms),
+        in_flight=in_flight,
+        pumps=pumps,
+        concurrency_limit=_whole(state, "limit"),
+        requests_left=_left(state, "requests"),
+        tokens_left=_left(state, "tokens"),
+        told_requests=_whole(state, "told_requests"),
+        told_tokens=_whole(state, "told_tokens"),
+        retry_budget=_whole(state, "budget"),
+    )
+
+
+def _pumps(state: Mapping[str, str], now_ms: float) -> tuple[int, int]:
+    """(calls in the air, pumps): a pump that fell silent does not count."""
+    held = [value.split(",") for name, value in state.items() if name.startswith("pump:")]
+    live = [int(count) for count, until in held if float(until) > now_ms]
+    return sum(live), len(live)
+
+
+def _number(state: Mapping[str, str], name: str) -> float | None:
+    text = state.get(name)
+    return float(text) if text else None
+
+
+def _whole(state: Mapping[str, str], name: str) -> int | None:
+    """A limit or a count; 0 means that nothing was said."""
+    number = _number(state, name)
+    return floor(number) if number else None
+
+
+def _left(state: Mapping[str, str], name: str) -> int | None:
+    number = _number(state, name)
+    return None if number is None else max(0, floor(number))
+
+
+def _until(state: Mapping[str, str], name: str, now_ms: float) -> float | None:
+    at = _number(state, name)
+    return (at - now_ms) / 1000 if at is not None and at > now_ms else None
