@@ -146,6 +146,12 @@ CHANGES: dict[str, Case] = {
     "providers_provider_delete": Case(
         send("providers_provider_delete", {"post": "yes"}, lambda: make_route().provider.pk), "deleted", "provider"
     ),
+    "providers_provider_switch": Case(
+        send("providers_provider_switch", {"reason": "storm"}, lambda: make_route().provider.pk), "paused", "provider"
+    ),
+    "providers_provider_switch_target": Case(
+        send("providers_provider_switch_target", {"reason": "storm"}, lambda: make_route().target.pk), "paused", "target"
+    ),
     "providers_model_add": Case(
         send("providers_model_add", {"name": "large", "max_output_tokens": 100, "is_enabled": "on"} | no_rows("targets")), "added", "model"
     ),
@@ -163,6 +169,7 @@ CHANGES: dict[str, Case] = {
 }
 # These change nothing that others see or pay for.
 HARMLESS = {
+    "providers_provider_desk",
     "index", "login", "logout", "password_change", "password_change_done", "autocomplete", "jsi18n", "view_on_site", "app_list", "search",
     "toggle_sidebar", "jobs_job_progress", "jobs_job_errors", "jobs_job_download", "files_file_content",
 }  # fmt: skip

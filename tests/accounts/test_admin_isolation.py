@@ -180,6 +180,12 @@ platform delete                     GET   302 403  403  403 403 403 200
 platform delete                     POST  302 403  403  403 403 403 200
 platform change                     GET   302 403  403  403 403 403 200
 platform change                     POST  302 403  403  403 403 403 200
+platform desk                       GET   302 403  403  403 403 403 200
+platform desk                       POST  302 403  403  403 403 403 200
+platform switch                     GET   302 403  403  403 403 403 200
+platform switch                     POST  302 403  403  403 403 403 302
+platform switch_target              GET   302 403  403  403 403 403 404
+platform switch_target              POST  302 403  403  403 403 403 404
 platform bare                       GET   302 302  302  302 302 302 302
 platform bare                       POST  302 302  302  302 302 302 302
 platform auth_user_password_change  GET   302 403  403  403 403 403 200

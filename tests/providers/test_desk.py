@@ -108,7 +108,7 @@ def test_the_page_shows_what_redis_and_postgres_know() -> None:
 
 def test_the_switch_asks_first_and_is_audited() -> None:
     provider, office = make_provider(), make_office_client()
-    page = reverse("admin:providers_provider_switch", args=["provider", provider.pk])
+    page = reverse("admin:providers_provider_switch", args=[provider.pk])
     assert "Calls in the air finish" in office.get(page).content.decode()
     office.post(page, {"reason": ""})
     provider.refresh_from_db()

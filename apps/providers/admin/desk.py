@@ -5,7 +5,8 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
@@ -24,7 +25,8 @@ class DeskPages:
         view = self.admin_site.admin_view  # type: ignore[attr-defined]  # a mixin
         return [
             path("desk/", view(self.desk), name="providers_provider_desk"),
-            path("desk/<str:kind>/<uuid:row_id>/", view(self.switch), name="providers_provider_switch"),
+            path("desk/provider/<uuid:row_id>/", view(self.switch), {"kind": Provider}, name="providers_provider_switch"),
+            path("desk/target/<uuid:row_id>/", view(self.switch), {"kind": Target}, name="providers_provider_switch_target"),
             *super().get_urls(),  # type: ignore[misc]  # a mixin
         ]
 
@@ -36,22 +38,20 @@ class DeskPages:
         context = {"title": "How providers stand", "standings": standings, "is_told": is_told, "happened": happened}
         return TemplateResponse(request, "providers/desk.html", self._site(request) | context)
 
-    def switch(self, request: HttpRequest, kind: str, row_id: UUID) -> HttpResponse:
+    def switch(self, request: HttpRequest, kind: type[Provider | Target], row_id: UUID) -> HttpResponse:
         """Pause what runs, resume what is paused."""
         _require_superuser(request)
-        row: Provider | Target | None = {"provider": Provider, "target": Target}.get(kind, Provider).objects.filter(pk=row_id).first()  # type: ignore[attr-defined]  # both are models
-        if row is None or kind not in {"provider", "target"}:
-            raise Http404("There is no such provider or target.")
+        row: Any = get_object_or_404(kind, pk=row_id)
         if request.method == "POST":
-            change = resume if row.paused_at else pause
+            change, key = resume if row.paused_at else pause, "provider_id" if kind is Provider else "target_id"
             try:
-                change(**{f"{kind}_id": row_id}, now=timezone.now(), reason=request.POST.get("reason", ""))
+                change(**{key: row_id}, now=timezone.now(), reason=request.POST.get("reason", ""))
                 messages.success(request, f"{row} {'goes on' if row.paused_at else 'is paused; calls in the air finish'}.")
             except ApiError as refused:
                 messages.error(request, refused.message)
                 return HttpResponseRedirect(request.path)
             return HttpResponseRedirect(reverse("admin:providers_provider_desk"))
-        context = {"title": f"Resume {row}?" if row.paused_at else f"Pause {row}?", "row": row, "kind": kind}
+        context = {"title": f"Resume {row}?" if row.paused_at else f"Pause {row}?", "row": row}
         return TemplateResponse(request, "providers/switch.html", self._site(request) | context)
 
     def _site(self, request: HttpRequest) -> dict[str, Any]:
