@@ -39,6 +39,10 @@ _PAGES = {
     ],
     "Money": [("Charges", "receipt_long", "spend_charge", False), ("Prices", "sell", "spend_price", True)],
     "Traces": [("Runs", "history", "traces_run", False), ("Exchanges", "swap_horiz", "traces_exchange", False)],
+    "Webhooks": [
+        ("Endpoints", "webhook", "webhooks_endpoint", False),
+        ("Deliveries", "outgoing_mail", "webhooks_delivery", False),
+    ],
     "Accounts": [
         ("Workspaces", "workspaces", "accounts_workspace", False),
         ("API keys", "key", "accounts_apikey", False),

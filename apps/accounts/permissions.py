@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from apps.accounts.actions import record_audit
 from apps.accounts.domain.audit import is_secret
 from apps.accounts.models import ApiKey, Member, Role
-from apps.accounts.queries import workspaces_of
+from apps.accounts.queries import workspaces_of, workspaces_owned_by
 from apps.lib.admin_lookups import is_comparable
 from apps.lib.http_errors import ApiError
 
@@ -109,6 +109,23 @@ class ByWorkspace:
             workspace = getattr(workspace, part)
         role = Member.objects.filter(workspace=workspace, user_id=str(request.user.pk)).values_list("role", flat=True).first()
         return -1 if role is None else _RANK[Role(role)]
+
+
+class ByOwners(ByWorkspace):
+    """For a ModelAdmin of what owners keep for their workspaces: they add, change and choose among their own alone."""
+
+    change_role = Role.OWNER
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_superuser or workspaces_owned_by(request.user).exists()
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        if db_field.name == "workspace":
+            options["queryset"] = choices = workspaces_owned_by(request.user)
+            # Most people have one: nothing to choose.
+            only = list(choices[:2])
+            options["initial"] = only[0] if len(only) == 1 else None
+        return super().formfield_for_foreignkey(db_field, request, **options)  # type: ignore[misc]  # a mixin
 
 
 class ForSuperusers:

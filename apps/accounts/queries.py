@@ -68,6 +68,12 @@ def list_retention(column: str) -> list[int]:
     return list(Workspace.objects.exclude(**{column: None}).values_list(column, flat=True))
 
 
+def workspaces_owned_by(user: User | AnonymousUser) -> QuerySet[Workspace]:
+    """Where a user may keep keys and endpoints: owners in their own, superusers everywhere."""
+    rows = Workspace.objects.order_by("name")
+    return rows if user.is_superuser else rows.filter(members__user_id=str(user.pk), members__role=Role.OWNER)
+
+
 def find_record(once: Once, *, now: datetime) -> IdempotencyRecord | None:
     """What the request came to when it was sent before; ApiError 422 when its key came with another body then."""
     rows = IdempotencyRecord.objects.filter(workspace_id=once.workspace_id, route=once.route, key=once.key, expires_at__gt=now)

@@ -1,12 +1,13 @@
 """Find endpoints and deliveries of a workspace."""
 
+from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Count, Min, Prefetch, QuerySet
 
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import parse_public_id
-from apps.webhooks.models import DELIVERY_PREFIX, ENDPOINT_PREFIX, Attempt, Delivery, Endpoint
+from apps.webhooks.models import DELIVERY_PREFIX, ENDPOINT_PREFIX, OPEN_STATES, Attempt, Delivery, Endpoint
 
 
 def endpoints_of(workspace_id: UUID) -> QuerySet[Endpoint]:
@@ -36,6 +37,13 @@ def find_delivery(*, workspace_id: UUID, public_id: str) -> Delivery:
     if delivery is None:
         raise no_such_delivery(public_id)
     return delivery
+
+
+def measure_backlog(*, now: datetime) -> tuple[int, float]:
+    """(deliveries that are still to be accepted, seconds that the oldest of them has been due); endpoints that rest count, too."""
+    found = Delivery.objects.filter(state__in=OPEN_STATES).aggregate(number=Count("id"), oldest=Min("due_at"))
+    overdue = (now - found["oldest"]).total_seconds() if found["oldest"] else 0
+    return found["number"], max(0.0, overdue)
 
 
 def no_such_endpoint(name: str) -> ApiError:

@@ -21,6 +21,7 @@ from apps.jobs.models import Item
 from tests.factories.accounts import make_api_key, make_client, make_office_client, make_user, make_workspace
 from tests.factories.files import make_file
 from tests.factories.jobs import make_job, make_pump, make_route
+from tests.factories.webhooks import URL, make_delivery, make_endpoint
 
 pytestmark = pytest.mark.django_db
 
@@ -165,6 +166,30 @@ CHANGES: dict[str, Case] = {
         "model",
     ),
     "providers_model_delete": Case(send("providers_model_delete", {"post": "yes"}, lambda: make_route().model.pk), "deleted", "model"),
+    "webhooks_endpoint_add": Case(
+        lambda client: client.post(
+            reverse("admin:webhooks_endpoint_add"), {"workspace": make_workspace().pk, "name": "a", "url": URL, "events": ["batch.failed"]}
+        ),
+        "created",
+        "webhook endpoint",
+    ),
+    "webhooks_endpoint_change": Case(
+        send(
+            "webhooks_endpoint_change",
+            {"name": "renamed", "url": URL, "events": ["batch.failed"], "is_enabled": "on"},
+            lambda: make_endpoint().pk,
+        ),
+        "changed",
+        "webhook endpoint",
+    ),
+    "webhooks_endpoint_delete": Case(
+        send("webhooks_endpoint_delete", {"post": "yes"}, lambda: make_endpoint().pk), "deleted", "webhook endpoint"
+    ),
+    "webhooks_endpoint_test": Case(send("webhooks_endpoint_test", {}, lambda: make_endpoint().pk), "tested", "webhook endpoint"),
+    "webhooks_endpoint_rotate": Case(
+        send("webhooks_endpoint_rotate", {}, lambda: make_endpoint().pk), "rotated secret", "webhook endpoint"
+    ),
+    "webhooks_delivery_again": Case(send("webhooks_delivery_again", {}, lambda: make_delivery().pk), "sent again", "webhook delivery"),
     "spend_price_add": Case(lambda client: client.post(reverse("admin:spend_price_add"), price_form()), "added", "price"),
 }
 # These change nothing that others see or pay for.

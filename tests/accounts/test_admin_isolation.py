@@ -22,6 +22,7 @@ from apps.accounts.permissions import ByWorkspace
 from apps.lib.ids import uuid7
 from tests.factories.accounts import make_api_key, make_office_client, make_user, make_workspace
 from tests.factories.jobs import make_job, make_pump
+from tests.factories.webhooks import make_delivery
 
 pytestmark = [pytest.mark.django_db, pytest.mark.timeout(300)]
 
@@ -104,6 +105,7 @@ def make_world() -> dict[Any, models.Model]:
         workspace = make_workspace(name)
         make_job(workspace=workspace)
         make_api_key(workspace)
+        make_delivery(workspace)
         word = f"{CANARY}-audit" if name == "acme" else "harmless"
         texts = dict.fromkeys(("actor_label", "verb", "object_type", "object_label", "reason", "request_id", "address"), word)
         AuditEntry.objects.create(
@@ -224,6 +226,12 @@ scoped   errors                     GET   302 404  404  200 200 200 200
 scoped   errors                     POST  302 404  404  200 200 200 200
 scoped   discard                    GET   302 404  404  302 200 200 200
 scoped   discard                    POST  302 404  404  302 302 302 302
+scoped   test                       GET   302 405  405  405 405 405 405
+scoped   test                       POST  302 404  404  302 302 302 302
+scoped   rotate                     GET   302 404  404  302 302 200 200
+scoped   rotate                     POST  302 404  404  302 302 200 200
+scoped   again                      GET   302 405  405  405 405 405 405
+scoped   again                      POST  302 404  404  302 302 302 302
 scoped   content                    GET   302 404  404  200 200 200 200
 scoped   content                    POST  302 404  404  200 200 200 200
 """
@@ -232,6 +240,9 @@ ANSWERS = {tuple(line.split()[:3]): dict(zip(PEOPLE, line.split()[3:], strict=Tr
 _EXCEPTIONS: dict[tuple[str, str, str], dict[str, str]] = {
     ("apikey", "add", "GET"): {"outsider": "200", "owner": "200", "superuser": "200"},
     ("apikey", "add", "POST"): {"outsider": "200", "owner": "200", "superuser": "200"},
+    **{("endpoint", "add", method): {"outsider": "200", "owner": "200", "superuser": "200"} for method in ("GET", "POST")},
+    **{("endpoint", "delete", method): {"owner": "200", "superuser": "200"} for method in ("GET", "POST")},
+    ("endpoint", "change", "POST"): {"owner": "200", "superuser": "200"},
     ("workspace", "add", "GET"): {"superuser": "200"},
     ("workspace", "add", "POST"): {"superuser": "200"},
     ("apikey", "change", "POST"): {"owner": "200", "superuser": "200"},

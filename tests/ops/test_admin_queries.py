@@ -19,9 +19,11 @@ from apps.jobs.models import Item, Job, Pump
 from apps.providers.models import Model, Provider, Target
 from apps.spend.models import Charge, Price
 from apps.traces.models import Exchange, Run
+from apps.webhooks.models import Attempt, Delivery
 from tests.factories.accounts import make_api_key, make_office_client, make_user, make_workspace
 from tests.factories.files import make_file
 from tests.factories.jobs import make_job, make_pump, make_route
+from tests.factories.webhooks import make_delivery
 
 pytestmark = pytest.mark.django_db
 
@@ -60,17 +62,29 @@ def grow(number: int) -> None:
         make_user(f"user-{n}", **{f"many-{n}": "member"})  # type: ignore[arg-type]  # a role by its value
         make_route(f"model-{n}", upstream_model=f"upstream-{n}", provider_name=f"many-{n}")
         make_file(f"{n}\n".encode(), workspace=job.workspace)
+        make_delivery(job.workspace)
         Group.objects.create(name=f"group-{n}")
         TaskResult.objects.create(task_id=f"task-{n}", task_name="jobs.report", status="SUCCESS", result="{}")
         record_audit(verb="tried", object_type="thing", workspace_id=job.workspace_id)
 
 
 LISTS = [f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist" for model in admin.site._registry if model._meta.model_name]
+
+
+def attempts(number: int) -> Delivery:
+    """One delivery with so many attempts."""
+    delivery = make_delivery(make_workspace(f"attempts-{number}"))
+    for n in range(number):
+        Attempt.objects.create(delivery=delivery, number=n, sent_at=delivery.created_at, status=500)
+    return delivery
+
+
 # A page of one row, with as many rows behind it as are asked for.
 PAGES: dict[str, Callable[[int], Any]] = {
     "accounts_workspace": members,
     "providers_model": targets,
     "jobs_job": job_of,
+    "webhooks_delivery": attempts,
 }
 
 

@@ -1,13 +1,18 @@
 """/metrics: the open work, the pumps, and the counters that settle keeps."""
 
+from datetime import timedelta
+
 import pytest
 from django.test import Client
+from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from apps.jobs.domain.lifecycle import JobStatus
 from apps.jobs.queries import COUNTERS_KEY
 from apps.lib.redis_client import redis_client
+from apps.webhooks.models import DeliveryState
 from tests.factories.jobs import make_job, make_pump
+from tests.factories.webhooks import make_delivery
 
 pytestmark = pytest.mark.django_db
 
@@ -35,9 +40,17 @@ def test_items_of_open_jobs_by_lane_and_state(client: Client) -> None:
     assert values["aiplatform_items", "interactive", "waiting"] == 0
 
 
-def test_ended_jobs_are_history_and_cost_nothing_to_scrape(client: Client) -> None:
-    from django.utils import timezone
+def test_deliveries_that_wait_and_how_long_they_have_been_due(client: Client) -> None:
+    values = scrape(client)
+    assert (values["aiplatform_webhooks_waiting",], values["aiplatform_webhooks_overdue_seconds",]) == (0, 0)
+    delivery = make_delivery(due_at=timezone.now() - timedelta(hours=1))
+    make_delivery(endpoint=delivery.endpoint, state=DeliveryState.DELIVERED, due_at=timezone.now() - timedelta(hours=9))
+    values = scrape(client)
+    assert values["aiplatform_webhooks_waiting",] == 1
+    assert 3600 <= values["aiplatform_webhooks_overdue_seconds",] < 7200
 
+
+def test_ended_jobs_are_history_and_cost_nothing_to_scrape(client: Client) -> None:
     make_job(status=JobStatus.COMPLETED, running=0, waiting=0, ended_at=timezone.now())
     make_job()
     values = scrape(client)

@@ -13,8 +13,8 @@ from unfold.decorators import display
 
 from apps.accounts.actions import create_api_key, revoke_api_key
 from apps.accounts.domain.keys import Scope
-from apps.accounts.models import ApiKey, Member, Role, Workspace
-from apps.accounts.permissions import Audited, ByWorkspace, WorkspaceFilter
+from apps.accounts.models import ApiKey
+from apps.accounts.permissions import Audited, ByOwners, WorkspaceFilter
 
 _STATE_COLOURS = {"live": "success", "revoked": "danger", "expired": "warning"}
 _WHAT_FOR = {
@@ -43,10 +43,9 @@ class ApiKeyForm(ModelForm):  # type: ignore[type-arg]  # Django's own form
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(Audited, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class ApiKeyAdmin(Audited, ByOwners, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """Programs' ways in: the secret is shown once, when a key is made."""
 
-    change_role = Role.OWNER
     form = ApiKeyForm
     list_display = ("prefix", "name", "workspace", "state", "allowed", "last_used_at", "expires_at", "created_at")
     list_filter = (("workspace", WorkspaceFilter),)
@@ -62,20 +61,6 @@ class ApiKeyAdmin(Audited, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # un
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
         return ("workspace", "name", "scopes", "expires_at", *self.get_readonly_fields(request, obj)[1:])
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        if request.user.is_superuser:
-            return True
-        return Member.objects.filter(user_id=str(request.user.pk), role=Role.OWNER).exists()
-
-    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
-        if db_field.name == "workspace":
-            own = {} if request.user.is_superuser else {"members__user_id": str(request.user.pk), "members__role": Role.OWNER}
-            options["queryset"] = choices = Workspace.objects.filter(**own).order_by("name")
-            # Most people have one: nothing to choose.
-            only = list(choices[:2])
-            options["initial"] = only[0] if len(only) == 1 else None
-        return super().formfield_for_foreignkey(db_field, request, **options)
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:  # noqa: FBT001 -- Django's signature
         if change:

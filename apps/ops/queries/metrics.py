@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator
 import redis
 import structlog
 from django.db import DatabaseError
+from django.utils import timezone
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from apps.jobs.actions import report_work
 from apps.jobs.queries import count_jobs_by_status, list_live_pumps, read_counters
 from apps.lib.redis_client import redis_client
+from apps.webhooks.queries import measure_backlog
 
 log = structlog.get_logger(__name__)
 
@@ -73,6 +75,12 @@ def _pumps() -> Iterator[Metric]:
     yield in_flight
 
 
+def _webhooks() -> Iterator[Metric]:
+    waiting, overdue_seconds = measure_backlog(now=timezone.now())
+    yield GaugeMetricFamily("aiplatform_webhooks_waiting", "Deliveries that are not accepted yet and will be tried.", value=waiting)
+    yield GaugeMetricFamily("aiplatform_webhooks_overdue_seconds", "How long the oldest due delivery has been due.", value=overdue_seconds)
+
+
 def _counters() -> Iterator[Metric]:
     """Kept by settle in Redis; they begin anew when Redis loses its data, as Prometheus' counters may."""
     calls = CounterMetricFamily("aiplatform_calls", "Runs that were settled, by outcome class.", labels=["outcome"])
@@ -90,6 +98,6 @@ def _counters() -> Iterator[Metric]:
 
 _Source = Callable[[], Iterator[Metric]]
 _PARTS: tuple[tuple[str, type[Exception], tuple[_Source, ...]], ...] = (
-    ("postgres", DatabaseError, (_work, _jobs, _pumps)),
+    ("postgres", DatabaseError, (_work, _jobs, _pumps, _webhooks)),
     ("redis", redis.RedisError, (_queue_depths, _counters)),
 )

@@ -33,9 +33,7 @@ def create_endpoint(*, workspace_id: UUID, name: str, url: str, events: Sequence
     """ApiError 400 for a URL that must not be asked, 409 when the workspace has as many as it may."""
     require_good_url(url)
     lock_workspace(workspace_id)
-    if Endpoint.objects.filter(workspace_id=workspace_id).count() >= MOST_ENDPOINTS:
-        message = f"A workspace has at most {MOST_ENDPOINTS} webhook endpoints; delete one first."
-        raise ApiError(409, "too_many_endpoints", message, headers={"x-should-retry": "false"})
+    require_room(workspace_id)
     secret = make_secret()
     endpoint = Endpoint(id=uuid7(), workspace_id=workspace_id, name=name, url=url, events=sorted({event.value for event in events}))
     endpoint.created_at = endpoint.updated_at = now
@@ -43,3 +41,10 @@ def create_endpoint(*, workspace_id: UUID, name: str, url: str, events: Sequence
     endpoint.save(force_insert=True)
     record_endpoint_change(endpoint, "created", after={"name": name, "url": url, "events": endpoint.events})
     return NewEndpoint(endpoint=endpoint, secret=secret)
+
+
+def require_room(workspace_id: UUID) -> None:
+    """ApiError 409 when the workspace has as many endpoints as it may."""
+    if Endpoint.objects.filter(workspace_id=workspace_id).count() >= MOST_ENDPOINTS:
+        message = f"A workspace has at most {MOST_ENDPOINTS} webhook endpoints; delete one first."
+        raise ApiError(409, "too_many_endpoints", message, headers={"x-should-retry": "false"})

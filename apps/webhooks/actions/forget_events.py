@@ -1,17 +1,18 @@
-"""Forget events that are a month old, with their deliveries."""
+"""Forget events that are a month old, with their deliveries; and secrets that sign no more."""
 
 from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from apps.webhooks.models import Attempt, Delivery, Event
+from apps.webhooks.models import Attempt, Delivery, Endpoint, Event
 
 _KEPT = timedelta(days=30)
 _AT_ONCE = 1000
 
 
 def forget_events(*, now: datetime) -> int:
-    """How many were forgotten; in batches, so that no statement is long."""
+    """How many events were forgotten; in batches, so that no statement is long."""
+    Endpoint.objects.filter(previous_secret_until__lte=now).update(previous_secret_sealed="", previous_secret_until=None)
     forgotten = 0
     while True:
         oldest = list(Event.objects.filter(created_at__lte=now - _KEPT).order_by("created_at").values_list("id", flat=True)[:_AT_ONCE])

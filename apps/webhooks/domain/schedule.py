@@ -34,10 +34,6 @@ class Health:
     failing_since: datetime | None
     rests_until: datetime | None
 
-    @property
-    def is_resting_due(self) -> bool:
-        return self.failures >= FAILURES_BEFORE_REST
-
     def has_failed_too_long(self, now: datetime) -> bool:
         return self.failing_since is not None and now - self.failing_since >= GIVEN_UP_AFTER
 

@@ -353,6 +353,9 @@ def test_both_secrets_verify_for_a_day_after_a_change(receiver: Receiver) -> Non
     assert verified() == [True, True]
     clock.forward(hours=2)
     assert verified() == [False, True]
+    actions.forget_events(now=clock())
+    endpoint.refresh_from_db()
+    assert (endpoint.previous_secret_sealed, endpoint.previous_secret_until) == ("", None)
 
 
 def test_a_replay_comes_under_the_same_id_and_is_written_down(receiver: Receiver) -> None:
