@@ -35,6 +35,8 @@ _CODES = {
 }
 _TYPES = {403: "permission_denied", 429: "rate_limit_exceeded"}
 _RETRY_AFTER_SECONDS = "5"
+# A message of REST framework's may repeat what was sent; not all of it.
+_LONGEST_MESSAGE = 500
 # For people; it needs neither a template nor a session, and so no database.
 _PAGE = (
     '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
@@ -147,7 +149,8 @@ def _from_rest_framework(exception: exceptions.APIException) -> ApiError:
     param, message = _first_detail(exception.detail)
     if isinstance(exception, exceptions.Throttled):
         message = "Too many requests with this key. Wait as long as Retry-After says."
-    return ApiError(exception.status_code, _CODES.get(exception.status_code, "invalid_request"), message, param=param, headers=headers)
+    code = _CODES.get(exception.status_code, "invalid_request")
+    return ApiError(exception.status_code, code, message[:_LONGEST_MESSAGE], param=param, headers=headers)
 
 
 def _first_detail(detail: Any, param: str | None = None) -> tuple[str | None, str]:

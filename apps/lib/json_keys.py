@@ -31,8 +31,11 @@ class _DoubledKeyError(Exception):
 def _refuse_doubled(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise _DoubledKeyError(next(name for name in names if names.count(name) > 1))
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise _DoubledKeyError(name)
+            seen.add(name)
     return found
 
 

@@ -1,4 +1,4 @@
-"""The first thing in front of every view: an id for the request, and no U+0000 in its address.
+"""The first thing in front of every view: an id for the request, no U+0000 in its address, no body that is compressed.
 
 The id is bound to the log and sent back as `x-request-id`, which clients show in their errors.
 """
@@ -32,11 +32,11 @@ class RequestIdMiddleware:
         if iscoroutinefunction(self.get_response):
             return self._answer(request)
         request_id, started = _begin()
-        return _end(_refuse_nul(request) or self.get_response(request), request_id, started)
+        return _end(_refuse(request) or self.get_response(request), request_id, started)
 
     async def _answer(self, request: HttpRequest) -> HttpResponseBase:
         request_id, started = _begin()
-        return _end(_refuse_nul(request) or await self.get_response(request), request_id, started)
+        return _end(_refuse(request) or await self.get_response(request), request_id, started)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         """Below /v1 and /api every refusal; elsewhere Django has pages of its own for what it raises itself."""
@@ -52,11 +52,14 @@ def _begin() -> tuple[str, float]:
     return request_id, time.monotonic()
 
 
-def _refuse_nul(request: HttpRequest) -> HttpResponseBase | None:
-    """Postgres takes no U+0000 in a text; refused here, no view can forget it."""
-    if "\0" not in request.path and "%00" not in request.META.get("QUERY_STRING", ""):
-        return None
-    return error_response(request.path, ApiError(400, "invalid_request", "The address holds the character U+0000 (%00). Leave it out."))
+def _refuse(request: HttpRequest) -> HttpResponseBase | None:
+    """Postgres takes no U+0000 in a text, and nobody here unpacks a body; refused here, no view can forget it."""
+    if "\0" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
+        return error_response(request.path, ApiError(400, "invalid_request", "The address holds the character U+0000 (%00). Leave it out."))
+    if request.META.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() not in {"", "identity"}:
+        message = "The header Content-Encoding says that the body is compressed; send it as it is."
+        return error_response(request.path, ApiError(415, "unsupported_media_type", message))
+    return None
 
 
 def _end(response: HttpResponseBase, request_id: str, started: float) -> HttpResponseBase:

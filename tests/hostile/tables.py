@@ -153,7 +153,11 @@ def _others() -> Iterator[Hostile]:
     yield Hostile("a header in a workbook", "a.xlsx", lambda: workbook(("text",)), "a header and no rows")
     yield Hostile("a row too wide", "a.xlsx", lambda: workbook(("text",), ("a", "b", "c")), "It has 3 cells", 2)
     yield Hostile(
-        "rows a world apart", "a.xlsx", lambda: changed(content=sheet(_row(1, "text") + _row(9_999_999_999, "a"))), "memory and time"
+        "rows a world apart",
+        "a.xlsx",
+        lambda: changed(content=sheet(_row(1, "text") + _row(9_999_999_999, "a"))),
+        "rows beyond 1,048,576",
+        1_048_577,
     )
 
 

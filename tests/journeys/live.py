@@ -27,6 +27,7 @@ class Live:
 
     url: str
     provider_url: str
+    pids: dict[str, int]
 
 
 @contextmanager
@@ -39,6 +40,7 @@ def running_parts(folder: Path, *names: str, latency: str = "fixed:20") -> Itera
     simulate = ("simulate_provider", "--port", str(provider_port), "--latency", latency)
     commands["simulator"] = (sys.executable, str(ROOT / "manage.py"), *simulate)
     database_url = f"{os.environ['DATABASE_URL'].rpartition('/')[0]}/{connection.settings_dict['NAME']}"
+    pids: dict[str, int] = {}
     with ExitStack() as stack:
         # Rings that nobody heard are for jobs that the next test does not have.
         stack.callback(redis_client().flushdb)
@@ -47,10 +49,11 @@ def running_parts(folder: Path, *names: str, latency: str = "fixed:20") -> Itera
             log = stack.enter_context((folder / f"{name}.log").open("wb"))
             process = start_process(commands[name], environment=environment, folder=ROOT, output=log)
             stack.callback(stop_process, process, stop_signal=signal.SIGTERM, grace_seconds=15)
+            pids[name] = process.pid
         _wait_for(provider_port, folder / "simulator.log")
         if "web" in names:
             _wait_for(port, folder / "web.log")
-        yield Live(url=f"http://127.0.0.1:{port}", provider_url=f"http://127.0.0.1:{provider_port}/v1")
+        yield Live(url=f"http://127.0.0.1:{port}", provider_url=f"http://127.0.0.1:{provider_port}/v1", pids=pids)
 
 
 def _wait_for(port: int, log: Path) -> None:

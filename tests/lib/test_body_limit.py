@@ -1,5 +1,6 @@
 """Bodies that are too long are refused while they arrive, declared or not."""
 
+import asyncio
 import json
 from collections.abc import MutableMapping
 from typing import Any
@@ -15,8 +16,18 @@ FORM = 65_536
 class Exchange:
     """One request: what the client sends piece by piece, and what it gets."""
 
-    def __init__(self, pieces: list[bytes], *, declared: int | None = None, path: str = "/v1/files") -> None:
+    def __init__(
+        self,
+        pieces: list[bytes],
+        *,
+        declared: int | None = None,
+        path: str = "/v1/files",
+        is_chunked: bool = False,
+        is_patient: bool = False,
+    ) -> None:
         headers = [] if declared is None else [(b"content-length", str(declared).encode())]
+        headers += [(b"transfer-encoding", b"chunked")] if is_chunked else []
+        self.is_patient = is_patient
         self.scope: MutableMapping[str, Any] = {"type": "http", "path": path, "headers": headers}
         self.pieces = list(pieces)
         self.sent: list[MutableMapping[str, Any]] = []
@@ -24,8 +35,10 @@ class Exchange:
 
     async def receive(self) -> MutableMapping[str, Any]:
         if not self.pieces:
+            if self.is_patient:
+                await asyncio.Event().wait()
             return {"type": "http.disconnect"}
-        return {"type": "http.request", "body": self.pieces.pop(0), "more_body": bool(self.pieces)}
+        return {"type": "http.request", "body": self.pieces.pop(0), "more_body": bool(self.pieces) or self.is_patient}
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
         self.sent.append(message)
@@ -79,6 +92,25 @@ async def test_the_refusal_is_told_like_any_other(path: str) -> None:
     assert headers[b"connection"] == b"close"
     assert "1 MB" in (answer["error"]["message"] if path.startswith("/v1") else answer["detail"])
     assert headers[b"content-type"] == (b"application/json" if path.startswith("/v1") else b"application/problem+json")
+
+
+async def test_a_body_in_chunks_is_told_how_long_it_is() -> None:
+    """Else REST framework would take it for an empty one."""
+    exchange = Exchange([b"x" * 100, b"y" * 23], is_chunked=True)
+    assert await exchange.run() == 200
+    assert dict(exchange.scope["headers"])[b"content-length"] == b"123"
+
+
+async def test_two_ways_of_telling_the_length_are_refused() -> None:
+    exchange = Exchange([b"x" * 100], declared=4, is_chunked=True)
+    assert await exchange.run() == 400
+    assert exchange.read_by_application == 0
+    assert b"Content-Length and Transfer-Encoding" in exchange.sent[1]["body"]
+
+
+async def test_a_client_that_waits_for_the_answer_gets_it_before_it_has_sent_everything() -> None:
+    exchange = Exchange([b"x"], declared=1_200_000, is_patient=True)
+    assert await asyncio.wait_for(exchange.run(), 30) == 413
 
 
 async def test_other_kinds_of_connection_pass() -> None:

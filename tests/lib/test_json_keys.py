@@ -26,6 +26,12 @@ def test_what_a_writer_writes_has_none(value: object, indent: int | None) -> Non
     assert find(text) is None
 
 
+def test_the_last_of_very_many_keys_is_found_in_one_pass() -> None:
+    """Looking at all of them for each of them would take hours."""
+    text = "{" + "".join(f'"k{number}":1,' for number in range(200_000)) + '"k199999":2}'
+    assert find(text) == "k199999"
+
+
 @pytest.mark.parametrize(
     ("text", "key"),
     [

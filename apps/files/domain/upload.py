@@ -51,4 +51,5 @@ def plain_name(name: str | None) -> str:
     """A file's name for showing: never a path, never longer than the column, without control characters."""
     last = (name or "").replace("\\", "/").rsplit("/", 1)[-1]
     printable = "".join(character for character in last if character.isprintable()).strip()
-    return printable[-_LONGEST_NAME:] or "upload"
+    name = printable[-_LONGEST_NAME:]
+    return name if name.strip(".") else "upload"

@@ -12,6 +12,8 @@ _UNPACKED_BYTES = 1 << 30
 _BIG_PART_BYTES = 64 << 20
 _MOST_PACKED = 200
 _TYPE_BYTES = 4096
+# The most that a sheet can have; one that says it has a row beyond would be padded with empty ones up to there.
+_MOST_ROWS = 1_048_576
 _ENTITIES = "The workbook can't be read: it declares XML entities, which Excel never writes."
 
 
@@ -42,7 +44,7 @@ class Workbook:
             # The size that a file states for itself may be a lie that fills the memory.
             self._sheet.reset_dimensions()
             for row in self._sheet.iter_rows():
-                self._line += 1
+                self._count_row()
                 cells = [self._seen(cell) for cell in row]
                 if any(cells):
                     yield self._line, cells
@@ -50,6 +52,11 @@ class Workbook:
             raise
         except Exception as error:
             raise UnreadableError(f"The sheet can't be read: {type(error).__name__}. Save it anew, or as 'CSV UTF-8'.") from error
+
+    def _count_row(self) -> None:
+        self._line += 1
+        if self._line > _MOST_ROWS:
+            raise UnreadableError(f"The sheet has rows beyond {_MOST_ROWS:,}, the most that a sheet can have.", self._line)
 
     def _seen(self, cell: Any) -> str:
         """Texts are by far the most, and looking up a format costs more than reading its cell."""

@@ -18,14 +18,15 @@ from apps.files.queries import list_files
 from apps.files.serializers import NativeFileSerializer
 from apps.files.views.openai import AnyRenderer, find_requested, stream_file
 from apps.lib.cursor_pages import CursorPages
+from apps.lib.moments import MomentFilter
 
 
 class FileFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types
     """What the list can be narrowed by."""
 
     purpose = filters.ChoiceFilter(choices=Purpose.choices)
-    created_after = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte", label="At this moment or later.")
-    created_before = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt", label="Before this moment.")
+    created_after = MomentFilter(field_name="created_at", lookup_expr="gte", label="At this moment or later.")
+    created_before = MomentFilter(field_name="created_at", lookup_expr="lt", label="Before this moment.")
 
 
 @extend_schema_view(get=extend_schema(operation_id="list_native_files", tags=["files"]))

@@ -1,5 +1,6 @@
 """`/v1/files`: upload, list, retrieve, content, delete, as the OpenAI API has them."""
 
+from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
 from django.http import StreamingHttpResponse
@@ -25,6 +26,9 @@ from apps.lib.ids import parse_public_id
 from apps.lib.pages import read_limit, take_page
 from apps.lib.streaming import read_chunks, stream_response
 
+if TYPE_CHECKING:
+    from django.core.files.uploadedfile import UploadedFile
+
 _MOST_FILES = 10_000
 
 
@@ -35,6 +39,18 @@ def find_requested(request: Request, file_id: str) -> File:
         message = f"No such file: {file_id[:100]!r}."
         raise NotFound(message)
     return file
+
+
+def read_form_file(request: Request, name: str) -> "UploadedFile[bytes]":
+    """The one file of the form, in that field; ApiError (400) when there is none, more than one, or nothing in it."""
+    found = request.FILES.getlist(name)
+    if not found:
+        raise ApiError(400, "missing_required_parameter", f"The form lacks a file in the field {name!r}.", param=name)
+    if len(found) > 1:
+        raise ApiError(400, "invalid_value", f"The form has {len(found)} files in the field {name!r}; send one.", param=name)
+    if not found[0].size:
+        raise ApiError(400, "empty_file", f"The file in the field {name!r} is empty.", param=name)
+    return cast("UploadedFile[bytes]", found[0])
 
 
 class FilesView(APIView):
@@ -69,11 +85,7 @@ class FilesView(APIView):
     @extend_schema(operation_id="create_file", request={"multipart/form-data": UploadSerializer}, responses=FileSerializer)
     def post(self, request: Request) -> Response:
         """Upload a file as multipart form data: `file`, `purpose`, `expires_after[anchor]`, `expires_after[seconds]`."""
-        upload = request.FILES.get("file")
-        if upload is None:
-            raise ApiError(400, "missing_required_parameter", "The form lacks a file in the field 'file'.", param="file")
-        if not upload.size:
-            raise ApiError(400, "empty_file", "The file is empty.", param="file")
+        upload = read_form_file(request, "file")
         try:
             form = read_upload_form(
                 purpose=request.POST.get("purpose"),

@@ -17,7 +17,7 @@ from apps.files.serializers import (
     UploadObjectSerializer,
     UploadRequestSerializer,
 )
-from apps.lib.http_errors import ApiError
+from apps.files.views.openai import read_form_file
 
 
 class UploadsView(APIView):
@@ -43,11 +43,7 @@ class UploadPartsView(APIView):
     def post(self, request: Request, upload_id: str) -> Response:
         """Send one part as multipart form data, in the field `data`; several may come at once, in any order."""
         require_upload(workspace_id=key_of(request).workspace_id, public_id=upload_id)
-        content = request.FILES.get("data")
-        if content is None:
-            raise ApiError(400, "missing_required_parameter", "The form lacks a file in the field 'data'.", param="data")
-        if not content.size:
-            raise ApiError(400, "empty_file", "The part is empty.", param="data")
+        content = read_form_file(request, "data")
         part = add_part(workspace_id=key_of(request).workspace_id, public_id=upload_id, content=content, now=timezone.now())
         return Response(PartSerializer(part).data)
 

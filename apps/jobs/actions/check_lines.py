@@ -9,11 +9,13 @@ from uuid import UUID
 
 from django.conf import settings
 
-from apps.jobs.domain.input_file import HEAD_BYTES, empty_file, refuse_head, too_many
+from apps.jobs.domain.input_file import HEAD_BYTES, empty_file, refuse_head, too_many, too_many_lines
 from apps.jobs.domain.intake import ItemSpec, LineError, LineRules, duplicate, read_line, same_id, too_long
 
 ERRORS_KEPT = 1000
 _SKIP_BYTES = 1 << 20
+# One blank line after each request is a habit; many are a way to keep a worker busy.
+_LINES_PER_REQUEST = 2
 
 
 @dataclass(slots=True)
@@ -59,11 +61,14 @@ def check_lines(stream: BinaryIO, rules: LineRules) -> Findings:
 def read_specs(stream: BinaryIO, rules: LineRules) -> Iterator[ItemSpec | LineError]:
     """Each line that is not blank, judged, in order."""
     stream.seek(0)
-    limit = settings.MAX_LINE_BYTES
+    limit, most = settings.MAX_LINE_BYTES, settings.MAX_LINES * _LINES_PER_REQUEST
     number = 0
     # A line end is at most two bytes more.
     while line := stream.readline(limit + 2):
         number += 1
+        if number > most:
+            yield too_many_lines(most)
+            return
         if len(line) > limit and len(line.rstrip(b"\r\n")) > limit:
             _skip_line(stream, line)
             yield too_long(number=number, max_line_bytes=limit)

@@ -15,7 +15,7 @@ from apps.files.queries import open_file
 from apps.jobs.actions.check_lines import read_specs
 from apps.jobs.domain.estimate import Estimate, count_request_tokens, estimate_job
 from apps.jobs.domain.input_file import HEAD_BYTES, empty_file, refuse_head
-from apps.jobs.domain.intake import ENDPOINTS, ItemSpec, LineError, LineRules
+from apps.jobs.domain.intake import ENDPOINTS, ItemSpec, LineError, LineRules, duplicate, same_id
 from apps.jobs.domain.table_prompt import CHAT, PromptRefusedError, TablePrompt, check_prompt, request_body
 from apps.providers.domain.catalogue import CallableModel
 from apps.providers.queries import find_callable, load_catalogue
@@ -103,7 +103,7 @@ def preview_batch(*, file_id: UUID, now: datetime) -> Preview:
         preview = Preview(endpoint=_first_endpoint(stream))
         models: Counter[UUID] = Counter()
         counted, limits = _look_at_lines(stream, preview, models)
-        preview.requests = _count_lines(stream) - preview.error_count
+        preview.requests = sum(models.values()) if preview.is_whole else _count_lines(stream) - preview.error_count
     if not preview.requests and not preview.error_count:
         preview.refuse(empty_file())
     if models:
@@ -117,11 +117,15 @@ def _look_at_lines(stream: BinaryIO, preview: Preview, models: "Counter[UUID]") 
     """(tokens of each request, the limits of answers that some state)."""
     counted: list[int] = []
     limits: list[int] = []
+    first: dict[str, int] = {}
     size = 0
     specs = read_specs(stream, LineRules(endpoint=preview.endpoint, model_id=load_catalogue().model_id, feature=""))
     for spec in islice(specs, _READ_LINES):
         if isinstance(spec, LineError):
             preview.refuse(spec)
+            continue
+        if (same := first.setdefault(same_id(spec.custom_id), spec.position)) != spec.position:
+            preview.refuse(duplicate(spec.custom_id, first=same, second=spec.position))
             continue
         models[spec.model_id] += 1
         size += len(spec.body)

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-import orjson
-
-from apps.lib.json_keys import find_doubled_key
+from apps.lib.json_text import JsonRefusedError, read_json
 
 FEATURE_LENGTH = 64
 FEATURE_HEADER = "X-Feature"
@@ -17,8 +15,6 @@ _END_USER_LENGTH = 255
 _MODEL_LENGTH = 200
 # What money columns hold: 8 digits before the point and 12 after it.
 _USD = re.compile(r"\d{1,8}(\.\d{1,12})?", re.ASCII)
-# Below this many brackets nothing is nested too deeply to be written again with another model's name.
-_SURELY_FLAT = 200
 # One of these must be there, and not empty. A prompt of the Responses API may stand for its input.
 _NEEDED = {
     "/v1/chat/completions": ("messages",),
@@ -71,40 +67,12 @@ def read_call(body: bytes, *, endpoint: str, headers: Mapping[str, str]) -> Call
 
 def _parse(body: bytes) -> dict[str, Any]:
     try:
-        values = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        message = f"The body is not valid JSON: {error.msg} (line {error.lineno}, column {error.colno})."
-        raise CallRefusedError("invalid_json", message) from error
+        values = read_json(body)
+    except JsonRefusedError as refused:
+        raise CallRefusedError("invalid_json", refused.message, refused.place) from refused
     if not isinstance(values, dict):
         raise CallRefusedError("invalid_type", "The body must be a JSON object.")
-    if body.count(b"{") + body.count(b"[") >= _SURELY_FLAT:
-        _check_depth(values)
-    if (key := find_doubled_key(body, values)) is not None:
-        # What was checked here might not be what a provider reads.
-        raise CallRefusedError("invalid_json", f"{key[:100]!r} stands twice in one object; keep one.", key[:100])
-    if b"\\u0000" in body:
-        _refuse_nul(values, "")
     return values
-
-
-def _check_depth(values: dict[str, Any]) -> None:
-    try:
-        orjson.dumps(values)
-    except orjson.JSONEncodeError as error:
-        raise CallRefusedError("invalid_json", "The body is nested too deeply: 250 levels at most.") from error
-
-
-def _refuse_nul(value: Any, place: str) -> None:
-    if isinstance(value, str) and "\0" in value:
-        message = f"{place or 'The body'} holds the character NUL (\\u0000), which neither databases nor models take; remove it."
-        raise CallRefusedError("invalid_value", message, place or None)
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            _refuse_nul(key, place)
-            _refuse_nul(inner, f"{place}.{key}" if place else key)
-    elif isinstance(value, list):
-        for number, inner in enumerate(value):
-            _refuse_nul(inner, f"{place}[{number}]")
 
 
 def _check_needed(values: dict[str, Any], names: tuple[str, ...]) -> None:

@@ -11,6 +11,13 @@ _KNOWN = {
     b"\x89PNG": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
     b"\x28\xb5\x2f\xfd": "a zstd archive",
+    b"BZh91AY&SY": "a bzip2 archive",
+    b"\xfd7zXZ\0": "an xz archive",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!\x1a\x07": "a RAR archive",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an old Office document",
+    b"\x7fELF": "a program",
+    b"GIF8": "a GIF image",
     b"SQLite format 3\0": "a database",
     b"PAR1": "a Parquet file",
 }
@@ -41,6 +48,11 @@ def empty_file() -> LineError:
 def too_many(max_lines: int) -> LineError:
     """The error for a file with more requests than one batch takes."""
     return LineError("too_many_tasks", f"The input file holds more than {max_lines:,} requests; cut it into several batches.")
+
+
+def too_many_lines(max_lines: int) -> LineError:
+    """The error for a file that is mostly blank lines, which nobody counts as requests but somebody has to read."""
+    return LineError("too_many_tasks", f"The input file holds more than {max_lines:,} lines, blank ones included; leave those out.")
 
 
 def _not_jsonl(what: str) -> LineError:

@@ -1,8 +1,9 @@
 """What a request for a batch must look like: the values of POST /v1/batches become a Submission, or one clear refusal."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from apps.jobs.domain.intake import ENDPOINTS, FEATURE_LENGTH
@@ -15,7 +16,8 @@ _KEY_LENGTH = 64
 _VALUE_LENGTH = 512
 _LEAST_EXPIRY_SECONDS = 3600
 _MOST_EXPIRY_SECONDS = 30 * 24 * 3600
-_MOST_COST_USD = Decimal(10) ** 8
+# What money columns hold: 8 digits before the point and 12 after it.
+_USD = re.compile(r"\d{1,8}(\.\d{1,12})?", re.ASCII)
 _KNOWN = {"input_file_id", "endpoint", "completion_window", "metadata", "output_expires_after"}
 
 
@@ -110,12 +112,9 @@ def _is_storable(text: str) -> bool:
 def _cost(text: str | None) -> Decimal | None:
     if text is None:
         return None
-    try:
-        cost = Decimal(text)
-    except InvalidOperation:
-        cost = Decimal(0)
-    if not (cost.is_finite() and 0 < cost < _MOST_COST_USD):
-        message = f"Invalid value {text[:100]!r} for 'metadata.max_cost_usd': use US dollars above 0, for example '12.50'."
+    cost = Decimal(text) if _USD.fullmatch(text) else Decimal(0)
+    if not cost:
+        message = f"Invalid value {text[:100]!r} for 'metadata.max_cost_usd': use US dollars above 0, below 100 million, like '12.50'."
         raise SubmissionRefusedError("invalid_value", message, "metadata.max_cost_usd")
     return cost
 

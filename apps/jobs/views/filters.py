@@ -3,6 +3,7 @@
 from django_filters import rest_framework as filters
 
 from apps.jobs.domain.lifecycle import ItemState, JobStatus, Lane
+from apps.lib.moments import MomentFilter
 
 
 def _words(kind: type[Lane] | type[ItemState] | type[JobStatus]) -> list[tuple[str, str]]:
@@ -16,8 +17,8 @@ class JobFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships
     lane = filters.ChoiceFilter(choices=_words(Lane))
     kind = filters.CharFilter(max_length=20, label="`batch`, or `single` for a call that its caller waited for.")
     feature = filters.CharFilter(max_length=64)
-    created_after = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte", label="At this moment or later.")
-    created_before = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt", label="Before this moment.")
+    created_after = MomentFilter(field_name="created_at", lookup_expr="gte", label="At this moment or later.")
+    created_before = MomentFilter(field_name="created_at", lookup_expr="lt", label="Before this moment.")
 
 
 class ItemFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types

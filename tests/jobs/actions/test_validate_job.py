@@ -128,6 +128,15 @@ def test_validate_job_refuses_more_lines_than_a_batch_takes(settings: Settings) 
     assert [error["code"] for error in errors_of(jsonl(input_line(f"{n}") for n in range(3)))] == ["too_many_tasks"]
 
 
+def test_validate_job_does_not_read_blank_lines_for_ever(settings: Settings) -> None:
+    settings.MAX_LINES = 3
+    assert validated(b"\n".join(jsonl([input_line(f"{n}")]) for n in range(3))).total == 3
+    Job.objects.all().delete()
+    (error,) = errors_of(jsonl([input_line("a")]) + b"\n" * 50)
+    assert (error["code"], error["line"]) == ("too_many_tasks", None)
+    assert "more than 6 lines" in error["message"]
+
+
 def test_validate_job_of_a_deleted_file_says_so() -> None:
     job = submit(jsonl([input_line("a")]))
     file = File.objects.get(id=job.input_file_id)

@@ -49,6 +49,8 @@ def test_read_submission_reads_the_hints_in_metadata() -> None:
         ({"metadata": {"max_cost_usd": "NaN"}}, "metadata.max_cost_usd"),
         ({"metadata": {"max_cost_usd": "lots"}}, "metadata.max_cost_usd"),
         ({"metadata": {"max_cost_usd": "1e30"}}, "metadata.max_cost_usd"),
+        ({"metadata": {"max_cost_usd": "99999999.9999999999999"}}, "metadata.max_cost_usd"),
+        ({"metadata": {"max_cost_usd": "1e-20"}}, "metadata.max_cost_usd"),
         ({"metadata": {"on_budget": "maybe"}}, "metadata.on_budget"),
         ({"output_expires_after": 5}, "output_expires_after"),
         ({"output_expires_after": {"anchor": "now", "seconds": 3600}}, "output_expires_after.anchor"),
