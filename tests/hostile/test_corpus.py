@@ -195,7 +195,7 @@ def judge_request(platform: Platform, case: RequestCase) -> None:
     wrong = [f"{answer.status} in place of {case.status}: {said[-300:]}"] if answer.status != case.status else []
     wrong += [f"{piece!r} is not in {said[:300]}" for piece in (case.told, case.place) if piece not in said]
     wrong += ["markup came back as it was sent"] if SCRIPT in answer.text and "json" not in answer.headers.get("content-type", "") else []
-    platform.note(case.name, case.door, shown, " ".join(filter(None, (case.place, case.told))), *wrong)
+    platform.note(case.name, case.door, shown, f"{case.place} {case.told}" if wrong else " ".join(said.split()), *wrong)
     if case.door.startswith("POST /admin") and case.name == "formulas":
         platform.known["formulas"] = answer.headers.get("location", "")
 

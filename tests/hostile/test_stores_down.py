@@ -207,7 +207,12 @@ def test_without_valkey_work_is_taken_in_all_the_same(place: tuple[Place, str]) 
     assert (submitted.status_code, submitted.json()["status"]) == (200, "validating")
     cancelled = requests.post(f"{platform.url}/v1/batches/{submitted.json()['id']}/cancel", headers=headers, timeout=60)
     assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelling")
-    # A call that somebody waits for would wait for a worker, which is not here.
+    # A call is taken in, too; without a worker it waits until its caller goes.
+    call = {"model": "small", "messages": [{"role": "user", "content": "hi"}]}
+    with pytest.raises(requests.ReadTimeout):
+        requests.post(f"{platform.url}/v1/chat/completions", headers=headers, json=call, timeout=5)
+    calls = requests.get(f"{platform.url}/api/jobs?kind=single", headers=headers, timeout=60).json()["data"]
+    assert [found["endpoint"] for found in calls] == ["/v1/chat/completions"]
     asked = [(method, path) for method, path in api_requests() if path not in CALLS]
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda request: ask(platform, secret, *request), asked))

@@ -119,6 +119,10 @@ def _forms() -> Iterator[RequestCase]:
     yield request(PARTS, "two parts at once", "field 'data'", target=parts, body=form(data, data), content_type=FORM_TYPE)
     yield request(PARTS, "no part", "field 'data'", target=parts, body=form(PURPOSE), content_type=FORM_TYPE)
     yield request(PARTS, "an empty part", "empty", target=parts, body=form(part(b"data", b"", filename=b"a")), content_type=FORM_TYPE)
+    whole = form(PURPOSE, FILE)
+    pieces = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in (whole[:70], whole[70:])) + b"0\r\n\r\n"
+    chunked = ["Transfer-Encoding: chunked"]
+    yield request(FILES, "a good form in chunks", '"object":"file"', status=200, body=pieces, content_type=FORM_TYPE, headers=chunked)
     theirs = "/v1/uploads/<theirs_upload>/parts"
     yield request(PARTS, "an upload of somebody else", "No such upload", status=404, target=theirs, body=form(data), content_type=FORM_TYPE)
 
