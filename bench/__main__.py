@@ -7,7 +7,7 @@ import sys
 
 from bench.stores import stores
 
-PARTS = ("throughput", "latency", "fairness", "ingest", "volume", "limiter")
+PARTS = ("throughput", "latency", "fairness", "ingest", "volume", "limiter", "storms")
 
 
 def main() -> int:
@@ -15,7 +15,10 @@ def main() -> int:
         prog="python -m bench", description=__doc__, epilog="Further options go to the one part that is named."
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)}; all when none is named")
-    parser.add_argument("--only", help="one of the throughput's parts (rate, slots, growth) or the limiter's (capacity, halved, cost)")
+    parser.add_argument(
+        "--only",
+        help="one of the throughput's parts (rate, slots, growth), the limiter's (capacity, halved, cost) or the storms' (refused, failing, failover, hung)",
+    )
     parser.add_argument("--quick", action="store_true", help="a tenth of the work: for trying; no figures are written")
     arguments, further = parser.parse_known_args()
     if unknown := set(arguments.parts) - set(PARTS):
@@ -26,7 +29,7 @@ def main() -> int:
     with stores() as environment:
         for part in arguments.parts or PARTS:
             command = [sys.executable, "-m", "bench.part", part, *(["--quick"] if arguments.quick else []), *further]
-            command += ["--only", arguments.only] if arguments.only and part in {"throughput", "limiter"} else []
+            command += ["--only", arguments.only] if arguments.only and part in {"throughput", "limiter", "storms"} else []
             if subprocess.run(command, env=os.environ | environment, check=False).returncode:
                 failed.append(part)
     if failed:
