@@ -16,8 +16,7 @@ def main() -> int:
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)}; all when none is named")
     parser.add_argument(
-        "--only",
-        help="one of the throughput's parts (rate, slots, growth), the limiter's (capacity, halved, cost) or the storms' (refused, failing, failover, hung)",
+        "--only", help="of the throughput: rate, slots, growth; the limiter: capacity, halved, cost; the storms: refused, ..."
     )
     parser.add_argument("--quick", action="store_true", help="a tenth of the work: for trying; no figures are written")
     arguments, further = parser.parse_known_args()
