@@ -179,15 +179,15 @@ def main() -> None:
         rows = []
         if "refused" in wanted:
             rows.append(
-                measure_storm("429, Retry-After 1", "status=429 retry_after=1 delay=0", folder, storm=15 if quick else 60, items=40_000)
+                measure_storm("429, Retry-After 1", "status=429 retry_after=1 delay=0", folder, storm=15 if quick else 60, items=25_000)
             )
         if "failing" in wanted:
-            rows.append(measure_storm("500", "status=500", folder, storm=15 if quick else 300, items=40_000))
+            rows.append(measure_storm("500", "status=500", folder, storm=15 if quick else 300, items=25_000))
         if rows:
             results["storms"] = rows
             print_table(rows)
         if "failover" in wanted:
-            results["failover"] = measure_failover(folder, down=10 if quick else 40, items=60_000)
+            results["failover"] = measure_failover(folder, down=10 if quick else 40, items=25_000)
             print_table([results["failover"]])
         if "hung" in wanted:
             results["hung"] = measure_hung(folder, items=5000)
