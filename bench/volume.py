@@ -74,6 +74,21 @@ def office_questions() -> Iterator[Ask]:
                     yield Ask(who, f"{base}{row.pk}/change/")
 
 
+def further_pages() -> Iterator[Ask]:
+    """The pages of the back office that are neither a list nor a form of a row: the triage desk, parts that renew themselves, questions."""
+    ids = {
+        "job_id": Job.objects.order_by("-total")[0].pk,
+        "file_id": File.objects.order_by("-pk")[0].pk,
+        "id": User.objects.get(username="root").pk,
+    }
+    for route in _routes(get_resolver()):
+        if route.startswith("admin/") and not re.search(r"object_id|\(\?P|(login|logout|jsi18n|content|download)/$", route):
+            path = "/" + re.sub("<(?:[^:>]*:)?([^>]*)>", lambda found: str(ids[found[1]]), route)
+            more = {"search/": "?s=item", "autocomplete/": "?app_label=jobs&model_name=item&field_name=job"}
+            for who in ("superuser", "viewer"):
+                yield Ask(who, path + more.get(route.removeprefix("admin/"), ""))
+
+
 def _ways(model: Any, page: Any, user: User) -> Iterator[str]:
     """The queries that a list's own controls send: pages, filters, columns; and searches that find much, one and nothing."""
     request = RequestFactory(SERVER_NAME=_HOST).get("/admin/")
@@ -183,7 +198,7 @@ def main() -> None:
     seeded = seed(workspace, model, items=arguments.items // (10 if arguments.quick else 1))
     print(f"seeded in {seeded['seconds']:.0f} s: {seeded['rows']}", flush=True)
     clients = sign_in(workspace)
-    asked = dict.fromkeys([*office_questions(), *api_questions(workspace)])
+    asked = dict.fromkeys([*office_questions(), *further_pages(), *api_questions(workspace)])
     big = Job.objects.order_by("-total")[0].public_id
     lists = ("/api/jobs", f"/api/jobs/{big}/items", "/api/files")
     asked |= dict.fromkeys(Ask("key", late) for path in lists for late in late_pages(clients["key"], path))
