@@ -67,6 +67,11 @@ def _configure(sender: Celery, **_: object) -> None:
                 "options": {"queue": "control", "expires": 9},
             },
             "forget-events": {"task": "webhooks.forget", "schedule": timedelta(hours=1), "options": {"queue": "control", "expires": 600}},
+            "expire-cache": {
+                "task": "providers.expire_cache",
+                "schedule": timedelta(minutes=5),
+                "options": {"queue": "control", "expires": 300},
+            },
             "remove-strays": {
                 "task": "files.remove_strays",
                 "schedule": timedelta(days=1),
@@ -136,4 +141,4 @@ app.conf.update(
     enable_utc=True,
     timezone="UTC",
 )
-app.autodiscover_tasks(["apps.ops", "apps.jobs", "apps.webhooks", "apps.files", "apps.accounts"])
+app.autodiscover_tasks(["apps.ops", "apps.jobs", "apps.providers", "apps.webhooks", "apps.files", "apps.accounts"])

@@ -228,6 +228,9 @@ JOBS_MAX_ATTEMPTS = env.whole("JOBS_MAX_ATTEMPTS", 5, at_least=1)
 JOBS_RETRY_BASE_SECONDS = env.seconds("JOBS_RETRY_BASE_SECONDS", 2)
 JOBS_RETRY_CAP_SECONDS = env.seconds("JOBS_RETRY_CAP_SECONDS", 300)
 PROVIDERS_MAX_ANSWER_BYTES = env.whole("PROVIDERS_MAX_ANSWER_BYTES", 16 * 1024 * 1024, at_least=1)
+# How long an answer is kept when a job asks for the cache without saying how long, and the longest that one may ask for.
+PROVIDERS_CACHE_SECONDS = env.whole("PROVIDERS_CACHE_SECONDS", 24 * 3600, at_least=1)
+PROVIDERS_CACHE_MAX_SECONDS = env.whole("PROVIDERS_CACHE_MAX_SECONDS", 30 * 24 * 3600, at_least=1)
 PROVIDERS_RELOAD_SECONDS = env.seconds("PROVIDERS_RELOAD_SECONDS", 2)
 
 # --- webhooks ---------------------------------------------------------------------------------------------------

@@ -17,6 +17,19 @@ _KINDS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
 _HEADERS = (
     ("X-Feature", "What the call is for; costs are shown by it.", {"type": "string", "maxLength": 64}),
     ("X-Max-Cost-USD", "The most that it may cost, in US dollars.", {"type": "string", "pattern": r"^\d{1,8}(\.\d{1,12})?$"}),
+    (
+        "X-Cache",
+        "Give the answer that the same request got before, and keep this one: `on` (for the usual time), `off`, or for so many seconds.",
+        {"type": "string", "pattern": r"^(on|off|[1-9]\d{0,9})$"},
+    ),
+    (
+        "X-Output-Contract",
+        "Check the answer against the request's `response_format`; a wrong one is repaired once. Chat completions and responses.",
+        {"type": "string", "enum": ["on", "off"]},
+    ),
+    ("X-First-Model", "A cheaper model that is asked first. Chat completions and responses.", {"type": "string", "maxLength": 200}),
+    ("X-Accept-If", "When its answer is taken: `schema`, `not_refused`, `field>=0.8`, with commas between them.", {"type": "string"}),
+    ("X-Failover", "Whether other targets are asked when the first one fails.", {"type": "string", "enum": ["on", "off"]}),
 )
 _WAIT = (
     "The call waits for its answer on a lane of its own. The body goes to the provider as it is, but for the model's name; "
@@ -38,7 +51,13 @@ def _call(operation_id: str, summary: str, needed: str, shape: dict[str, Any]) -
     }
     answer = {
         "description": "The provider's answer.",
-        "headers": {"X-Item-Id": {"description": "The item in `/api/items/{item_id}`.", "schema": {"type": "string"}}},
+        "headers": {
+            "X-Item-Id": {"description": "The item in `/api/items/{item_id}`.", "schema": {"type": "string"}},
+            "X-Cache": {
+                "description": "`hit`: the answer was kept and cost nothing. Only with the request's `X-Cache`.",
+                "schema": {"type": "string", "enum": ["hit", "miss"]},
+            },
+        },
         "content": {"application/json": {"schema": {"type": "object", "additionalProperties": True}}},
     }
     return {

@@ -23,6 +23,9 @@ class Workspace(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=100, help_text="What people call it; also the name in 'manage.py create_api_key'.")
     time_zone = models.CharField(max_length=64, default="UTC", help_text="Where its days and months begin, for example Europe/Berlin.")
+    has_failover = models.BooleanField(
+        "failover", default=True, db_default=True, help_text="Off: only the first target of a model that is switched on is asked."
+    )
     keep_bodies_days = models.PositiveSmallIntegerField(
         null=True,
         blank=True,

@@ -49,6 +49,11 @@ def lock_workspace(workspace_id: UUID) -> None:
     Workspace.objects.select_for_update(no_key=True).get(id=workspace_id)
 
 
+def workspaces_without_failover() -> frozenset[UUID]:
+    """Those whose calls stay with the first target, whatever it answers."""
+    return frozenset(Workspace.objects.filter(has_failover=False).values_list("id", flat=True))
+
+
 def list_members(workspace_id: UUID) -> list[dict[str, str]]:
     """Who belongs to a workspace, as what."""
     members = Member.objects.filter(workspace_id=workspace_id).order_by("user__username")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from django import forms
 from unfold.widgets import (
     UnfoldAdminDecimalFieldWidget,
@@ -11,10 +12,13 @@ from unfold.widgets import (
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
+    UnfoldBooleanWidget,
 )
 
 from apps.jobs.domain.lifecycle import Lane
-from apps.jobs.domain.table_prompt import TablePrompt
+from apps.jobs.domain.table_prompt import CHAT, TablePrompt
+from apps.providers.domain.contract import ContractRefusedError
+from apps.providers.domain.policy import AnswerPolicy, CacheTimes, PolicyRefusedError, check_request, of_metadata, read_policy
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -24,6 +28,13 @@ _LANES = {
     Lane.BULK: "bulk: big or overnight; others go first",
     Lane.INTERACTIVE: "interactive: urgent; next to people's own calls",
 }
+_CACHE = [
+    ("", "off: every request is asked"),
+    ("on", "on, for the usual time"),
+    ("3600", "on, for an hour"),
+    ("604800", "on, for a week"),
+]
+_POLICY = ("cache", "answer_schema", "output_contract", "first_model", "accept_if", "failover")
 _TABLE_ENDINGS = (".csv", ".tsv", ".tab", ".xlsx", ".xlsm", ".xls")
 
 
@@ -65,11 +76,70 @@ class NewJobForm(forms.Form):
         required=False, max_length=100, widget=UnfoldAdminTextInputWidget, help_text="Of a workbook; empty: its first sheet."
     )
     lane = forms.ChoiceField(choices=[(lane.value, text) for lane, text in _LANES.items()], widget=UnfoldAdminSelectWidget)
+    cache = forms.ChoiceField(
+        required=False,
+        choices=_CACHE,
+        widget=UnfoldAdminSelectWidget,
+        help_text="Give the answer that the same request got before, at no cost, and keep these answers as long.",
+    )
+    answer_schema = forms.CharField(
+        required=False,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        help_text="For a table: what each answer looks like, as a JSON schema. Requests of a batch file say it in their response_format.",
+    )
+    output_contract = forms.BooleanField(
+        required=False,
+        label="Check answers",
+        widget=UnfoldBooleanWidget,
+        help_text="Against the request's schema (or: a JSON object). A wrong answer is repaired once; one that stays wrong is dead.",
+    )
+    first_model = forms.ChoiceField(
+        required=False, widget=UnfoldAdminSelectWidget, help_text="A cheaper model whose answer is taken if it is accepted."
+    )
+    accept_if = forms.CharField(
+        required=False,
+        max_length=512,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="When it is: schema, not_refused, or a field of the answer, with commas: schema, confidence>=0.8. A refusal never is.",
+    )
+    failover = forms.ChoiceField(
+        required=False,
+        choices=[("on", "on: the next target when one fails"), ("off", "off: the first target alone")],
+        widget=UnfoldAdminSelectWidget,
+    )
 
     def __init__(self, *arguments: Any, workspaces: "QuerySet[Any]", models: Sequence[str], **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.fields["workspace"].queryset = workspaces  # type: ignore[attr-defined]  # it is a ModelChoiceField
         self.fields["model"].choices = [(name, name) for name in models]  # type: ignore[attr-defined]  # it is a ChoiceField
+        self.fields["first_model"].choices = [("", "none"), *((name, name) for name in models)]  # type: ignore[attr-defined]  # the same
+
+    @property
+    def plain_fields(self) -> list[forms.BoundField]:
+        return [field for field in self if field.name not in _POLICY and not field.is_hidden]
+
+    @property
+    def policy_fields(self) -> list[forms.BoundField]:
+        return [self[name] for name in _POLICY]
+
+    @property
+    def has_policy(self) -> bool:
+        """Something about answers is chosen, or wrong."""
+        values = getattr(self, "cleaned_data", {})
+        chosen = any(values.get(name) not in {None, "", False, "off"} for name in _POLICY if name != "failover")
+        return chosen or values.get("failover") == "off" or any(name in self.errors for name in _POLICY)
+
+    def clean_answer_schema(self) -> dict[str, Any] | None:
+        text = self.cleaned_data["answer_schema"].strip()
+        if not text:
+            return None
+        try:
+            schema = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            raise forms.ValidationError(f"It is not JSON: {error.msg} (line {error.lineno}, column {error.colno}).") from error
+        if not isinstance(schema, dict):
+            raise forms.ValidationError('A JSON schema is an object, for example {"type": "object", "required": ["name"]}.')
+        return schema
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}
@@ -87,4 +157,34 @@ class NewJobForm(forms.Form):
 
     def prompt(self) -> TablePrompt:
         values = self.cleaned_data
-        return TablePrompt(**{name: values[name] for name in ("model", "user", "system", "temperature", "max_tokens", "sheet")})
+        given = {name: values[name] for name in ("model", "user", "system", "temperature", "max_tokens", "sheet")}
+        return TablePrompt(**given, response_format=self._response_format())
+
+    def metadata(self) -> dict[str, str]:
+        """What a batch from the API would say of the same choices."""
+        values = self.cleaned_data
+        chosen = {name: values.get(name) or "" for name in ("cache", "first_model", "accept_if")}
+        chosen |= {
+            "output_contract": "on" if values.get("output_contract") else "",
+            "failover": "off" if values.get("failover") == "off" else "",
+        }
+        return {"priority": values["lane"]} | {name: text for name, text in chosen.items() if text}
+
+    def policy(self, *, times: CacheTimes, is_for_table: bool) -> AnswerPolicy | None:
+        """How answers are come by; None (with the errors on the form) when that makes no sense."""
+        try:
+            policy = read_policy(of_metadata(self.metadata()), endpoint=CHAT, times=times)
+            if is_for_table:
+                check_request(policy, {"model": self.cleaned_data["model"], "response_format": self._response_format()}, endpoint=CHAT)
+        except PolicyRefusedError as refused:
+            self.add_error(refused.param.removeprefix("metadata."), refused.message.replace("'metadata.", "'"))
+        except ContractRefusedError as refused:
+            self.add_error("first_model" if refused.param == "model" else "answer_schema", refused.message)
+        else:
+            return policy
+        return None
+
+    def _response_format(self) -> dict[str, Any] | None:
+        if (schema := self.cleaned_data.get("answer_schema")) is not None:
+            return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+        return {"type": "json_object"} if self.cleaned_data.get("output_contract") else None

@@ -41,6 +41,8 @@ class Job(models.Model):
     metadata = models.JSONField(null=True, blank=True)
     max_cost_usd = models.DecimalField(max_digits=20, decimal_places=12, null=True, blank=True)
     on_budget = models.CharField(max_length=4, choices=[("wait", "wait"), ("fail", "fail")], default="wait", db_default="wait")
+    policy = models.JSONField(null=True, blank=True, help_text="How answers are to be come by (providers.domain.policy); null: plainly.")
+    first_model_name = models.CharField(max_length=200, blank=True, default="", db_default="", help_text="The model that is asked first.")
 
     input_file = models.ForeignKey("files.File", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     output_file = models.ForeignKey("files.File", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
@@ -63,6 +65,12 @@ class Job(models.Model):
     output_tokens = models.BigIntegerField(default=0, db_default=0)
     reasoning_tokens = models.BigIntegerField(default=0, db_default=0)
     cost_usd = models.DecimalField(max_digits=20, decimal_places=12, default=0, db_default=0)
+    cache_hits = models.PositiveIntegerField(default=0, db_default=0)
+    cache_saved_usd = models.DecimalField(max_digits=20, decimal_places=12, default=0, db_default=0)
+    first_asked = models.PositiveIntegerField(default=0, db_default=0, help_text="Items that the first model was asked for.")
+    first_accepted = models.PositiveIntegerField(default=0, db_default=0)
+    first_saved_usd = models.DecimalField(max_digits=20, decimal_places=12, default=0, db_default=0, help_text="Negative: it cost more.")
+    repaired = models.PositiveIntegerField(default=0, db_default=0, help_text="Answers that fitted their contract after a repair.")
 
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -115,6 +123,9 @@ class Item(models.Model):
     free_tries = models.PositiveSmallIntegerField(db_default=0, help_text="Runs that ended before anything was sent, or were throttled.")
     losses = models.PositiveSmallIntegerField(db_default=0, help_text="Claims that ended without an outcome.")
     lost_at = models.DateTimeField(null=True)
+    stage = models.PositiveSmallIntegerField(db_default=0, help_text="Where the next run begins (providers.domain.calls.Stage).")
+    paid_calls = models.PositiveSmallIntegerField(db_default=0, help_text="Its charges; the next one's seq.")
+    answered_by = models.CharField(max_length=12, db_default="", help_text="cache, first_model, model or repair; empty: plainly.")
 
     answer_body_id = models.BinaryField(max_length=32, null=True)
     status_code = models.PositiveSmallIntegerField(null=True)

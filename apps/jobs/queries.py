@@ -32,7 +32,7 @@ FAILED = (ItemState.DEAD, ItemState.CANCELLED, ItemState.EXPIRED)
 _PAGE_ITEMS = 500
 _PAGE_BYTES = 8 << 20
 _PAGE = """
-SELECT id, custom_id, state, run_id, status_code, error_code, error_message, answer_body_id FROM jobs_item
+SELECT id, custom_id, state, run_id, status_code, error_code, error_message, answer_body_id, answered_by FROM jobs_item
 WHERE job_id = %b AND id > %b AND state = ANY(%b::text[]) ORDER BY id LIMIT %b
 """
 
@@ -128,7 +128,7 @@ def _lines(rows: Sequence[tuple[Any, ...]]) -> bytes:
         result_line(
             EndedItem(
                 item_id=row[0], custom_id=row[1], state=row[2], run_id=row[3], status_code=row[4], error_code=row[5],
-                error_message=row[6], answer=answers.get(row[7]),
+                error_message=row[6], answer=answers.get(row[7]), answered_by=row[8],
             )
         )
         for row in rows

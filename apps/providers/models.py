@@ -121,3 +121,24 @@ class TransitionRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.what} at {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class CacheEntry(models.Model):
+    """An answer that may be given again. The key holds the workspace, so no two workspaces ever share an entry."""
+
+    key = models.BinaryField(primary_key=True, max_length=32, help_text="SHA-256 over the workspace and the canonical request.")
+    # No constraint, as the bodies that entries point to have none: both are written thousands of times a second.
+    workspace = models.ForeignKey("accounts.Workspace", on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
+    answer_body_id = models.BinaryField(max_length=32)
+    status_code = models.PositiveSmallIntegerField()
+    cost_usd = models.DecimalField(max_digits=20, decimal_places=12, help_text="What asking had cost.")
+    run_id = models.UUIDField(help_text="The run that asked.")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "cache entries"
+        indexes = [models.Index(fields=["expires_at"], name="providers_cacheentry_expiry")]
+
+    def __str__(self) -> str:
+        return bytes(self.key).hex()

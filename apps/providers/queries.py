@@ -16,6 +16,7 @@ from apps.providers.domain.bucket_state import BucketState
 from apps.providers.domain.calls import Route
 from apps.providers.domain.catalogue import CallableModel, Catalogue
 from apps.providers.domain.limits import BucketLimits
+from apps.providers.domain.policy import CacheTimes
 from apps.providers.limits.look import look
 from apps.providers.models import Model, Provider, Target, TransitionRecord
 from apps.spend.domain.pricing import PriceRow
@@ -47,6 +48,11 @@ class Offer:
 def sealed_owner(provider_id: UUID) -> str:
     """What a provider's key is bound to: moved to another row it doesn't open."""
     return f"provider:{provider_id}"
+
+
+def cache_times() -> CacheTimes:
+    """How long answers are kept, by this platform's settings."""
+    return CacheTimes(settings.PROVIDERS_CACHE_SECONDS, settings.PROVIDERS_CACHE_MAX_SECONDS)
 
 
 def load_catalogue() -> Catalogue:

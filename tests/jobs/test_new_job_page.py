@@ -111,3 +111,61 @@ def test_downloads_are_named_and_only_for_those_who_may_see(form: str, status: i
         assert f'filename="{job.public_id}-results.{form}"' in answer.headers["Content-Disposition"]
         assert b"".join(answer.streaming_content) or form == "jsonl"
     assert make_office_client(make_user("bob", other=Role.OWNER)).get(address).status_code == 404
+
+
+SCHEMA = '{"type": "object", "required": ["n"]}'
+
+
+def test_how_answers_are_come_by_goes_with_a_table(workspace: Workspace) -> None:
+    make_model("tiny")
+    client = make_office_client()
+    chosen = {
+        "cache": "3600", "output_contract": "on", "answer_schema": SCHEMA, "first_model": "tiny", "accept_if": "schema", "failover": "off",
+    }  # fmt: skip
+    page = send(client, workspace, **chosen).content.decode()
+    assert '<details open id="policy">' in page
+    assert "Submit the job" in page
+    send(client, workspace, None, file_id=str(File.objects.get().id), step="submit", **chosen)
+    job = Job.objects.get()
+    assert job.policy == {"cache_seconds": 3600, "has_contract": True, "first_model": "tiny", "accept_if": "schema", "has_failover": False}
+    assert job.first_model_name == "tiny"
+    assert job.table is not None
+    assert job.table["response_format"]["json_schema"]["schema"] == {"type": "object", "required": ["n"]}
+    shown = client.get(reverse("admin:jobs_job_change", args=[job.pk])).content.decode()
+    for text in ("From the cache", "tiny did", "Repaired", "tiny is asked first", "no failover"):
+        assert text in shown
+
+
+def test_how_answers_are_come_by_goes_with_a_batch_file(workspace: Workspace) -> None:
+    client = make_office_client()
+    lines = jsonl([input_line("a", body={"model": "small", "messages": [], "response_format": {"type": "json_object"}})])
+    send(client, workspace, lines, name="lines.jsonl", user="", output_contract="on", cache="on")
+    send(client, workspace, None, file_id=str(File.objects.get().id), user="", step="submit", output_contract="on", cache="on")
+    job = Job.objects.get()
+    assert job.metadata == {"priority": "bulk", "cache": "on", "output_contract": "on"}
+    assert job.policy == {"cache_seconds": 86400, "has_contract": True}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"answer_schema": "{"}, "It is not JSON"),
+        ({"answer_schema": "[]"}, "A JSON schema is an object"),
+        ({"answer_schema": '{"$ref": "http://x/"}', "output_contract": "on"}, "only places inside itself"),
+        ({"accept_if": "schema"}, "judges the answers of a first model"),
+        ({"first_model": "small"}, "which is the first model as well"),
+    ],
+)
+def test_what_makes_no_sense_of_it_is_told_at_its_field(workspace: Workspace, values: dict[str, str], message: str) -> None:
+    page = send(make_office_client(), workspace, step="submit", **values).content.decode()
+    assert message in page
+    assert '<details open id="policy">' in page
+    assert Job.objects.count() == 0
+
+
+def test_lines_without_a_contract_are_told_before_they_are_submitted(workspace: Workspace) -> None:
+    page = send(
+        make_office_client(), workspace, jsonl([input_line("a")]), name="lines.jsonl", user="", output_contract="on"
+    ).content.decode()
+    assert "Line 1" in page
+    assert "json_object" in page

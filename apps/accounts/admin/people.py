@@ -119,7 +119,7 @@ class WorkspaceForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own 
 
     class Meta:
         model = Workspace
-        fields = ("name", "time_zone", "keep_bodies_days", "keep_runs_days", "keep_items_days")
+        fields = ("name", "time_zone", "has_failover", "keep_bodies_days", "keep_runs_days", "keep_items_days")
 
     def clean_time_zone(self) -> str:
         name: str = self.cleaned_data["time_zone"]

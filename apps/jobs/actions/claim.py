@@ -11,12 +11,15 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
+from apps.jobs.actions.find_kept import with_kept_answers
 from apps.jobs.domain.claimed import ClaimedItem
 from apps.jobs.domain.fairness import Candidate, ModelBounds, share_room
 from apps.jobs.domain.retry import Tries
 from apps.lib.failpoints import failpoint
 from apps.lib.ids import uuid7
 from apps.lib.sql import begin_short, server_cursor
+from apps.providers.domain.calls import Stage
+from apps.providers.domain.policy import AnswerPolicy, parse_policy
 from apps.traces.queries import read_bodies
 
 # An item lost this often is a suspect: it runs with few others, and after one more loss alone (see sweep).
@@ -39,18 +42,19 @@ _BEHIND_MARK = (
 )
 _MARKS = "unnest(%(marked)s::uuid[], %(marked_at)s::timestamptz[], %(marked_ids)s::uuid[]) AS mark (job_id, ready_at, id)"
 
-# Only for jobs of several models: those of one are left out whole, without a look at their items.
-_OPEN_MODEL = "(job.model_name <> '' OR item.model_id <> ALL(%(blocked_ids)s::uuid[]))"
+# Only for jobs of several models: those of one are left out whole, without a look at their items. Where a first model is asked,
+# an item stands in line for that one, until its answer was not accepted.
+_OPEN_MODEL = "(job.model_name <> '' AND job.first_model_name = '' OR item.model_id <> ALL(%(blocked_ids)s::uuid[]))"
 
 # Ranked within each workspace, so that one with thousands of jobs does not push another's out of the list.
 _CANDIDATES = f"""
-SELECT id, workspace_id, lane, kind, endpoint, api_key_id, model_name FROM (
+SELECT id, workspace_id, lane, kind, endpoint, api_key_id, policy, coalesce(nullif(first_model_name, ''), model_name) FROM (
     SELECT job.*, row_number() OVER (PARTITION BY job.workspace_id ORDER BY job.id) AS rank
     FROM jobs_job AS job LEFT JOIN {_MARKS} ON mark.job_id = job.id
     CROSS JOIN LATERAL (
         SELECT FROM jobs_item AS item WHERE item.job_id = job.id AND {_ORDINARY} AND {_BEHIND_MARK} AND {_OPEN_MODEL} {_IN_ORDER} LIMIT 1
     ) AS ready
-    WHERE status = 'running' AND lane = ANY(%(lanes)s) AND model_name <> ALL(%(blocked_names)s::text[])
+    WHERE status = 'running' AND lane = ANY(%(lanes)s) AND (first_model_name <> '' OR model_name <> ALL(%(blocked_names)s::text[]))
 ) AS ranked
 WHERE rank <= {_JOBS_A_WORKSPACE} ORDER BY rank, id LIMIT {_JOBS_AT_ONCE}
 """  # noqa: S608 -- constants of this module
@@ -62,7 +66,8 @@ WHERE status = 'running' AND lane = ANY(%s)
 """  # noqa: S608 -- constants of this module
 _RETURNED = """
 RETURNING item.id, item.run_id, item.job_id, item.workspace_id, item.model_id, item.lane, item.end_user, item.feature,
-          item.reply_to, item.attempts, item.ambiguous_tries, item.free_tries, item.claimed_at, item.request_body_id, item.not_before
+          item.reply_to, item.attempts, item.ambiguous_tries, item.free_tries, item.claimed_at, item.request_body_id, item.not_before,
+          item.stage, item.paid_calls, item.answer_body_id
 """
 _BEGIN = """
 UPDATE jobs_item AS item
@@ -110,6 +115,11 @@ class _JobFacts:
     kind: str
     endpoint: str
     api_key_id: UUID | None
+    policy: AnswerPolicy
+
+    @classmethod
+    def of(cls, lane: str, kind: str, endpoint: str, api_key_id: UUID | None, policy: str | None) -> "_JobFacts":
+        return cls(lane, kind, endpoint, api_key_id, parse_policy(policy))
 
 
 def ready_lanes(lanes: Sequence[str]) -> list[str]:
@@ -139,9 +149,9 @@ def claim_items(
         begin_short(cursor)
         cursor.execute(_CANDIDATES, {"lanes": list(lanes), **marked})
         found = cursor.fetchall()
-        jobs = {row[0]: _JobFacts(*row[2:6]) for row in found}
-        candidates = _candidates(found, batch_room)
-        models = {row[0]: row[6] for row in found}
+        jobs = {row[0]: _JobFacts.of(*row[2:7]) for row in found}
+        candidates = _candidates(found, batch_room, bounds)
+        models = {row[0]: row[7] for row in found}
         taken_of: Counter[str] = Counter()
         rows: list[tuple[Any, ...]] = []
         for round_ in range(_ROUNDS):
@@ -180,8 +190,8 @@ def claim_suspects(*, pump_id: UUID, lanes: Sequence[str]) -> list[ClaimedItem]:
             },
         )
         rows = cursor.fetchall()
-        cursor.execute("SELECT id, lane, kind, endpoint, api_key_id FROM jobs_job WHERE id = ANY(%s)", ([row[2] for row in rows],))
-        jobs = {job_id: _JobFacts(*facts) for job_id, *facts in cursor}
+        cursor.execute("SELECT id, lane, kind, endpoint, api_key_id, policy FROM jobs_job WHERE id = ANY(%s)", ([row[2] for row in rows],))
+        jobs = {job_id: _JobFacts.of(*facts) for job_id, *facts in cursor}
     return _with_requests(rows, jobs)
 
 
@@ -195,8 +205,12 @@ def _looked_at(marks: Mapping[UUID, Mark], bounds: ModelBounds) -> dict[str, Any
     }
 
 
-def _candidates(found: Sequence[tuple[Any, ...]], batch_room: int) -> list[Candidate]:
-    """Batches in the interactive lane share `batch_room`; the others may take all there is."""
+def _candidates(found: Sequence[tuple[Any, ...]], batch_room: int, bounds: ModelBounds) -> list[Candidate]:
+    """Batches in the interactive lane share `batch_room`; the others may take all there is.
+
+    While a first model is blocked, what waits for the model after it goes on.
+    """
+    blocked = set(bounds.blocked_names)
     batches = sum(lane == "interactive" and kind != "single" for _, _, lane, kind, *_ in found)
     share = -(-batch_room // batches) if batches else 0
     return [
@@ -205,9 +219,9 @@ def _candidates(found: Sequence[tuple[Any, ...]], batch_room: int) -> list[Candi
             workspace_id=workspace_id,
             lane=lane,
             limit=share if lane == "interactive" and kind != "single" else None,
-            model_name=model_name,
+            model_name="" if model_name in blocked else model_name,
         )
-        for job_id, workspace_id, lane, kind, _, _, model_name in found
+        for job_id, workspace_id, lane, kind, *_, model_name in found
     ]
 
 
@@ -230,10 +244,11 @@ def _take(cursor: Any, pump_id: UUID, quotas: dict[UUID, int], marked: dict[str,
 
 
 def _with_requests(rows: list[tuple[Any, ...]], jobs: dict[UUID, _JobFacts]) -> list[ClaimedItem]:
-    requests = read_bodies([row[13] for row in rows]) if rows else {}
+    drafts = {row[0]: row[17] for row in rows if row[15] == Stage.REPAIR and row[17] is not None}
+    bodies = read_bodies([*(row[13] for row in rows), *drafts.values()]) if rows else {}
     claimed = []
     for row in rows:
-        item_id, run_id, job_id, workspace_id, model_id, lane, end_user, feature, reply_to, *tries, at, body_id, ready_at = row
+        item_id, run_id, job_id, workspace_id, model_id, lane, end_user, feature, reply_to, *tries, at, body_id, ready_at = row[:15]
         job = jobs[job_id]
         claimed.append(
             ClaimedItem(
@@ -252,7 +267,11 @@ def _with_requests(rows: list[tuple[Any, ...]], jobs: dict[UUID, _JobFacts]) -> 
                 tries=Tries(*tries),
                 claimed_at=at,
                 ready_at=ready_at,
-                request=requests.get(body_id),
+                request=bodies.get(body_id),
+                policy=job.policy,
+                stage=Stage(row[15]) if row[15] else Stage.START,
+                paid_calls=row[16],
+                draft=bodies.get(drafts[item_id]) if item_id in drafts else None,
             )
         )
-    return claimed
+    return with_kept_answers(claimed)

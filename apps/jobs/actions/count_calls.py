@@ -22,12 +22,12 @@ def count_calls(settled: Sequence[Settlement]) -> None:
     for settlement in settled:
         counts[f"outcome:{settlement.run.outcome}"] += 1
         counts[f"decision:{settlement.run.decision}"] += 1
-        if settlement.charge:
-            counts["tokens:input"] += settlement.charge.input_tokens
-            counts["tokens:cached_input"] += settlement.charge.cached_input_tokens
-            counts["tokens:output"] += settlement.charge.output_tokens
-            counts["tokens:reasoning"] += settlement.charge.reasoning_tokens
-            cost += float(settlement.charge.cost_usd)
+        for charge in settlement.charges:
+            counts["tokens:input"] += charge.input_tokens
+            counts["tokens:cached_input"] += charge.cached_input_tokens
+            counts["tokens:output"] += charge.output_tokens
+            counts["tokens:reasoning"] += charge.reasoning_tokens
+            cost += float(charge.cost_usd)
     if counts:
         transaction.on_commit(partial(_add, counts, cost))
 

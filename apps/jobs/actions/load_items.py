@@ -35,8 +35,11 @@ class _Chunk:
     bodies: list[NewBody]
 
 
-def load_items(job: Job, specs: Iterable[ItemSpec]) -> int:
-    """Store all of `specs`; returns how many. NoLongerWantedError leaves the chunks before it, for the caller to remove."""
+def load_items(job: Job, specs: Iterable[ItemSpec], *, first_model_id: UUID | None = None) -> int:
+    """Store all of `specs`; returns how many. NoLongerWantedError leaves the chunks before it, for the caller to remove.
+
+    With a first model the items stand in line for that one.
+    """
     total = 0
     last_id = UUID(int=0)
     for chunk in _read_ahead(_chunks(job.workspace_id, specs)):
@@ -50,8 +53,8 @@ def load_items(job: Job, specs: Iterable[ItemSpec]) -> int:
                 for spec, body in zip(chunk.specs, chunk.bodies, strict=True):
                     last_id = _next_id(last_id)
                     copy.write_row((
-                        last_id, job.id, job.workspace_id, spec.model_id, job.lane, spec.position, spec.custom_id, spec.end_user,
-                        spec.feature, body.id, "waiting",
+                        last_id, job.id, job.workspace_id, first_model_id or spec.model_id, job.lane, spec.position, spec.custom_id,
+                        spec.end_user, spec.feature, body.id, "waiting",
                     ))  # fmt: skip
         total += len(chunk.specs)
     return total

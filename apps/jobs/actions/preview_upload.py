@@ -18,6 +18,7 @@ from apps.jobs.domain.input_file import HEAD_BYTES, empty_file, refuse_head
 from apps.jobs.domain.intake import ENDPOINTS, ItemSpec, LineError, LineRules, duplicate, same_id
 from apps.jobs.domain.table_prompt import CHAT, PromptRefusedError, TablePrompt, check_prompt, request_body
 from apps.providers.domain.catalogue import CallableModel
+from apps.providers.domain.policy import PLAIN, AnswerPolicy
 from apps.providers.queries import find_callable, load_catalogue
 from apps.spend.queries import find_usual_output_tokens, load_price_book
 
@@ -95,14 +96,14 @@ def _look_at_rows(table: Table, prompt: TablePrompt, preview: Preview, counted: 
     preview.requests = rows if preview.is_whole else round(rows / max(table.share_read, 1e-6))
 
 
-def preview_batch(*, file_id: UUID, now: datetime) -> Preview:
+def preview_batch(*, file_id: UUID, now: datetime, policy: AnswerPolicy = PLAIN) -> Preview:
     """The first lines of a batch file, by the rules of the API; its endpoint is the first line's."""
     with open_file(file_id) as stream:
         if (refusal := refuse_head(stream.read(HEAD_BYTES))) is not None:
             return Preview(errors=[refusal], error_count=1, is_readable=False)
         preview = Preview(endpoint=_first_endpoint(stream))
         models: Counter[UUID] = Counter()
-        counted, limits = _look_at_lines(stream, preview, models)
+        counted, limits = _look_at_lines(stream, preview, models, policy)
         preview.requests = sum(models.values()) if preview.is_whole else _count_lines(stream) - preview.error_count
     if not preview.requests and not preview.error_count:
         preview.refuse(empty_file())
@@ -113,13 +114,13 @@ def preview_batch(*, file_id: UUID, now: datetime) -> Preview:
     return preview
 
 
-def _look_at_lines(stream: BinaryIO, preview: Preview, models: "Counter[UUID]") -> tuple[list[int], list[int]]:
+def _look_at_lines(stream: BinaryIO, preview: Preview, models: "Counter[UUID]", policy: AnswerPolicy) -> tuple[list[int], list[int]]:
     """(tokens of each request, the limits of answers that some state)."""
     counted: list[int] = []
     limits: list[int] = []
     first: dict[str, int] = {}
     size = 0
-    specs = read_specs(stream, LineRules(endpoint=preview.endpoint, model_id=load_catalogue().model_id, feature=""))
+    specs = read_specs(stream, LineRules(endpoint=preview.endpoint, model_id=load_catalogue().model_id, policy=policy))
     for spec in islice(specs, _READ_LINES):
         if isinstance(spec, LineError):
             preview.refuse(spec)

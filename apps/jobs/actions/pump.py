@@ -16,8 +16,9 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 
+from apps.accounts.queries import workspaces_without_failover
+from apps.jobs.actions.ask_item import Means, ask_item
 from apps.jobs.actions.claim import Mark, claim_items, claim_suspects
-from apps.jobs.actions.compose import compose_call
 from apps.jobs.actions.database_thread import DatabaseThread
 from apps.jobs.actions.listen import listen_for_wakes
 from apps.jobs.actions.release import release_items
@@ -32,7 +33,7 @@ from apps.jobs.models import PUMP_RENEW_SECONDS, PumpState
 from apps.lib.background import INFRASTRUCTURE_ERRORS
 from apps.lib.enqueue import enqueue
 from apps.lib.shutdown import is_stopping
-from apps.providers.actions import Gate, complete, open_session, record_transitions
+from apps.providers.actions import Gate, SharedAnswers, open_session, record_transitions
 from apps.providers.domain.calls import Completion
 from apps.providers.domain.outcomes import Outcome
 from apps.providers.queries import load_catalogue
@@ -95,6 +96,7 @@ class PumpLoop:
             ]
             await self._load_tables()
             self.session: aiohttp.ClientSession = await stack.enter_async_context(open_session(max_connections=self.window))
+            self.shared = SharedAnswers()
             self.gate = await stack.enter_async_context(Gate(pump_id=self.pump_id, is_interactive=self.worker_set == "exec-interactive"))
             async with asyncio.TaskGroup() as loops:
                 listening = loops.create_task(listen_for_wakes(self.worker_set, self.wake))
@@ -199,12 +201,9 @@ class PumpLoop:
 
     async def _run_item(self, item: ClaimedItem) -> None:
         try:
-            call = compose_call(item)
-            completion = (
-                call
-                if isinstance(call, Completion)
-                else await complete(call, session=self.session, catalogue=self.catalogue, clock=self.clock, gate=self.gate)
-            )
+            fails_over = item.policy.has_failover and item.workspace_id not in self.without_failover
+            means = Means(self.session, self.gate, self.clock, self.shared)
+            completion = await ask_item(item, means, catalogue=self.catalogue if fails_over else self.first_targets)
         except Exception:
             # A defect of ours must not leave the item held for ever; whether it was sent is not known.
             log.exception("run_failed", run_id=str(item.run_id), job_id=str(item.job_id))
@@ -245,6 +244,8 @@ class PumpLoop:
         self._count(settled)
         for finished in group:
             self.held.pop(finished.item.item_id, None)
+            if finished.item.answer_key is not None:
+                self.shared.forget(finished.item.answer_key, finished.item.run_id)
         self.settling = set()
         self.wake.set()
 
@@ -306,4 +307,6 @@ class PumpLoop:
 
     async def _load_tables(self) -> None:
         self.catalogue = await self.renewals.do(load_catalogue)
+        self.first_targets = self.catalogue.without_failover()
+        self.without_failover = await self.renewals.do(workspaces_without_failover)
         self.prices = await self.renewals.do(load_price_book)

@@ -20,7 +20,7 @@ STILL_RUNNING = CallAnswer(
     message="The provider has not answered in time. The call goes on and is charged when it ends; its id is in X-Item-Id.",
     should_retry=False,
 )
-_READ = "SELECT state, outcome, status_code, error_code, error_message, answer_body_id FROM jobs_item WHERE id = %b"
+_READ = "SELECT state, outcome, status_code, error_code, error_message, answer_body_id, answered_by FROM jobs_item WHERE id = %b"
 _FIND = "SELECT item.state, job.expires_at FROM jobs_item AS item JOIN jobs_job AS job ON job.id = item.job_id WHERE item.id = %b"
 
 
@@ -68,8 +68,16 @@ def read_ended(item_id: UUID) -> CallAnswer | None:
         row = cursor.fetchone()
     if row is None or row[0] in OPEN_ITEM_STATES:
         return None
-    state, outcome, status_code, error_code, error_message, answer_body_id = row
+    state, outcome, status_code, error_code, error_message, answer_body_id, answered_by = row
     answer = read_bodies([answer_body_id]).get(answer_body_id) if answer_body_id else None
     return answer_of(
-        EndedCall(state=state, outcome=outcome, status_code=status_code, error_code=error_code, error_message=error_message, answer=answer)
+        EndedCall(
+            state=state,
+            outcome=outcome,
+            status_code=status_code,
+            error_code=error_code,
+            error_message=error_message,
+            answer=answer,
+            answered_by=answered_by,
+        )
     )

@@ -37,7 +37,8 @@ WITH chosen AS (SELECT id, row_number() OVER (ORDER BY id) AS place FROM unnest(
 UPDATE jobs_item AS item
 SET state = 'waiting', run_id = NULL, not_before = statement_timestamp() + chosen.place * %(pause)s * interval '1 second',
     ended_at = NULL, answer_body_id = NULL, status_code = NULL, attempts = 0, ambiguous_tries = 0, free_tries = 0, losses = 0,
-    lost_at = NULL, outcome = '', error_code = '', error_message = '', fingerprint = '', model_id = coalesce(%(model)s, model_id)
+    lost_at = NULL, outcome = '', error_code = '', error_message = '', fingerprint = '', stage = 0, answered_by = '',
+    model_id = coalesce(%(model)s, model_id)
 FROM chosen WHERE item.id = chosen.id AND item.job_id = %(job)s AND item.state = 'dead'
 """
 _NEW_BODIES = """

@@ -20,6 +20,7 @@ from apps.lib.enqueue import enqueue
 from apps.lib.failpoints import failpoint
 from apps.lib.ids import uuid7
 from apps.lib.sql import begin_short, server_cursor
+from apps.providers.actions import keep_answers
 from apps.spend.actions import record_charges
 from apps.spend.domain.pricing import PriceBook
 from apps.traces.actions import record_exchanges, record_runs, store_bodies
@@ -34,11 +35,14 @@ SET state = ended.state, run_id = CASE WHEN ended.state = 'waiting' THEN NULL EL
     attempts = ended.attempts, ambiguous_tries = ended.ambiguous, free_tries = ended.free,
     answer_body_id = ended.answer_body_id, status_code = ended.status_code, outcome = ended.outcome,
     error_code = ended.error_code, error_message = ended.error_message,
-    input_tokens = ended.input_tokens, output_tokens = ended.output_tokens, cost_usd = ended.cost_usd
+    input_tokens = item.input_tokens + ended.input_tokens, output_tokens = item.output_tokens + ended.output_tokens,
+    cost_usd = item.cost_usd + ended.cost_usd, stage = ended.stage, paid_calls = ended.paid_calls, answered_by = ended.answered_by,
+    model_id = ended.model_id
 FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::float8[], %b::timestamptz[], %b::int4[], %b::int4[], %b::int4[], %b::bytea[],
-            %b::int4[], %b::text[], %b::text[], %b::text[], %b::int8[], %b::int8[], %b::numeric[])
-     AS ended (id, run_id, state, delay, ended_at, attempts, ambiguous, free, answer_body_id,
-               status_code, outcome, error_code, error_message, input_tokens, output_tokens, cost_usd)
+            %b::int4[], %b::text[], %b::text[], %b::text[], %b::int8[], %b::int8[], %b::numeric[], %b::int2[], %b::int2[], %b::text[],
+            %b::uuid[])
+     AS ended (id, run_id, state, delay, ended_at, attempts, ambiguous, free, answer_body_id, status_code, outcome, error_code,
+               error_message, input_tokens, output_tokens, cost_usd, stage, paid_calls, answered_by, model_id)
 WHERE item.id = ended.id AND CASE WHEN item.state = 'running' THEN item.run_id = ended.run_id END
 RETURNING item.id
 """
@@ -49,20 +53,24 @@ UPDATE jobs_job AS job
 SET done = job.done + sums.done, dead = job.dead + sums.dead, input_tokens = job.input_tokens + sums.input_tokens,
     cached_input_tokens = job.cached_input_tokens + sums.cached, output_tokens = job.output_tokens + sums.output_tokens,
     reasoning_tokens = job.reasoning_tokens + sums.reasoning, cost_usd = job.cost_usd + sums.cost_usd,
+    cache_hits = job.cache_hits + sums.hits, cache_saved_usd = job.cache_saved_usd + sums.hits_saved_usd,
+    first_asked = job.first_asked + sums.first_asked, first_accepted = job.first_accepted + sums.first_accepted,
+    first_saved_usd = job.first_saved_usd + sums.first_saved_usd, repaired = job.repaired + sums.repaired,
     status = CASE WHEN job.kind = 'single' AND sums.done + sums.dead > 0 THEN 'completed' ELSE job.status END,
     ended_at = CASE WHEN job.kind = 'single' AND sums.done + sums.dead > 0 THEN statement_timestamp() ELSE job.ended_at END
-FROM unnest(%b::uuid[], %b::int4[], %b::int4[], %b::int8[], %b::int8[], %b::int8[], %b::int8[], %b::numeric[])
-     AS sums (id, done, dead, input_tokens, cached, output_tokens, reasoning, cost_usd)
+FROM unnest(%b::uuid[], %b::int4[], %b::int4[], %b::int8[], %b::int8[], %b::int8[], %b::int8[], %b::numeric[],
+            %b::int4[], %b::numeric[], %b::int4[], %b::int4[], %b::numeric[], %b::int4[])
+     AS sums (id, done, dead, input_tokens, cached, output_tokens, reasoning, cost_usd,
+              hits, hits_saved_usd, first_asked, first_accepted, first_saved_usd, repaired)
 WHERE job.id = sums.id
 RETURNING job.id, job.kind <> 'single' AND (job.done + job.dead >= job.total OR job.status = 'cancelling' OR job.closes_as <> 'completed')
 """
 
 
-_COUNTED = ("done", "dead", "input_tokens", "cached", "output_tokens", "reasoning", "cost_usd")
-
-
 @dataclass(slots=True)
 class _Sums:
+    """In the order of `_COUNT_JOBS`."""
+
     done: int = 0
     dead: int = 0
     input_tokens: int = 0
@@ -70,16 +78,32 @@ class _Sums:
     output_tokens: int = 0
     reasoning: int = 0
     cost_usd: Decimal = Decimal(0)
+    hits: int = 0
+    hits_saved_usd: Decimal = Decimal(0)
+    first_asked: int = 0
+    first_accepted: int = 0
+    first_saved_usd: Decimal = Decimal(0)
+    repaired: int = 0
 
     def add(self, settled: Settlement) -> None:
         self.done += settled.decision is Decision.DONE
         self.dead += settled.decision is Decision.DEAD
-        if settled.charge:
-            self.input_tokens += settled.charge.input_tokens + settled.charge.cached_input_tokens + settled.charge.cache_write_tokens
-            self.cached += settled.charge.cached_input_tokens
-            self.output_tokens += settled.charge.output_tokens + settled.charge.reasoning_tokens
-            self.reasoning += settled.charge.reasoning_tokens
-            self.cost_usd += settled.charge.cost_usd
+        for charge in settled.charges:
+            self.input_tokens += charge.input_tokens + charge.cached_input_tokens + charge.cache_write_tokens
+            self.cached += charge.cached_input_tokens
+            self.output_tokens += charge.output_tokens + charge.reasoning_tokens
+            self.reasoning += charge.reasoning_tokens
+            self.cost_usd += charge.cost_usd
+        if (course := settled.finished.completion.course) is not None:
+            self.hits += settled.is_cached
+            self.hits_saved_usd += settled.savings.by_cache_usd
+            self.first_asked += course.is_accepted is not None
+            self.first_accepted += bool(course.is_accepted)
+            self.first_saved_usd += settled.savings.by_first_usd
+            self.repaired += course.answered_by == "repair" and settled.decision is Decision.DONE
+
+
+_COUNTED = _Sums.__slots__
 
 
 def settle_group(group: Sequence[Finished], *, pump_id: UUID, prices: PriceBook) -> list[Settlement]:
@@ -101,8 +125,9 @@ def settle_group(group: Sequence[Finished], *, pump_id: UUID, prices: PriceBook)
         store_bodies([body for settlement in settled for body in settlement.bodies])
         record_runs([settlement.run for settlement in settled])
         record_exchanges([exchange for settlement in settled for exchange in settlement.exchanges])
-        record_charges([settlement.charge for settlement in settled if settlement.charge])
+        record_charges([charge for settlement in settled for charge in settlement.charges])
         bury(map(_death, (one for one in settled if one.decision is Decision.DEAD)))
+        keep_answers([entry for settlement in settled if (entry := settlement.new_entry()) is not None])
         _count_jobs(settled)
         announce_ended(settled)
         count_calls(settled)
@@ -143,7 +168,7 @@ def _end_items(settlements: Sequence[Settlement]) -> set[UUID]:
 def _count_jobs(settled: Sequence[Settlement]) -> None:
     sums: dict[UUID, _Sums] = {}
     for settlement in settled:
-        if settlement.decision in {Decision.DONE, Decision.DEAD}:
+        if settlement.decision in {Decision.DONE, Decision.DEAD} or settlement.finished.completion.course is not None:
             sums.setdefault(settlement.finished.item.job_id, _Sums()).add(settlement)
     if not sums:
         return

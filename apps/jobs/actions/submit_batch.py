@@ -12,14 +12,16 @@ from apps.jobs.domain.submission import COMPLETION_WINDOW_SECONDS, SubmissionRef
 from apps.jobs.models import Job
 from apps.lib.enqueue import enqueue
 from apps.lib.http_errors import ApiError
+from apps.providers.queries import cache_times, find_callable
 
 
 def submit_batch(*, workspace_id: UUID, api_key_id: UUID | None, values: object, now: datetime, created_by_id: UUID | None = None) -> Job:
     """Take in the decoded body of `POST /v1/batches`; ApiError (400) names the parameter that is wrong."""
     try:
-        submission = read_submission(values)
+        submission = read_submission(values, times=cache_times())
     except SubmissionRefusedError as refused:
         raise ApiError(400, refused.code, refused.message, param=refused.param) from refused
+    require_first_model(submission.policy.first_model, param="metadata.first_model")
     with transaction.atomic():
         job = Job.objects.create(
             workspace_id=workspace_id,
@@ -33,6 +35,8 @@ def submit_batch(*, workspace_id: UUID, api_key_id: UUID | None, values: object,
             metadata=submission.metadata,
             max_cost_usd=submission.max_cost_usd,
             on_budget=submission.on_budget,
+            policy=submission.policy.as_json(),
+            first_model_name=submission.policy.first_model,
             input_file_id=_input_file_id(workspace_id, submission.input_file_id),
             output_expires_after_seconds=submission.output_expires_after_seconds,
             created_at=now,
@@ -41,6 +45,17 @@ def submit_batch(*, workspace_id: UUID, api_key_id: UUID | None, values: object,
         record_change(job, "submitted", after={"lane": job.lane, "endpoint": job.endpoint, "feature": job.feature})
         enqueue("jobs.validate_job", queue="ingest", job_id=str(job.id))
     return job
+
+
+def require_first_model(name: str, *, param: str) -> UUID | None:
+    """The model that is to be asked first, None when there is none; ApiError 400 when nobody can answer for it."""
+    if not name:
+        return None
+    model = find_callable(name)
+    if model is None:
+        message = f"The model {name[:100]!r} does not exist or you do not have access to it. GET /v1/models lists those that do."
+        raise ApiError(400, "model_not_found", message, param=param)
+    return model.id
 
 
 def _input_file_id(workspace_id: UUID, public_id: str) -> UUID:

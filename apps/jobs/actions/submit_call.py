@@ -4,15 +4,18 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
+from psycopg.types.json import Jsonb
 
 from apps.accounts.actions import remember_result
 from apps.jobs.actions.repeat_call import Repeats
 from apps.jobs.actions.ring import ring
+from apps.jobs.actions.submit_batch import require_first_model
 from apps.jobs.domain.call_request import CallRequest
 from apps.jobs.domain.lifecycle import Lane
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import uuid7
 from apps.lib.sql import server_cursor
+from apps.providers.domain.policy import KEYS
 from apps.providers.queries import find_callable
 from apps.traces.actions import store_bodies
 from apps.traces.domain.bodies import make_body
@@ -23,9 +26,9 @@ GRACE_SECONDS = 30.0
 _INSERT = """
 WITH job AS (
     INSERT INTO jobs_job (id, workspace_id, api_key_id, kind, status, closes_as, lane, endpoint, model_name, feature, end_user,
-                          max_cost_usd, on_budget, total, created_at, started_at, expires_at)
+                          max_cost_usd, on_budget, policy, first_model_name, total, created_at, started_at, expires_at)
     VALUES (%(job_id)s, %(workspace_id)s, %(api_key_id)s, 'single', 'running', 'completed', 'interactive', %(endpoint)s, '', %(feature)s,
-            %(end_user)s, %(max_cost_usd)s, 'fail', 1, %(now)s, %(now)s, %(expires_at)s)
+            %(end_user)s, %(max_cost_usd)s, 'fail', %(policy)s, %(first_model_name)s, 1, %(now)s, %(now)s, %(expires_at)s)
     RETURNING id, workspace_id, lane, feature, end_user
 )
 INSERT INTO jobs_item (id, job_id, workspace_id, model_id, lane, position, custom_id, end_user, feature, request_body_id, reply_to, state)
@@ -47,6 +50,7 @@ def submit_call(
     if model.is_paused:
         message = f"The model `{model.name}` is paused by the platform's operator; try again later."
         raise ApiError(503, "model_paused", message, param="model", headers={"Retry-After": "30"})
+    first_model_id = require_first_model(request.policy.first_model, param=KEYS["first_model"])
     wait_seconds = model.longest_timeout_seconds + GRACE_SECONDS
     body = make_body(workspace_id, request.body)
     job_id = uuid7()
@@ -64,10 +68,12 @@ def submit_call(
                 "feature": request.feature,
                 "end_user": request.end_user,
                 "max_cost_usd": request.max_cost_usd,
+                "policy": Jsonb(policy) if (policy := request.policy.as_json()) else None,
+                "first_model_name": request.policy.first_model,
                 "now": now,
                 "expires_at": now + timedelta(seconds=wait_seconds),
                 "item_id": item_id,
-                "model_id": model.id,
+                "model_id": first_model_id or model.id,
                 "body_id": body.id,
                 "reply_to": reply_to,
             },

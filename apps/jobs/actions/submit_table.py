@@ -6,17 +6,28 @@ from uuid import UUID
 from django.db import transaction
 
 from apps.jobs.actions.record_change import record_change
+from apps.jobs.actions.submit_batch import require_first_model
 from apps.jobs.domain.lifecycle import JobStatus, Lane
 from apps.jobs.domain.submission import COMPLETION_WINDOW_SECONDS
 from apps.jobs.domain.table_prompt import CHAT, TablePrompt
 from apps.jobs.models import Job
 from apps.lib.enqueue import enqueue
+from apps.providers.domain.policy import PLAIN, AnswerPolicy
 
 
 def submit_table(
-    *, workspace_id: UUID, created_by_id: UUID, table_file_id: UUID, prompt: TablePrompt, lane: Lane, end_user: str, now: datetime
+    *,
+    workspace_id: UUID,
+    created_by_id: UUID,
+    table_file_id: UUID,
+    prompt: TablePrompt,
+    lane: Lane,
+    end_user: str,
+    now: datetime,
+    policy: AnswerPolicy = PLAIN,
 ) -> Job:
     """The job, `validating`; the same rules hold for it as for a batch from the API."""
+    require_first_model(policy.first_model, param="first_model")
     with transaction.atomic():
         job = Job.objects.create(
             workspace_id=workspace_id,
@@ -28,6 +39,8 @@ def submit_table(
             end_user=end_user,
             table_file_id=table_file_id,
             table=prompt.as_json(),
+            policy=policy.as_json(),
+            first_model_name=policy.first_model,
             created_at=now,
             expires_at=now + timedelta(seconds=COMPLETION_WINDOW_SECONDS),
         )

@@ -21,6 +21,7 @@ from apps.jobs.domain.lifecycle import JobStatus
 from apps.jobs.models import Job
 from apps.lib.advisory_lock import advisory_lock
 from apps.lib.enqueue import enqueue
+from apps.providers.domain.policy import load_policy
 from apps.providers.queries import load_catalogue
 
 log = structlog.get_logger(__name__)
@@ -67,13 +68,14 @@ def _validate(job: Job, clock: Callable[[], datetime]) -> None:
     if job.input_file_id is None:
         raise FileGoneError
     catalogue = load_catalogue()
-    rules = LineRules(endpoint=job.endpoint, model_id=catalogue.model_id, feature=job.feature)
+    rules = LineRules(endpoint=job.endpoint, model_id=catalogue.model_id, feature=job.feature, policy=load_policy(job.policy))
     with open_file(job.input_file_id) as stream:
         findings = check_lines(stream, rules)
         if findings.error_count:
             _fail(job, findings.errors, findings.error_count, clock())
             return
-        total = load_items(job, (_good(spec) for spec in read_specs(stream, rules)))
+        first_model_id = catalogue.model_id(job.first_model_name) if job.first_model_name else None
+        total = load_items(job, (_good(spec) for spec in read_specs(stream, rules)), first_model_id=first_model_id)
     names = [name for name in catalogue.model_names() if catalogue.model_id(name) in findings.model_ids]
     with transaction.atomic():
         if not Job.objects.filter(id=job.id, status=JobStatus.VALIDATING).update(

@@ -42,6 +42,7 @@ class ItemAdmin(DeadItemPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  
     empty_hint = "Items are the lines of a job: they appear once its file has been validated."
     fields = (
         ("public_id", "job_link"), ("workspace", "lane"), ("custom_id", "position"), ("standing", "ended_at"), ("outcome", "http_status"),
+        "answered_by",
         ("error_code", "error_message"), ("attempts", "ambiguous_tries"), ("free_tries", "losses"), ("not_before", "lease_until"),
         ("tokens", "cost"), ("end_user", "feature"),
     )  # fmt: skip

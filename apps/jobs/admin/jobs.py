@@ -33,6 +33,7 @@ from apps.jobs.models import Job
 from apps.jobs.queries import MOST_GROUPED, count_running, group_errors, read_course
 from apps.lib.http_errors import ApiError
 from apps.lib.large_tables import LargeTable, RecentValuesFilter
+from apps.providers.domain.policy import load_policy
 
 STATUS_COLOURS = {
     "validating": "info", "running": "info", "finishing": "info", "completed": "success", "failed": "danger", "paused": "warning",
@@ -65,14 +66,14 @@ class JobAdmin(NewJobPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # t
     empty_hint = "'New job' uploads a file or a table; programs submit with an API key, by the OpenAI SDK or HTTP."
     fields = (
         ("public_id", "workspace"), ("kind", "lane"), ("endpoint", "model_name"), ("api_key", "created_by"), ("feature", "end_user"),
-        "told", "input", ("output", "errors_file"), "refusal", ("created_at", "expires_at"), ("started_at", "ended_at"),
+        "told", "answers", "input", ("output", "errors_file"), "refusal", ("created_at", "expires_at"), ("started_at", "ended_at"),
         ("paused_at", "cancelling_at"),
     )  # fmt: skip
-    readonly_fields = ("public_id", "told", "input", "output", "errors_file", "refusal")
+    readonly_fields = ("public_id", "told", "answers", "input", "output", "errors_file", "refusal")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Without the texts that a job doesn't have."""
-        missing = {"told": not (obj and obj.metadata), "refusal": not (obj and obj.errors)}
+        missing = {"told": not (obj and obj.metadata), "refusal": not (obj and obj.errors), "answers": not (obj and obj.policy)}
         return [field for field in super().get_fields(request, obj) if not missing.get(field)]
 
     def get_urls(self) -> list[Any]:
@@ -115,6 +116,10 @@ class JobAdmin(NewJobPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # t
     @admin.display(description="cost", ordering="cost_usd")
     def cost(self, job: Job) -> str:
         return f"${job.cost_usd:.4f}"
+
+    @admin.display(description="answers")
+    def answers(self, job: Job) -> str:
+        return load_policy(job.policy).in_words()
 
     @admin.display(description="input file")
     def input(self, job: Job) -> str:
@@ -180,6 +185,7 @@ class JobAdmin(NewJobPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # t
             "rate": _rate(rate),
             "remaining": timedelta(seconds=round(progress.waiting / rate)) if rate and is_open and progress.waiting else None,
             "bars": [asdict(bar) for bar in to_bars(course)],
+            "accepted_percent": round(100 * job.first_accepted / job.first_asked) if job.first_asked else None,
             "may_change": self.may_change(request, job),
             "is_open": is_open,
             "may_move": job.status in _MOVABLE,

@@ -27,7 +27,8 @@ from apps.jobs.forms import NewJobForm, is_table
 from apps.jobs.models import Job
 from apps.lib.http_errors import ApiError
 from apps.lib.streaming import stream_response
-from apps.providers.queries import list_callable
+from apps.providers.domain.policy import PLAIN, AnswerPolicy
+from apps.providers.queries import cache_times, list_callable
 
 # A file that is looked at and not submitted goes by itself.
 _UNDECIDED_SECONDS = 24 * 3600
@@ -58,12 +59,13 @@ class NewJobPages:
             if file is None:
                 form.add_error("upload", "The file is gone; choose it again.")
             elif not is_table(file.filename) or not form.refuse_without_prompt():
-                preview = _look(form, file)
+                policy = form.policy(times=cache_times(), is_for_table=is_table(file.filename))
+                preview = _look(form, file, policy) if policy is not None else None
                 if preview is not None and not preview.is_readable:
                     delete_file(file_id=file.id, now=timezone.now(), reason="it could not be read")
                     file = None
                 elif preview is not None and request.POST.get("step") == "submit" and not preview.error_count:
-                    return self._submit(request, form, file, preview)
+                    return self._submit(request, form, file, preview, policy or PLAIN)
                 context |= {"file": file, "preview": preview}
         return TemplateResponse(request, "jobs/new_job.html", self.admin_site.each_context(request) | context)  # type: ignore[attr-defined]  # a mixin
 
@@ -82,11 +84,10 @@ class NewJobPages:
             now=timezone.now(),
         )
 
-    def _submit(self, request: HttpRequest, form: NewJobForm, file: Any, preview: Preview) -> HttpResponse:
-        values, now = form.cleaned_data, timezone.now()
-        keep_file(file_id=file.id, until=now + _KEPT)
+    def _submit(self, request: HttpRequest, form: NewJobForm, file: Any, preview: Preview, policy: AnswerPolicy) -> HttpResponse:
+        keep_file(file_id=file.id, until=timezone.now() + _KEPT)
         try:
-            job = _submitted(request, values, form, file, preview)
+            job = _submitted(request, form, file, preview, policy)
         except ApiError as error:
             messages.error(request, error.message)
             return HttpResponseRedirect(reverse("admin:jobs_job_new"))
@@ -105,17 +106,18 @@ class NewJobPages:
         return response
 
 
-def _look(form: NewJobForm, file: Any) -> Preview | None:
+def _look(form: NewJobForm, file: Any, policy: AnswerPolicy) -> Preview | None:
     try:
         if is_table(file.filename):
             return preview_table(file_id=file.id, prompt=form.prompt(), now=timezone.now())
-        return preview_batch(file_id=file.id, now=timezone.now())
+        return preview_batch(file_id=file.id, now=timezone.now(), policy=policy)
     except FileGoneError as error:
         form.add_error("upload", f"{error} Choose it again.")
         return None
 
 
-def _submitted(request: HttpRequest, values: dict[str, Any], form: NewJobForm, file: Any, preview: Preview) -> Job:
+def _submitted(request: HttpRequest, form: NewJobForm, file: Any, preview: Preview, policy: AnswerPolicy) -> Job:
+    values = form.cleaned_data
     workspace_id, now = values["workspace"].id, timezone.now()
     if is_table(file.filename):
         return submit_table(
@@ -123,6 +125,7 @@ def _submitted(request: HttpRequest, values: dict[str, Any], form: NewJobForm, f
             created_by_id=_user_id(request),
             table_file_id=file.id,
             prompt=form.prompt(),
+            policy=policy,
             lane=Lane(values["lane"]),
             end_user=getattr(request.user, "email", ""),
             now=now,
@@ -131,7 +134,7 @@ def _submitted(request: HttpRequest, values: dict[str, Any], form: NewJobForm, f
         "input_file_id": file.public_id,
         "endpoint": preview.endpoint,
         "completion_window": COMPLETION_WINDOW,
-        "metadata": {"priority": values["lane"]},
+        "metadata": form.metadata(),
     }
     return submit_batch(workspace_id=workspace_id, api_key_id=None, created_by_id=_user_id(request), values=request_values, now=now)
 

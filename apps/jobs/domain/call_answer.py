@@ -17,6 +17,7 @@ _FAILURES = {
     ),
     Outcome.FAILED_UPSTREAM: (502, "provider_failed", "The provider failed, each time it was asked."),
     Outcome.AMBIGUOUS: (504, "provider_answer_lost", "The provider was asked, and no whole answer came back."),
+    Outcome.OUTPUT_CONTRACT: (502, "output_contract", "The answer breaks its contract."),
     Outcome.REJECTED: (502, "provider_rejected", "The provider rejected the request."),
 }
 _UNKNOWN = (502, "not_answered", "The call ended without an answer.")
@@ -34,6 +35,7 @@ class EndedCall:
     error_code: str
     error_message: str
     answer: bytes | None
+    answered_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,13 @@ class CallAnswer:
     code: str = ""
     message: str = ""
     should_retry: bool = True
+    is_cached: bool = False
 
 
 def answer_of(ended: EndedCall) -> CallAnswer:
     """A good answer goes out as it came; so does a rejection that has OpenAI's shape. All else is put into words."""
     if ended.state == ItemState.DONE and ended.answer is not None:
-        return CallAnswer(status=ended.status_code or 200, content=ended.answer)
+        return CallAnswer(status=ended.status_code or 200, content=ended.answer, is_cached=ended.answered_by == "cache")
     if ended.state == ItemState.CANCELLED:
         return CallAnswer(status=409, code="cancelled", message="The call was cancelled before it was sent.", should_retry=False)
     outcome = Outcome(ended.outcome) if ended.outcome in set(Outcome) else None

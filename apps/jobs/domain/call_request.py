@@ -7,6 +7,17 @@ from decimal import Decimal
 from typing import Any
 
 from apps.lib.json_text import JsonRefusedError, read_json
+from apps.providers.domain.contract import ContractRefusedError
+from apps.providers.domain.policy import (
+    PLAIN,
+    USUAL_TIMES,
+    AnswerPolicy,
+    CacheTimes,
+    PolicyRefusedError,
+    check_request,
+    of_headers,
+    read_policy,
+)
 
 FEATURE_LENGTH = 64
 FEATURE_HEADER = "X-Feature"
@@ -42,9 +53,10 @@ class CallRequest:
     feature: str
     max_cost_usd: Decimal | None
     body: bytes
+    policy: AnswerPolicy = PLAIN
 
 
-def read_call(body: bytes, *, endpoint: str, headers: Mapping[str, str]) -> CallRequest:
+def read_call(body: bytes, *, endpoint: str, headers: Mapping[str, str], times: CacheTimes = USUAL_TIMES) -> CallRequest:
     """Judge one request; CallRefusedError names what is wrong with it."""
     values = _parse(body)
     model = values.get("model")
@@ -62,7 +74,17 @@ def read_call(body: bytes, *, endpoint: str, headers: Mapping[str, str]) -> Call
         feature=_feature(headers),
         max_cost_usd=_max_cost_usd(headers),
         body=body,
+        policy=_policy(values, endpoint, headers, times),
     )
+
+
+def _policy(values: dict[str, Any], endpoint: str, headers: Mapping[str, str], times: CacheTimes) -> AnswerPolicy:
+    try:
+        policy = read_policy(of_headers(headers), endpoint=endpoint, times=times)
+        check_request(policy, values, endpoint=endpoint)
+    except (PolicyRefusedError, ContractRefusedError) as refused:
+        raise CallRefusedError("invalid_value", refused.message, refused.param) from refused
+    return policy
 
 
 def _parse(body: bytes) -> dict[str, Any]:

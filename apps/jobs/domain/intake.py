@@ -10,6 +10,8 @@ from uuid import UUID
 import orjson
 
 from apps.lib.json_keys import find_doubled_key
+from apps.providers.domain.contract import ContractRefusedError
+from apps.providers.domain.policy import PLAIN, AnswerPolicy, check_request
 
 ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/v1/completions", "/v1/embeddings")
 CUSTOM_ID_LENGTH = 64
@@ -56,6 +58,7 @@ class LineRules:
     endpoint: str
     model_id: Callable[[str], UUID | None]
     feature: str = ""
+    policy: AnswerPolicy = PLAIN
 
 
 class _RefusedError(Exception):
@@ -77,6 +80,8 @@ def read_line(line: bytes, *, number: int, rules: LineRules) -> ItemSpec | LineE
         _refuse_doubled(raw_body, body)
         custom_id = _custom_id(envelope)
         _check_address(envelope, rules.endpoint)
+        if rules.policy.is_steered:
+            _check_policy(body, rules)
         return ItemSpec(
             position=number,
             custom_id=custom_id,
@@ -274,6 +279,13 @@ def _model_id(body: dict[str, Any], rules: LineRules) -> UUID:
     if body.get("stream") is not None and body["stream"] is not False:
         raise _RefusedError("invalid_value", "A batch does not stream: leave out body.stream or set it to false.", "body.stream")
     return model_id
+
+
+def _check_policy(body: dict[str, Any], rules: LineRules) -> None:
+    try:
+        check_request(rules.policy, body, endpoint=rules.endpoint)
+    except ContractRefusedError as refused:
+        raise _RefusedError("invalid_value", refused.message, f"body.{refused.param}") from refused
 
 
 def _end_user(body: dict[str, Any]) -> str:

@@ -28,6 +28,7 @@ class EndedItem:
     error_code: str
     error_message: str
     answer: bytes | None
+    answered_by: str = ""
 
 
 def result_line(item: EndedItem) -> bytes:
@@ -50,7 +51,10 @@ def _outcome(item: EndedItem) -> bytes:
 
 def _response(item: EndedItem, status_code: int, body: bytes) -> bytes:
     request_id = f"req_{item.run_id.hex if item.run_id else item.item_id.hex}".encode()
-    return b'"response":{"status_code":%d,"request_id":"%s","body":%s},"error":null' % (item.status_code or status_code, request_id, body)
+    # Beside what OpenAI's lines have; readers that don't know it pass over it.
+    cache = b'"cache":"hit",' if item.answered_by == "cache" else b""
+    status = item.status_code or status_code
+    return b'"response":{"status_code":%d,"request_id":"%s",%s"body":%s},"error":null' % (status, request_id, cache, body)
 
 
 def _error(code: str, message: str) -> bytes:

@@ -58,7 +58,7 @@ def next_step(
     """
     if outcome is Outcome.OK:
         return NextStep(Decision.DONE, tries)
-    if outcome is Outcome.REJECTED:
+    if outcome in {Outcome.REJECTED, Outcome.OUTPUT_CONTRACT}:
         return NextStep(Decision.DEAD, Tries(tries.attempts + 1, tries.ambiguous, tries.free))
     if is_probe and outcome is Outcome.FAILED_UPSTREAM and tries.free < policy.max_free_probes and not policy.is_awaited:
         return _after_free_try(outcome, tries, policy, chance, None)

@@ -11,10 +11,11 @@ import orjson
 
 from apps.jobs.domain.claimed import Finished
 from apps.jobs.domain.retry import Decision, NextStep, Policy, next_step
-from apps.providers.domain.calls import Exchange
+from apps.jobs.domain.savings import CACHE, Savings, savings_of, told_origin
+from apps.providers.domain.calls import Course, Exchange, PaidCall, good_calls
+from apps.providers.domain.kept import NewEntry
 from apps.spend.domain.charges import ChargeRecord
 from apps.spend.domain.pricing import PriceBook, cost_of
-from apps.spend.domain.usage import TokenUsage
 from apps.traces.domain.bodies import NewBody, make_body
 from apps.traces.domain.records import ExchangeRecord, RunRecord
 
@@ -22,6 +23,7 @@ _STATES = {Decision.DONE: "done", Decision.DEAD: "dead", Decision.RETRY: "waitin
 _NOTHING = Decimal(0)
 _ERROR_CODE_LENGTH = 100
 _ERROR_MESSAGE_LENGTH = 2000
+_PLAIN_COURSE = Course()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ class Settlement:
     bodies: list[NewBody]
     run: RunRecord
     exchanges: list[ExchangeRecord]
-    charge: ChargeRecord | None
+    charges: list[ChargeRecord]
+    savings: Savings
 
     @property
     def decision(self) -> Decision:
@@ -44,15 +47,35 @@ class Settlement:
 
     @property
     def cost_usd(self) -> Decimal:
-        return self.charge.cost_usd if self.charge else _NOTHING
+        return sum((charge.cost_usd for charge in self.charges), _NOTHING)
+
+    @property
+    def is_cached(self) -> bool:
+        return self.finished.completion.course is not None and self.finished.completion.course.answered_by == CACHE
+
+    def new_entry(self) -> NewEntry | None:
+        """What the cache keeps of it: a good answer that was asked for, when its job wants that."""
+        item = self.finished.item
+        if item.answer_key is None or self.decision is not Decision.DONE or self.is_cached or self.answer_body_id is None:
+            return None
+        return NewEntry(
+            key=item.answer_key,
+            workspace_id=item.workspace_id,
+            answer_body_id=self.answer_body_id,
+            status_code=self.finished.completion.status_code or 200,
+            cost_usd=self.cost_usd,
+            run_id=item.run_id,
+            seconds=item.policy.cache_seconds or 0,
+        )
 
     def item_row(self) -> tuple[Any, ...]:
         """The item's new values, in the order of settle's UPDATE."""
-        completion = self.finished.completion
-        usage = completion.usage or TokenUsage()
+        item, completion = self.finished.item, self.finished.completion
+        course = completion.course or _PLAIN_COURSE
+        is_open = self.decision in {Decision.RETRY, Decision.SNOOZE}
         return (
-            self.finished.item.item_id,
-            self.finished.item.run_id,
+            item.item_id,
+            item.run_id,
             _STATES[self.decision],
             self.step.delay_seconds,
             self.finished.ended_at,
@@ -64,9 +87,13 @@ class Settlement:
             completion.outcome.value,
             self.error_code,
             self.error_message,
-            usage.total_input_tokens,
-            usage.total_output_tokens,
+            sum(charge.input_tokens + charge.cached_input_tokens + charge.cache_write_tokens for charge in self.charges),
+            sum(charge.output_tokens + charge.reasoning_tokens for charge in self.charges),
             self.cost_usd,
+            (course.stage if completion.course else item.stage) if is_open else item.stage,
+            item.paid_calls + len(self.charges),
+            "" if is_open else course.answered_by,
+            (course.next_model_id if is_open else course.paid[-1].model_id if course.paid else None) or item.model_id,
         )
 
 
@@ -85,9 +112,10 @@ def settle_finished(
     )
     bodies: list[NewBody] = []
     exchanges = [_exchange_record(new_id(), finished, exchange, bodies) for exchange in completion.exchanges]
-    answer_body_id = _answer_body_id(finished, bodies)
+    answer_body_id = _answer_body_id(finished, step.decision, bodies)
     error_code = plain(completion.error_code)[:_ERROR_CODE_LENGTH]
     error_message = plain(completion.error_message)[:_ERROR_MESSAGE_LENGTH]
+    is_cached = completion.course is not None and completion.course.answered_by == CACHE
     run = RunRecord(
         id=item.run_id,
         workspace_id=item.workspace_id,
@@ -95,14 +123,17 @@ def settle_finished(
         item_id=item.item_id,
         pump_id=pump_id,
         attempt=item.tries.attempts + item.tries.free + 1,
-        outcome=completion.outcome.value,
+        outcome="cached" if is_cached else completion.outcome.value,
         decision=step.decision.value,
         error_code=error_code,
-        error_message=error_message,
+        error_message=told_origin(completion.course) or error_message,
         claimed_at=item.claimed_at,
         ended_at=finished.ended_at,
     )
-    charge = _charge_record(new_id(), finished, prices) if step.decision is Decision.DONE and completion.exchanges else None
+    charges = [
+        _charge_record(new_id(), finished, paid, prices, seq=item.paid_calls + n)
+        for n, paid in enumerate(good_calls(completion, item.model_id))
+    ]
     return Settlement(
         finished=finished,
         step=step,
@@ -112,17 +143,26 @@ def settle_finished(
         bodies=bodies,
         run=run,
         exchanges=exchanges,
-        charge=charge,
+        charges=charges,
+        savings=savings_of(completion.course, charges, prices),
     )
 
 
-def _answer_body_id(finished: Finished, bodies: list[NewBody]) -> bytes | None:
-    """The last exchange's own body; a second one where the answer was translated from it."""
-    completion = finished.completion
-    if not bodies or not completion.answer:
+def _answer_body_id(finished: Finished, decision: Decision, bodies: list[NewBody]) -> bytes | None:
+    """The last exchange's own body, and a further one where what the caller gets is another; what the cache has is stored already."""
+    item, completion = finished.item, finished.completion
+    course = completion.course
+    if course is not None and course.kept is not None:
+        return course.kept.answer_body_id
+    # What the next run is to repair.
+    draft = item.draft if course is None else course.draft
+    if draft and decision in {Decision.RETRY, Decision.SNOOZE}:
+        bodies.append(make_body(item.workspace_id, draft))
+        return bodies[-1].id
+    if not completion.answer:
         return None
-    if completion.answer != completion.exchanges[-1].answer:
-        bodies.append(make_body(finished.item.workspace_id, completion.answer))
+    if not completion.exchanges or completion.answer != completion.exchanges[-1].answer:
+        bodies.append(make_body(item.workspace_id, completion.answer))
     return bodies[-1].id
 
 
@@ -152,21 +192,19 @@ def _exchange_record(exchange_id: UUID, finished: Finished, exchange: Exchange, 
     )
 
 
-def _charge_record(charge_id: UUID, finished: Finished, prices: PriceBook) -> ChargeRecord:
-    item, completion = finished.item, finished.completion
-    exchange = completion.exchanges[-1]
-    usage = completion.usage or TokenUsage()
-    price = prices.price(exchange.provider_id, exchange.upstream_model, exchange.sent_at)
+def _charge_record(charge_id: UUID, finished: Finished, paid: PaidCall, prices: PriceBook, *, seq: int) -> ChargeRecord:
+    item, usage = finished.item, paid.usage
+    price = prices.price(paid.provider_id, paid.upstream_model, paid.sent_at)
     return ChargeRecord(
         id=charge_id,
         workspace_id=item.workspace_id,
         job_id=item.job_id,
         item_id=item.item_id,
-        seq=0,
+        seq=seq,
         run_id=item.run_id,
-        model_id=item.model_id,
-        provider_id=exchange.provider_id,
-        upstream_model=exchange.upstream_model,
+        model_id=paid.model_id,
+        provider_id=paid.provider_id,
+        upstream_model=paid.upstream_model,
         price_id=price.id if price else None,
         api_key_id=item.api_key_id,
         end_user=item.end_user,
@@ -177,7 +215,7 @@ def _charge_record(charge_id: UUID, finished: Finished, prices: PriceBook) -> Ch
         cache_write_tokens=usage.cache_write_tokens,
         output_tokens=usage.output_tokens,
         reasoning_tokens=usage.reasoning_tokens,
-        usage=plain(orjson.dumps(completion.raw_usage).decode()) if completion.raw_usage is not None else None,
+        usage=plain(orjson.dumps(paid.raw_usage).decode()) if paid.raw_usage is not None else None,
         prices=price.json if price else None,
         cost_usd=cost_of(usage, price) if price else _NOTHING,
         created_at=finished.ended_at,

@@ -8,6 +8,7 @@ from typing import Any
 
 from apps.jobs.domain.intake import ENDPOINTS, FEATURE_LENGTH
 from apps.jobs.domain.lifecycle import Lane
+from apps.providers.domain.policy import USUAL_TIMES, AnswerPolicy, CacheTimes, PolicyRefusedError, of_metadata, read_policy
 
 COMPLETION_WINDOW = "24h"
 COMPLETION_WINDOW_SECONDS = 24 * 3600
@@ -40,10 +41,11 @@ class Submission:
     feature: str
     max_cost_usd: Decimal | None
     on_budget: str
+    policy: AnswerPolicy
     output_expires_after_seconds: int | None
 
 
-def read_submission(values: object) -> Submission:
+def read_submission(values: object, *, times: CacheTimes = USUAL_TIMES) -> Submission:
     """Judge a decoded JSON body; SubmissionRefusedError names the first parameter that is wrong."""
     if not isinstance(values, Mapping):
         raise SubmissionRefusedError("invalid_type", "The body must be a JSON object.", "body")
@@ -62,8 +64,16 @@ def read_submission(values: object) -> Submission:
         feature=_short(hints.get("feature", ""), FEATURE_LENGTH, "metadata.feature"),
         max_cost_usd=_cost(hints.get("max_cost_usd")),
         on_budget=_one_of(hints.get("on_budget", "wait"), ("wait", "fail"), "metadata.on_budget"),
+        policy=_policy(hints, endpoint, times),
         output_expires_after_seconds=_expiry(values.get("output_expires_after")),
     )
+
+
+def _policy(hints: Mapping[str, str], endpoint: str, times: CacheTimes) -> AnswerPolicy:
+    try:
+        return read_policy(of_metadata(hints), endpoint=endpoint, times=times)
+    except PolicyRefusedError as refused:
+        raise SubmissionRefusedError("invalid_value", refused.message, refused.param) from refused
 
 
 def _text(values: Mapping[str, Any], name: str) -> str:

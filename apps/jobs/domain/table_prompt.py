@@ -26,6 +26,7 @@ class TablePrompt:
     temperature: float | None = None
     max_tokens: int | None = None
     sheet: str = ""
+    response_format: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -63,6 +64,8 @@ def request_body(prompt: TablePrompt, row: Mapping[str, str]) -> dict[str, Any]:
         body["temperature"] = prompt.temperature
     if prompt.max_tokens is not None:
         body["max_tokens"] = prompt.max_tokens
+    if prompt.response_format is not None:
+        body["response_format"] = prompt.response_format
     return body
 
 

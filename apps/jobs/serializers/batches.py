@@ -23,7 +23,13 @@ class BatchRequestSerializer(serializers.Serializer[Any]):
     input_file_id = serializers.CharField()
     endpoint = serializers.CharField()
     completion_window = serializers.ChoiceField(choices=[COMPLETION_WINDOW])
-    metadata = serializers.DictField(child=serializers.CharField(max_length=512), required=False, allow_null=True)
+    metadata = serializers.DictField(
+        child=serializers.CharField(max_length=512),
+        required=False,
+        allow_null=True,
+        help_text="Up to 16 texts of your own. These mean something: priority, feature, max_cost_usd, on_budget; cache, output_contract, "
+        "first_model, accept_if, failover.",
+    )
     output_expires_after = serializers.DictField(required=False, allow_null=True)
 
 

@@ -23,12 +23,14 @@ class ItemSerializer(serializers.ModelSerializer[Item]):
     id = serializers.CharField(source="public_id")
     job_id = serializers.SerializerMethodField()
     state = serializers.ChoiceField(choices=[state.value for state in ItemState])
+    answered_by = serializers.CharField(help_text="cache, first_model, model (after the first one), repair; empty: plainly.")
 
     class Meta:
         model = Item
         fields = [
             "id", "job_id", "position", "custom_id", "state", "lane", "feature", "end_user", "attempts", "outcome", "status_code",
-            "error_code", "error_message", "input_tokens", "output_tokens", "cost_usd", "not_before", "claimed_at", "ended_at",
+            "answered_by", "error_code", "error_message", "input_tokens", "output_tokens", "cost_usd",
+            "not_before", "claimed_at", "ended_at",
         ]  # fmt: skip
         read_only_fields = fields
 

@@ -36,6 +36,8 @@ class JobSerializer(serializers.ModelSerializer[Job]):
     open = serializers.SerializerMethodField(help_text="Items that have not ended.")
     items_per_second = serializers.SerializerMethodField()
     remaining_seconds = serializers.SerializerMethodField()
+    policy = serializers.DictField(allow_null=True, help_text="How answers are come by, as the metadata asked; null: plainly.")
+    first_accepted_share = serializers.SerializerMethodField(help_text="Of the items for which the first model was asked; null: none.")
 
     class Meta:
         model = Job
@@ -44,6 +46,8 @@ class JobSerializer(serializers.ModelSerializer[Job]):
             "input_file_id", "output_file_id", "error_file_id", "errors",
             "total", "done", "dead", "open", "items_per_second", "remaining_seconds",
             "input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "cost_usd",
+            "policy", "cache_hits", "cache_saved_usd", "first_asked", "first_accepted", "first_accepted_share", "first_saved_usd",
+            "repaired",
             "created_at", "expires_at", "started_at", "paused_at", "cancelling_at", "finishing_at", "completed_at", "ended_at",
         ]  # fmt: skip
         read_only_fields = fields
@@ -62,6 +66,9 @@ class JobSerializer(serializers.ModelSerializer[Job]):
 
     def get_open(self, job: Job) -> int:
         return 0 if job.ended_at else _progress(job).waiting
+
+    def get_first_accepted_share(self, job: Job) -> float | None:
+        return round(job.first_accepted / job.first_asked, 4) if job.first_asked else None
 
     def get_items_per_second(self, job: Job) -> float:
         return round(_progress(job).items_per_second(timezone.now()), 3)

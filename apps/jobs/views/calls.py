@@ -20,6 +20,8 @@ from apps.jobs.domain.call_request import CallRefusedError, CallRequest, read_ca
 from apps.jobs.models import ITEM_PREFIX
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import public_id, uuid7
+from apps.providers.domain.policy import KEYS
+from apps.providers.queries import cache_times
 
 ITEM_HEADER = "X-Item-Id"
 
@@ -46,6 +48,8 @@ async def _answer(request: HttpRequest, endpoint: str) -> HttpResponse:
         item_id, headers = uuid7(), {}
         answer = await actions.answer_call(item_id=item_id, caller=caller, request=call, repeats=repeats, now=timezone.now())
     headers[ITEM_HEADER] = public_id(ITEM_PREFIX, item_id)
+    if call.policy.cache_seconds:
+        headers[KEYS["cache"]] = "hit" if answer.is_cached else "miss"
     if answer.content is None:
         raise _failure(answer, headers)
     return HttpResponse(answer.content, status=answer.status, content_type="application/json", headers=headers)
@@ -55,7 +59,7 @@ def _admit(request: HttpRequest, endpoint: str) -> tuple[Caller, CallRequest, Re
     key = authenticate_key(request.headers.get("Authorization"), now=timezone.now())
     require_scope(key, "chat")
     try:
-        call = read_call(request.body, endpoint=endpoint, headers=request.headers)
+        call = read_call(request.body, endpoint=endpoint, headers=request.headers, times=cache_times())
     except CallRefusedError as refused:
         raise ApiError(400, refused.code, refused.message, param=refused.param) from refused
     return Caller(workspace_id=key.workspace_id, api_key_id=key.id), call, _repeats(request, endpoint, key.workspace_id)

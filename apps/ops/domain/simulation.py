@@ -3,10 +3,12 @@
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from random import Random
+from urllib.parse import unquote
 
-_SCRIPT = re.compile(rb"\[\[sim ([^\]]{1,200})\]\]")
+_SCRIPT = re.compile(rb"\[\[sim ([^\]]{1,1000})\]\]")
+_ANSWERED = re.compile(rb'"role":\s*"assistant"')
 # The 99th percentile of the standard normal distribution.
 _Z99 = 2.3263478740408408
 STATUSES = range(200, 600)
@@ -26,7 +28,9 @@ class SimulationInvalidError(ValueError):
 class Script:
     """What one prompt asks for. With `times`, only its first calls behave so; `delay` (seconds) None: the server's latency.
 
-    `reset` breaks the connection in place of an answer, `reset_body` in the middle of one; `cut` ends it there without a reset.
+    `say` is the text of the answer (percent-encoded in a script), `repair` that to a request which goes on after an answer; `refuse`
+    declines in place of an answer. `reset` breaks the connection in place of one, `reset_body` in the middle; `cut` ends it there
+    without a reset.
     """
 
     status: int = 200
@@ -45,6 +49,13 @@ class Script:
     body_kilobytes: int = 0
     retry_after_form: str = "seconds"
     usage: str = "true"
+    say: str = ""
+    repair: str = ""
+    refuse: bool = False
+
+    def said_to(self, body: bytes) -> "Script":
+        """With what it says to this request: `repair` where it goes on after an answer."""
+        return replace(self, say=self.repair) if self.repair and _ANSWERED.search(body) else self
 
 
 _KINDS = {field.name: field.type for field in fields(Script)}
@@ -70,6 +81,8 @@ def _read_word(word: str) -> tuple[str, object]:
         if text not in _CHOICES[name]:
             raise SimulationInvalidError(f"{name} in a script must be one of {', '.join(_CHOICES[name])}.")
         return name, text
+    if _KINDS[name] is str:
+        return name, unquote(text)
     if _KINDS[name] is bool:
         if sign:
             raise SimulationInvalidError(f"{name} takes no value in a script.")

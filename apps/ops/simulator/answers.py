@@ -31,8 +31,10 @@ _VECTOR = [0.125, -0.25, 0.5, 0.0, 1.0, -1.0, 0.75, -0.5]
 @lru_cache(maxsize=256)
 def success(path: str, script: Script) -> bytes:
     """An answer with status 200 for a path that ends as one of CALLS, using 20 tokens of input and as many of output as the script says."""
-    text = _TEXT + "x" * (script.body_kilobytes * 1024)
+    text = (script.say or _TEXT) + "x" * (script.body_kilobytes * 1024)
     content = _of_path(path, text, script.tokens)
+    if script.refuse:
+        _refuse(content)
     if script.empty:
         content |= {name: [] for name in ("choices", "output", "content") if name in content}
         content.pop("stop_reason", None)
@@ -44,6 +46,16 @@ def success(path: str, script: Script) -> bytes:
         wrong = _WRONG_USAGE[script.usage]
         content["usage"] = {name: wrong for name, value in content["usage"].items() if isinstance(value, int)}
     return _json(content)
+
+
+def _refuse(content: dict[str, Any]) -> None:
+    """As the shapes of OpenAI say it; Anthropic's says it in the text."""
+    for choice in content.get("choices", ()):
+        choice["finish_reason"] = "content_filter"
+        if "message" in choice:
+            choice["message"] |= {"content": None, "refusal": "I can't help with that."}
+    for entry in content.get("output", ()):
+        entry["content"] = [{"type": "refusal", "refusal": "I can't help with that."}]
 
 
 def _of_path(path: str, text: str, tokens: int) -> dict[str, Any]:

@@ -167,7 +167,7 @@ def _body(path: str, script: Script, request: bytes) -> bytes:
         return answers.failure(path, script.status)
     if path.endswith("/embeddings"):
         return answers.embeddings(request)
-    return answers.success(path, script)
+    return answers.success(path, script.said_to(request))
 
 
 def _whole(head: bytes, extra: list[str]) -> bytes:

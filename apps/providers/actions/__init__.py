@@ -1,5 +1,7 @@
 """Ask providers; the only door to a paid call."""
 
+from apps.providers.actions.answer_by_policy import answer_by_policy
+from apps.providers.actions.cache_answers import expire_cache, keep_answers, look_up_answers
 from apps.providers.actions.complete import complete
 from apps.providers.actions.declare import DeclaredTarget, declare_model_targets, declare_provider
 from apps.providers.actions.declare_model import declare_model
@@ -9,17 +11,23 @@ from apps.providers.actions.pause import pause, resume
 from apps.providers.actions.record_transitions import forget_transitions, record_transitions
 from apps.providers.actions.rotate_provider_key import KeyInvalidError, ProviderUnknownError, rotate_provider_key
 from apps.providers.actions.save_provider_key import save_provider_key
+from apps.providers.actions.share_answers import SharedAnswers
 
 __all__ = [
     "DeclaredTarget",
     "Gate",
     "KeyInvalidError",
     "ProviderUnknownError",
+    "SharedAnswers",
+    "answer_by_policy",
     "complete",
     "declare_model",
     "declare_model_targets",
     "declare_provider",
+    "expire_cache",
     "forget_transitions",
+    "keep_answers",
+    "look_up_answers",
     "open_session",
     "pause",
     "record_transitions",

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
+from enum import IntEnum
 from uuid import UUID
 
 from apps.providers.domain.limits import NO_LIMITS, BucketLimits
@@ -58,11 +60,63 @@ class Exchange:
     retry_after_seconds: float | None = None
 
 
+class Stage(IntEnum):
+    """Where the next run of an item begins: what has been paid for is not asked again."""
+
+    START = 0
+    MODEL = 1  # the answer of the model that is asked first was not accepted
+    REPAIR = 2  # the answer broke its contract and is to be repaired
+
+
+@dataclass(frozen=True, slots=True)
+class PaidCall:
+    """One good answer of a provider, whether it was used or not."""
+
+    model_id: UUID
+    provider_id: UUID
+    upstream_model: str
+    sent_at: datetime
+    usage: TokenUsage
+    raw_usage: dict[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer that was given before: where it stands, what it had cost, and the run that asked for it."""
+
+    answer_body_id: bytes
+    status_code: int
+    cost_usd: Decimal
+    run_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What a policy made of a call. `paid`: its good answers in order; `draft`: the one that is to be repaired.
+
+    `is_accepted`: what became of the model that is asked first (None: it was not asked), `first` its good answer, `instead` who would
+    have been asked without it, as provider and model. `kept`: the cache's answer; `spared`: the calls in the air whose answer is shared.
+    """
+
+    paid: tuple[PaidCall, ...] = ()
+    answered_by: str = ""
+    stage: Stage = Stage.START
+    next_model_id: UUID | None = None
+    draft: bytes = b""
+    is_accepted: bool | None = None
+    first: PaidCall | None = None
+    instead: tuple[UUID, str] | None = None
+    kept: Kept | None = None
+    spared: tuple[PaidCall, ...] = ()
+    shared_run_id: UUID | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Completion:
     """What a call came to, after all its exchanges (the last one decided). `answer` is what the caller gets: OpenAI's shape.
 
-    `is_probe`: it was sent to a target known to be in trouble, to see whether it is over.
+    `is_probe`: it was sent to a target known to be in trouble, to see whether it is over. `course` is None for a plain
+    call.
     """
 
     outcome: Outcome
@@ -75,3 +129,15 @@ class Completion:
     error_message: str = ""
     retry_after_seconds: float | None = None
     is_probe: bool = False
+    course: Course | None = None
+
+
+def good_calls(completion: Completion, model_id: UUID) -> tuple[PaidCall, ...]:
+    """The good answers behind a completion; `model_id`: who was asked in a plain call."""
+    if completion.course is not None:
+        return completion.course.paid
+    if completion.outcome is not Outcome.OK or not completion.exchanges:
+        return ()
+    exchange = completion.exchanges[-1]
+    usage = completion.usage or TokenUsage()
+    return (PaidCall(model_id, exchange.provider_id, exchange.upstream_model, exchange.sent_at, usage, completion.raw_usage),)

@@ -36,6 +36,10 @@ class Catalogue:
     def model_names(self) -> list[str]:
         return sorted(self.ids)
 
+    def without_failover(self) -> "Catalogue":
+        """The same models, each with its first target alone."""
+        return Catalogue(ids=self.ids, routes_by_model={model_id: routes[:1] for model_id, routes in self.routes_by_model.items()})
+
     def routes(self, model_id: UUID) -> tuple[Route, ...]:
         """The targets that may be asked, the first one first; empty when none is switched on."""
         return self.routes_by_model.get(model_id, ())

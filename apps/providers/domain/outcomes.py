@@ -13,6 +13,7 @@ class Outcome(StrEnum):
     rejected        3xx and other 4xx: asking again gives the same answer; dead at once
     failed_upstream 503, 408, 409, 425, other 5xx: retry, may fail over
     ambiguous       may have been billed (timeout after sending, cut or unreadable answer): one more try
+    output_contract the answers are whole and break the request's contract, also after its repair: paid, dead
     """
 
     OK = "ok"
@@ -22,3 +23,4 @@ class Outcome(StrEnum):
     REJECTED = "rejected"
     FAILED_UPSTREAM = "failed_upstream"
     AMBIGUOUS = "ambiguous"
+    OUTPUT_CONTRACT = "output_contract"

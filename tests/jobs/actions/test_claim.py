@@ -9,8 +9,9 @@ from django.utils import timezone
 
 from apps.jobs.actions.claim import claim_items, claim_suspects
 from apps.jobs.domain.claimed import ClaimedItem
+from apps.jobs.domain.fairness import ModelBounds
 from apps.jobs.domain.lifecycle import ItemState, JobStatus
-from apps.jobs.models import Item
+from apps.jobs.models import Item, Job
 from apps.lib.ids import uuid7
 from tests.jobs.rows import make_job, make_workspace
 
@@ -116,3 +117,36 @@ def test_claim_shares_the_batches_part_of_the_interactive_window() -> None:
     for _ in range(3):
         make_job(lane="interactive", prompts=[str(n) for n in range(20)])
     assert len(claim(100, lanes=("interactive",), batch_room=9)) == 9
+
+
+TINY, SMALL = uuid7(), uuid7()
+
+
+def claim_within(**allowances: int) -> int:
+    """How many items begin when the models named allow so many."""
+    names = {TINY: "tiny", SMALL: "small"}
+    bounds = ModelBounds.of({id_: allowances[name] for id_, name in names.items() if name in allowances}, names=names)
+    return len(claim_items(pump_id=uuid7(), lanes=("default",), room=100, batch_room=0, turn=0, bounds=bounds))
+
+
+def make_cascade() -> Job:
+    """Five items that stand in line for the first model; a sixth one whose first answer was not accepted."""
+    job = make_job(prompts=[str(n) for n in range(6)], model_id=TINY, model_name="small", first_model_name="tiny")
+    Item.objects.filter(job=job, position=6).update(model_id=SMALL, stage=1)
+    return job
+
+
+def test_claim_looks_at_the_first_model_of_a_job() -> None:
+    make_cascade()
+    assert claim_within(tiny=2) == 2
+
+
+def test_claim_is_not_kept_from_the_first_model_by_the_one_after_it() -> None:
+    make_cascade()
+    assert claim_within(small=0) == 5
+
+
+def test_claim_goes_on_with_what_waits_for_the_model_itself() -> None:
+    make_cascade()
+    assert claim_within(tiny=0) == 1
+    assert claim_within(tiny=0, small=0) == 0
