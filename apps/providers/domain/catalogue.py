@@ -1,7 +1,7 @@
 """What can be called, as it stands at one moment: model names, and for each model its targets in failover order."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -38,7 +38,7 @@ class Catalogue:
 
     def without_failover(self) -> "Catalogue":
         """The same models, each with its first target alone."""
-        return Catalogue(ids=self.ids, routes_by_model={model_id: routes[:1] for model_id, routes in self.routes_by_model.items()})
+        return replace(self, routes_by_model={model_id: routes[:1] for model_id, routes in self.routes_by_model.items()})
 
     def routes(self, model_id: UUID) -> tuple[Route, ...]:
         """The targets that may be asked, the first one first; empty when none is switched on."""
