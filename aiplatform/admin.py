@@ -80,8 +80,16 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             for name, icon, page, is_for_superusers in pages
             if request.user.is_superuser or not is_for_superusers
         ]
+        _mark(items, request.path)
         if title == "System" and request.user.is_superuser:
             items.append(flower)
         if items:
             groups.append({"title": title, "separator": True, "items": items})
     return groups
+
+
+def _mark(items: list[dict[str, Any]], path: str) -> None:
+    """The page with the longest address that this one begins with is where somebody is: dead items have a page below that of items."""
+    here = max((item["link"] for item in items if path.startswith(item["link"])), key=len, default="")
+    for item in items:
+        item["active"] = item["link"] == here

@@ -87,6 +87,8 @@ MIDDLEWARE = [
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        # Few files of the theme, mended.
+        "DIRS": [BASE_DIR / "aiplatform" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -252,6 +254,7 @@ UNFOLD = {
     "SITE_SYMBOL": "bolt",
     "SITE_FAVICONS": [{"rel": "icon", "sizes": "any", "type": "image/svg+xml", "href": lambda _request: static("ops/icon.svg")}],
     "STYLES": [lambda _request: static("ops/back-office.css")],
+    "SCRIPTS": [lambda _request: static("ops/keyboard.js")],
     "DASHBOARD_CALLBACK": "apps.ops.views.dashboard",
     "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": "aiplatform.admin.navigation"},
 }

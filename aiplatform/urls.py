@@ -5,7 +5,8 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 handler400 = "apps.lib.http_errors.bad_request"
-handler404 = "apps.lib.http_errors.not_found"
+handler403 = "aiplatform.errors.permission_denied"
+handler404 = "aiplatform.errors.not_found"
 handler500 = "apps.lib.http_errors.server_error"
 
 urlpatterns = [

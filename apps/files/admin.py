@@ -17,8 +17,9 @@ from unfold.admin import ModelAdmin
 
 from apps.accounts.permissions import ByWorkspace, ReadOnly, WorkspaceFilter
 from apps.files.actions import delete_file
-from apps.files.models import File
+from apps.files.models import FILE_PREFIX, File
 from apps.files.queries import FileGoneError, open_file
+from apps.lib.html_parts import short_id
 from apps.lib.large_tables import LargeTable
 from apps.lib.streaming import read_chunks, stream_response
 
@@ -29,7 +30,7 @@ class FileAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[
 
     list_after_template = "accounts/empty.html"
     empty_hint = "Files come with a new job, or by the API; what jobs answer becomes files, too."
-    list_display = ("filename", "public_id", "purpose", "size", "workspace", "created_at", "expires_at", "download")
+    list_display = ("filename", "short", "purpose", "size", "workspace", "created_at", "expires_at", "download")
     list_filter = ("purpose", ("workspace", WorkspaceFilter))
     list_select_related = ("workspace",)
     scanned_fields = ("filename",)
@@ -56,6 +57,10 @@ class FileAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[
             path("<uuid:file_id>/discard/", view(self.discard), name="files_file_discard"),
             *super().get_urls(),
         ]
+
+    @admin.display(description="id", ordering="pk")
+    def short(self, file: File) -> str:
+        return short_id(FILE_PREFIX, file.pk)
 
     @admin.display(description="size", ordering="size_bytes")
     def size(self, file: File) -> str:

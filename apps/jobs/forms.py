@@ -54,7 +54,8 @@ class NewJobForm(forms.Form):
         required=False,
         label="File",
         widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".jsonl,.ndjson,.csv,.tsv,.xlsx"}),
-        help_text="A table (CSV, TSV, XLSX; its first row names the columns), or a batch file (JSONL) as the API takes it.",
+        help_text="A table (CSV, TSV, XLSX; its first row names the columns), or a batch file (JSONL) as the API takes it: "
+        "the 'url' of its lines says which endpoint.",
     )
     model = forms.ChoiceField(
         required=False, widget=UnfoldAdminSelectWidget, help_text="For a table. A batch file names its models itself."

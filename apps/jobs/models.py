@@ -92,6 +92,12 @@ class Job(models.Model):
         return self.public_id
 
     @property
+    def name(self) -> str:
+        """What people know it by: the file that they sent; a single call by its model."""
+        file = self.table_file or self.input_file
+        return file.filename if file else self.model_name or self.kind
+
+    @property
     def public_id(self) -> str:
         return public_id(BATCH_PREFIX, self.id)
 

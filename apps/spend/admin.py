@@ -5,9 +5,11 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 
 from apps.accounts.permissions import Audited, ByWorkspace, ForSuperusers, ReadOnly
+from apps.lib.html_parts import id_link, page_link, pairs_table
 from apps.lib.large_tables import LargeTable, RecentValuesFilter
 from apps.spend.models import Charge, Price
 
@@ -49,12 +51,47 @@ class ChargeAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignor
 
     list_after_template = "accounts/empty.html"
     empty_hint = "Each answer that is used leaves a charge here. Submit a job first."
-    list_display = ("created_at", "workspace", "upstream_model", "cost", "input_tokens", "output_tokens", "end_user", "feature", "lane")
+    list_display = ("created_at", "workspace", "upstream_model", "cost", "tokens", "end_user", "feature", "lane")
     list_filter = (("lane", RecentValuesFilter), ("upstream_model", RecentValuesFilter))
     list_select_related = ("workspace",)
     id_fields = ("pk", "item_id")
     search_help_text = "The id of a charge or of an item."
 
+    fields = (
+        ("created_at", "workspace"), ("job", "item"), ("upstream_model", "lane"), ("end_user", "feature"), ("cost", "price"),
+        ("input_tokens", "output_tokens"), ("cached_input_tokens", "reasoning_tokens"), "cache_write_tokens", "unit_prices", "reported",
+        ("run", "seq"),
+    )  # fmt: skip
+    readonly_fields = ("job", "item", "run", "cost", "price", "unit_prices", "reported")
+
     @admin.display(description="cost", ordering="cost_usd")
     def cost(self, charge: Charge) -> str:
         return f"${charge.cost_usd:.6f}" if charge.price_id else "no price known"
+
+    @admin.display(description="tokens in / out")
+    def tokens(self, charge: Charge) -> str:
+        return format_html('<span class="whole">{} / {}</span>', f"{charge.input_tokens:,}", f"{charge.output_tokens:,}")
+
+    @admin.display(description="job")
+    def job(self, charge: Charge) -> str:
+        return id_link("jobs_job", "batch_", charge.job_id)
+
+    @admin.display(description="item")
+    def item(self, charge: Charge) -> str:
+        return id_link("jobs_item", "item_", charge.item_id)
+
+    @admin.display(description="run")
+    def run(self, charge: Charge) -> str:
+        return id_link("traces_run", "run_", charge.run_id)
+
+    @admin.display(description="price")
+    def price(self, charge: Charge) -> str:
+        return page_link("spend_price", charge.price_id, "The price that held")
+
+    @admin.display(description="dollars per million tokens")
+    def unit_prices(self, charge: Charge) -> str:
+        return pairs_table(charge.prices)
+
+    @admin.display(description="use, as the provider told it")
+    def reported(self, charge: Charge) -> str:
+        return pairs_table(charge.usage)

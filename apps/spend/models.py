@@ -69,4 +69,4 @@ class Charge(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.cost_usd} USD for {self.item_id}"
+        return f"${self.cost_usd.normalize():f} for item_{self.item_id.hex}"

@@ -49,7 +49,7 @@ class Run(models.Model):
         ]
 
     def __str__(self) -> str:
-        return str(self.id)
+        return f"run_{self.id.hex}"
 
 
 class Exchange(models.Model):
@@ -80,4 +80,4 @@ class Exchange(models.Model):
         ]
 
     def __str__(self) -> str:
-        return str(self.id)
+        return f"{self.upstream_model} at {self.sent_at:%Y-%m-%d %H:%M:%S} UTC"

@@ -10,8 +10,10 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
+from openai import OpenAI
 from playwright.sync_api import BrowserContext, sync_playwright
 
 from apps.lib.ports import free_port
@@ -39,7 +41,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         stdin=subprocess.DEVNULL,
     )
     assert done.returncode == 0, done.stderr
-    yield json.loads(done.stdout) | {"password": json.loads((home / "stack.json").read_text())["secrets"]["admin"]}
+    yield json.loads(done.stdout) | {
+        "password": json.loads((home / "stack.json").read_text())["secrets"]["admin"],
+        "environment": environment,
+    }
     subprocess.run([sys.executable, "manage.py", "down"], env=environment, check=True, capture_output=True)
 
 
@@ -74,6 +79,38 @@ def test_a_person_signs_in_and_walks_through_the_back_office(stack: dict[str, An
         assert answer is not None
         assert (path, answer.status) == (path, 200)
     assert complaints == []
+
+
+def submit(client: OpenAI) -> str:
+    """The id of a job whose one line names a model that there is not: it is judged by a worker, and that is all."""
+    line = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "none", "messages": []}}
+    file = client.files.create(file=("a.jsonl", json.dumps(line).encode()), purpose="batch")
+    batch = client.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
+    return str(UUID(batch.id.removeprefix("batch_")))
+
+
+def test_flower_opens_with_the_tasks_of_one_job(stack: dict[str, Any], browser: BrowserContext) -> None:
+    made = subprocess.run(
+        [sys.executable, "manage.py", "create_api_key", "--workspace", "smoke"],
+        env=stack["environment"], capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    with OpenAI(api_key=made.stdout.splitlines()[-1], base_url=stack["url"].rstrip("/") + "/v1") as client:
+        wanted, other = submit(client), submit(client)
+    page = browser.new_page()
+    page.goto(stack["admin_url"])
+    page.fill("input[name=username]", "admin")
+    page.fill("input[name=password]", stack["password"])
+    page.click("button[type=submit]")
+    page.wait_for_url(stack["admin_url"])
+    page.goto(f"{stack['admin_url']}jobs/job/{wanted}/change/")
+    link = page.get_by_role("link", name="Its tasks in Flower").get_attribute("href")
+    assert link
+    page.goto(link.split("?")[0])
+    page.locator("#tasks-table tbody tr", has_text=other).first.wait_for()
+    page.goto(link)
+    page.locator("#tasks-table tbody tr", has_text=wanted).first.wait_for()
+    rows = page.locator("#tasks-table tbody tr").all_inner_texts()
+    assert [row for row in rows if wanted not in row] == []
 
 
 def test_flower_shows_every_queue_and_only_with_the_password(stack: dict[str, Any], browser: BrowserContext) -> None:

@@ -165,6 +165,20 @@ def test_the_desk_shows_groups_counts_first_and_then_requeues() -> None:
     assert "Nothing is dead" in office.get(desk).content.decode()
 
 
+def test_the_desk_asks_before_it_discards() -> None:
+    job = make_dead("Timed out after 3 s", "Timed out after 4 s")
+    office = make_office_client()
+    page = f"{reverse('admin:jobs_item_dead')}?group={job.items.values_list('fingerprint', flat=True)[0]}"
+    assert "Say why" in office.post(page, {"act": "discard"}, follow=True).content.decode()
+    one = job.items.all()[0].public_id
+    asked = office.post(page, {"act": "discard", "reason": "too late", "item_ids": [one]}).content.decode()
+    assert "1 item would be given up for good" in asked
+    assert f'name="item_ids" value="{one}"' in asked
+    assert job.items.filter(discarded_at=None).count() == 2
+    office.post(page, {"act": "discard", "step": "do", "reason": "too late", "item_ids": [one]})
+    assert job.items.filter(discarded_at=None).count() == 1
+
+
 def test_who_only_looks_can_change_nothing_and_sees_only_their_own() -> None:
     job = make_dead("down")
     make_dead("Secret of the others", workspace=make_workspace("other"))

@@ -169,3 +169,26 @@ def test_lines_without_a_contract_are_told_before_they_are_submitted(workspace: 
     ).content.decode()
     assert "Line 1" in page
     assert "json_object" in page
+
+
+def test_the_lines_say_which_endpoint_they_are_for(workspace: Workspace) -> None:
+    lines = [{"custom_id": "a", "method": "POST", "url": "/v1/embeddings", "body": {"model": "small", "input": "Größe"}}]
+    page = send(make_office_client(), workspace, jsonl(lines), name="lines.jsonl", user="").content.decode()
+    assert "<code>/v1/embeddings</code>" in page
+    assert "&quot;input&quot;: &quot;Größe&quot;" in page
+    send(make_office_client(make_user("cleo", acme=Role.MEMBER)), workspace, jsonl(lines), name="lines.jsonl", user="", step="submit")
+    assert Job.objects.get().endpoint == "/v1/embeddings"
+
+
+def test_a_line_for_another_endpoint_is_told_by_its_number(workspace: Workspace) -> None:
+    lines = [input_line("a"), input_line("b", url="/v1/embeddings")]
+    page = send(make_office_client(), workspace, jsonl(lines), name="lines.jsonl", user="", step="submit").content.decode()
+    assert "Line 2: url &#x27;/v1/embeddings&#x27; is not the batch&#x27;s endpoint &#x27;/v1/chat/completions&#x27;" in page
+    assert Job.objects.count() == 0
+
+
+def test_cells_that_look_like_formulas_are_pointed_out(workspace: Workspace) -> None:
+    office = make_office_client()
+    page = send(office, workspace, b"text,n\n=1+1,-5\n@SUM(A1),2\nplain,3\n").content.decode()
+    assert "2 cells look like a formula (<code>=1+1</code>)" in page
+    assert "look like a formula" not in send(office, workspace).content.decode()

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
@@ -52,9 +53,8 @@ class AuditEntryAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: i
             "<tr><th scope='row'>{}</th><td>{}</td><td>{}</td></tr>",
             ((name, _told(change.get("before")), _told(change.get("after"))) for name, change in entry.changes.items()),
         )
-        return format_html(
-            '<table class="plain"><thead><tr><th>Field</th><th>Before</th><th>After</th></tr></thead><tbody>{}</tbody></table>', rows
-        )
+        head = SafeString('<thead><tr><th scope="col">Field</th><th scope="col">Before</th><th scope="col">After</th></tr></thead>')
+        return format_html('<div class="wide"><table class="plain">{}<tbody>{}</tbody></table></div>', head, rows)
 
 
 def _told(value: Any) -> str:

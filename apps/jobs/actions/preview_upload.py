@@ -14,6 +14,7 @@ from apps.files.actions import Table, TableUnreadableError, read_table
 from apps.files.queries import open_file
 from apps.jobs.actions.check_lines import read_specs
 from apps.jobs.domain.estimate import Estimate, count_request_tokens, estimate_job
+from apps.jobs.domain.export_table import is_like_formula
 from apps.jobs.domain.input_file import HEAD_BYTES, empty_file, refuse_head
 from apps.jobs.domain.intake import ENDPOINTS, ItemSpec, LineError, LineRules, duplicate, same_id
 from apps.jobs.domain.table_prompt import CHAT, PromptRefusedError, TablePrompt, check_prompt, request_body
@@ -38,7 +39,7 @@ _BLANK = b" \t\r\n"
 class Preview:
     """What was found; `is_whole` tells whether all of the file was looked at, `requests` is an estimate otherwise.
 
-    `is_readable` is False for what is no table or batch file at all.
+    `is_readable` is False for what is no table or batch file at all. `formulas` counts cells that look like one; `formula` is the first.
     """
 
     endpoint: str = CHAT
@@ -48,6 +49,8 @@ class Preview:
     errors: list[LineError] = field(default_factory=list)
     error_count: int = 0
     requests: int = 0
+    formulas: int = 0
+    formula: str = ""
     is_whole: bool = True
     is_readable: bool = True
     model: str = ""
@@ -86,14 +89,22 @@ def _look_at_rows(table: Table, prompt: TablePrompt, preview: Preview, counted: 
             preview.refuse(LineError("invalid_row", row.error, line=row.line))
             continue
         rows += 1
+        _note_formulas(row.cells, preview)
         if len(counted) < _COUNTED_REQUESTS and size < _COUNTED_BYTES:
             body = request_body(prompt, dict(zip(table.columns, row.cells, strict=True)))
             counted.append(count_request_tokens(body))
             size += sum(map(len, row.cells))
             if len(preview.samples) < _SHOWN_REQUESTS:
-                preview.samples.append({"name": f"line {row.line}", "body": body})
+                preview.samples.append({"name": f"line {row.line}", "body": body, "text": _shown(body)})
     preview.is_whole = table.share_read == 1
     preview.requests = rows if preview.is_whole else round(rows / max(table.share_read, 1e-6))
+
+
+def _note_formulas(cells: Sequence[str], preview: Preview) -> None:
+    for cell in cells:
+        if is_like_formula(cell):
+            preview.formulas += 1
+            preview.formula = preview.formula or cell
 
 
 def preview_batch(*, file_id: UUID, now: datetime, policy: AnswerPolicy = PLAIN) -> Preview:
@@ -143,7 +154,11 @@ def _look_at_lines(stream: BinaryIO, preview: Preview, models: "Counter[UUID]", 
 
 
 def _sample(spec: ItemSpec, body: dict[str, Any]) -> dict[str, Any]:
-    return {"name": f"{spec.custom_id} (line {spec.position})", "body": body}
+    return {"name": f"{spec.custom_id} (line {spec.position})", "body": body, "text": _shown(body)}
+
+
+def _shown(body: dict[str, Any]) -> str:
+    return orjson.dumps(body, option=orjson.OPT_INDENT_2).decode()
 
 
 def _first_endpoint(stream: BinaryIO) -> str:

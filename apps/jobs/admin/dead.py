@@ -61,6 +61,8 @@ class DeadItemPages:
         is_discard, is_done = request.POST.get("act") == "discard", request.POST.get("step") == "do"
         try:
             wish = _wish(request)
+            if is_discard and not is_done:
+                return self._ask_to_discard(request, wish, workspace_ids)
             if is_discard:
                 items = discard_dead(wish.selection, workspace_ids=workspace_ids, now=timezone.now(), reason=wish.reason)
                 messages.success(request, f"{items:,} items are discarded; they stay on record with their job.")
@@ -79,6 +81,13 @@ class DeadItemPages:
         left = f" {found.left:,} more are left: ask again." if found.left else ""
         messages.success(request, f"{found.items:,} items of {found.jobs:,} jobs wait to run again.{left}")
         return HttpResponseRedirect(reverse("admin:jobs_item_dead"))
+
+    def _ask_to_discard(self, request: HttpRequest, wish: Wish, workspace_ids: Any) -> HttpResponse:
+        """It can't be undone, so the second time does it."""
+        if not wish.reason:
+            raise WishRefusedError("reason", "Say why they are discarded: it stands in the audit log.")
+        number = select_dead(wish.selection, workspace_ids=workspace_ids).count()
+        return self._show(request, {"may_change": True, "discarding": number, "wish": wish})
 
 
 def _wish(request: HttpRequest) -> Wish:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
 from django.conf import settings
@@ -31,6 +31,7 @@ from apps.jobs.domain.progress import Progress
 from apps.jobs.domain.samples import recent_rate, to_bars
 from apps.jobs.models import Job
 from apps.jobs.queries import MOST_GROUPED, count_running, group_errors, read_course
+from apps.lib.html_parts import pairs_table
 from apps.lib.http_errors import ApiError
 from apps.lib.large_tables import LargeTable, RecentValuesFilter
 from apps.providers.domain.policy import load_policy
@@ -55,9 +56,9 @@ def progress_of(job: Job) -> Progress:
 class JobAdmin(NewJobPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """What was submitted and how far it is."""
 
-    list_display = ("public_id", "workspace", "standing", "lane", "progress", "tokens", "cost", "age")
+    list_display = ("named", "workspace", "standing", "lane", "progress", "tokens", "cost", "age")
     list_filter = (("kind", RecentValuesFilter), "status", "lane", ("workspace", WorkspaceFilter))
-    list_select_related = ("workspace",)
+    list_select_related = ("workspace", "input_file", "table_file")
     scanned_fields = ("feature", "end_user")
     search_help_text = "A job's id, or a whole feature or user."
     change_form_outer_before_template = "jobs/job.html"
@@ -90,6 +91,10 @@ class JobAdmin(NewJobPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # t
         ]
 
     # --- columns ------------------------------------------------------------------------------------------------
+
+    @admin.display(description="job", ordering="pk")
+    def named(self, job: Job) -> str:
+        return format_html('<span class="name">{}<small>{}</small></span>', job.name, job.public_id)
 
     @display(description="status", ordering="status", label=STATUS_COLOURS)  # type: ignore[untyped-decorator]  # unfold ships no types
     def standing(self, job: Job) -> str:
@@ -135,8 +140,7 @@ class JobAdmin(NewJobPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # t
 
     @admin.display(description="metadata")
     def told(self, job: Job) -> str:
-        rows = format_html_join("", "<tr><th scope='row'>{}</th><td>{}</td></tr>", (job.metadata or {}).items())
-        return format_html('<div class="wide"><table class="plain narrow"><tbody>{}</tbody></table></div>', rows)
+        return pairs_table(job.metadata)
 
     @admin.display(description="why it was refused")
     def refusal(self, job: Job) -> str:
@@ -193,7 +197,8 @@ class JobAdmin(NewJobPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # t
             "other_lanes": [lane.value for lane in Lane if lane != job.lane],
             "items_url": items,
             "state_urls": {state: f"{items}&state__exact={state}" for state in ("done", "dead", "running", "waiting")},
-            "flower_url": f"{settings.FLOWER_URL}tasks?search=kwargs:job_id={job.pk}",
+            # Flower's page searches by what stands in `name`, which may go on with other terms.
+            "flower_url": f"{settings.FLOWER_URL}tasks?name={quote(f'jobs. kwargs:job_id={job.pk}')}",
         }
 
     # --- changes ------------------------------------------------------------------------------------------------

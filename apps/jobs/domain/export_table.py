@@ -24,11 +24,14 @@ def _free(name: str, taken: Sequence[str]) -> str:
     return free
 
 
+def is_like_formula(text: str) -> bool:
+    """Whether a spreadsheet would take it for a formula."""
+    return text.startswith(_FORMULA_STARTS) and not _is_number(text)
+
+
 def plain_cell(text: str) -> str:
     """A text that no spreadsheet takes for a formula: what begins like one gets an apostrophe in front. Numbers stay numbers."""
-    if not text.startswith(_FORMULA_STARTS) or _is_number(text):
-        return text
-    return f"'{text}"
+    return f"'{text}" if is_like_formula(text) else text
 
 
 def workbook_cell(text: str) -> str:

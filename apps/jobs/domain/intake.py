@@ -267,7 +267,11 @@ def _check_address(envelope: dict[str, Any], endpoint: str) -> None:
         return
     if url not in ENDPOINTS:
         raise _RefusedError("invalid_url", f"url {url[:100]!r} is not one of {', '.join(ENDPOINTS)}.", "url")
-    raise _RefusedError("url_mismatch", f"url {url!r} is not the batch's endpoint {endpoint!r}; a batch has one endpoint.", "url")
+    raise _RefusedError(
+        "url_mismatch",
+        f"url {url!r} is not the batch's endpoint {endpoint!r}; a batch has one endpoint: put these lines in a file of their own.",
+        "url",
+    )
 
 
 def _model_id(body: dict[str, Any], rules: LineRules) -> UUID:

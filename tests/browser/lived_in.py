@@ -1,0 +1,77 @@
+"""A platform that has been in use for a while: rows of every kind, in every state, with the words and numbers that people know."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+from django.contrib.auth.models import Group
+from django.utils import timezone
+from django_celery_results.models import TaskResult
+
+from apps.accounts.models import ActorKind, ApiKey, AuditEntry, Member, Role, User
+from apps.jobs.domain.lifecycle import JobStatus
+from apps.jobs.models import Item, Job
+from apps.traces.models import Exchange, Run
+from tests.factories.accounts import make_api_key, make_user, make_workspace
+from tests.factories.files import make_file
+from tests.factories.jobs import make_job, make_pump, make_route
+
+LONG_NAME = "Preisliste Herbst 2026 (endgültig) mit einem recht langen Namen.csv"
+LIMITED = {"requests_per_minute": 600, "tokens_per_minute": 200_000, "max_concurrency": 100}
+
+
+def live_in() -> Job:
+    """The job that has something of everything."""
+    _people()
+    route = make_route()
+    type(route.provider).objects.filter(pk=route.provider.pk).update(**LIMITED)
+    make_route("large", upstream_model="gpt-x-2026-08-06", provider_name="backup-in-frankfurt")
+    marketing = make_workspace("Marketing & Sales")
+    for status, done, dead in ((JobStatus.COMPLETED, 4, 0), (JobStatus.PAUSED, 1, 0), (JobStatus.CANCELLED, 1, 1)):
+        ended_at = timezone.now() if status in {JobStatus.COMPLETED, JobStatus.CANCELLED} else None
+        make_job(workspace=marketing, status=status, done=done, dead=dead, running=0, waiting=1, lane="bulk", ended_at=ended_at)
+    errors = [
+        {
+            "line": 3,
+            "code": "invalid_json_line",
+            "message": "This line must be a JSON object.",
+            "param": None,
+        }
+    ]
+    make_job(workspace=marketing, status=JobStatus.FAILED, done=0, dead=0, running=0, waiting=0, errors=errors, ended_at=timezone.now())
+    metadata = {"priority": "default", "feature": "product-texts", "ticket": "SHOP-1482", "note": "Herbstkatalog, Teil 2: Größen und Maße"}
+    job = make_job(done=5, dead=2, running=2, waiting=4, metadata=metadata, feature="product-texts", end_user="ada@example.org")
+    make_pump()
+    make_pump("exec-interactive", pid=4712, in_flight=1, done=312)
+    _records(job)
+    return job
+
+
+def _people() -> None:
+    ada = make_user("ada", acme=Role.OWNER)
+    User.objects.filter(pk=ada.pk).update(first_name="Ada", last_name="Lovelace", email="ada@example.org")
+    Member.objects.create(workspace=make_workspace(), user=make_user("grace"), role=Role.VIEWER)
+    Group.objects.create(name="night shift")
+    live, _ = make_api_key(make_workspace())
+    ApiKey.objects.filter(pk=live.pk).update(name="nightly import", last_used_at=timezone.now() - timedelta(minutes=3))
+    revoked, _ = make_api_key(make_workspace())
+    ApiKey.objects.filter(pk=revoked.pk).update(name="old laptop", revoked_at=timezone.now())
+    make_file(
+        b"a,b\n1,2\n" * 5000,
+        filename=LONG_NAME,
+        purpose="user_data",
+        now=timezone.now(),
+    )
+
+
+def _records(job: Job) -> None:
+    reported = '{"interactive": {"waiting": 0, "running": 1}, "default": {"waiting": 4, "running": 2}}'
+    TaskResult.objects.create(task_id="one", task_name="jobs.report", status="SUCCESS", result=reported, worker="control@host-1")
+    AuditEntry.objects.create(
+        actor_kind=ActorKind.USER, actor_label="ada", verb="moved to another lane", object_type="job", object_id=str(job.pk),
+        object_label=job.public_id, workspace=job.workspace, changes={"lane": {"before": "bulk", "after": "default"}},
+        reason="The catalogue goes to print tonight.", request_id="req_01a1fdc62dad7ab297d4f2c0a4f2433c", address="10.0.0.7",
+    )  # fmt: skip
+    newest = Item.objects.filter(job=job, state="done").latest("id")
+    Item.objects.filter(pk=newest.pk).update(end_user="ada@example.org", feature="product-texts", cost_usd=Decimal("0.000125"))
+    headers = {"x-ratelimit-remaining-requests": "597", "x-ratelimit-reset-requests": "1s"}
+    Exchange.objects.filter(run_id__in=Run.objects.filter(item_id=newest.pk).values("id")).update(headers=headers)

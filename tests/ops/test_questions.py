@@ -1,0 +1,82 @@
+"""What can't be undone is asked about first, on whatever page it stands; and whoever adds an action says which kind it is."""
+
+import re
+from typing import Any
+
+import pytest
+from django.urls import resolve, reverse
+
+from apps.accounts.models import ApiKey
+from apps.files.models import File
+from apps.jobs.domain.lifecycle import JobStatus
+from apps.jobs.models import Job
+from tests.accounts.test_admin_audit import CHANGES
+from tests.accounts.test_admin_isolation import pages
+from tests.browser.lived_in import live_in
+from tests.factories.accounts import make_api_key, make_office_client, make_user
+from tests.factories.files import make_file
+from tests.factories.jobs import make_job
+
+pytestmark = pytest.mark.django_db
+
+# Done at the first click, because another click takes it back; or a form that somebody fills in and saves.
+_AT_ONCE = {"jobs_job_pause", "jobs_job_resume", "jobs_job_lane", "auth_user_password_change"}
+_FORMS = ("_add", "_change", "jobs_job_new")
+# A page of its own asks; lists ask after their action was chosen.
+_ASKED = {"jobs_job_cancel", "jobs_job_rerun", "files_file_discard", "jobs_item_dead"}
+_ASKED_ENDINGS = ("_delete", "_changelist")
+
+
+def test_every_action_is_of_one_kind() -> None:
+    unknown = [
+        name for name in CHANGES if name not in _AT_ONCE | _ASKED and not name.endswith(_FORMS) and not name.endswith(_ASKED_ENDINGS)
+    ]
+    assert unknown == []
+
+
+def test_no_page_but_the_question_does_what_cannot_be_undone() -> None:
+    live_in()
+    office = make_office_client()
+    found = []
+    for page in pages():
+        row = page.model._default_manager.order_by("-pk").first()
+        path = page.path(row.pk if row else "x")
+        answer = office.get(path)
+        if answer.streaming:
+            answer.getvalue()
+        if answer.status_code != 200 or answer.streaming:
+            continue
+        for form in re.findall(r"<form[^>]*>", answer.content.decode()):
+            action = re.search(r'action="([^"]*)"', form)
+            if 'method="post"' not in form or not action or not action[1].startswith("/admin/"):
+                continue
+            name = resolve(action[1].split("?")[0]).url_name
+            if (name in _ASKED or name.endswith(_ASKED_ENDINGS)) and not path.startswith(action[1]):
+                found.append((path, name))
+    assert found == []
+
+
+QUESTIONS: dict[str, tuple[str, Any]] = {
+    "jobs_job_cancel": ("Cancelling can&#x27;t be undone|Cancelling can't be undone", lambda: make_job().pk),
+    "jobs_job_rerun": ("each new answer is charged", lambda: make_job(status=JobStatus.COMPLETED).pk),
+    "files_file_discard": ("at once and for good", lambda: make_file().pk),
+    "accounts_user_delete": ("Are you sure", lambda: make_user("grace").pk),
+}
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_question_says_what_becomes_of_it_and_has_a_way_back(name: str) -> None:
+    words, make = QUESTIONS[name]
+    office = make_office_client()
+    page = office.get(reverse(f"admin:{name}", args=[make()])).content.decode()
+    assert re.search(words, page)
+    assert re.search(r'<a class="button" href|No, take me back|cancel-link', page)
+    assert (Job.objects.filter(status=JobStatus.CANCELLING).count(), File.objects.exclude(deleted_at=None).count()) == (0, 0)
+
+
+def test_keys_are_revoked_after_the_question_alone() -> None:
+    key, _ = make_api_key()
+    office = make_office_client()
+    chosen = {"action": "revoke", "_selected_action": [str(key.pk)]}
+    assert "can't be undone" in office.post(reverse("admin:accounts_apikey_changelist"), chosen).content.decode()
+    assert ApiKey.objects.get(pk=key.pk).revoked_at is None
