@@ -187,7 +187,7 @@ def main() -> None:
             results["storms"] = rows
             print_table(rows)
         if "failover" in wanted:
-            results["failover"] = measure_failover(folder, down=10 if quick else 40, items=25_000)
+            results["failover"] = measure_failover(folder, down=10 if quick else 15, items=35_000)
             print_table([results["failover"]])
         if "hung" in wanted:
             results["hung"] = measure_hung(folder, items=5000)

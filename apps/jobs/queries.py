@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 import redis
@@ -21,7 +22,8 @@ from apps.lib.ids import parse_public_id
 from apps.lib.large_tables import AtLeast
 from apps.lib.redis_client import redis_client
 from apps.lib.sql import server_cursor
-from apps.spend.queries import list_charges
+from apps.providers.queries import find_provider_name
+from apps.spend.queries import find_served_by, list_charges
 from apps.traces.queries import list_runs, read_bodies, read_body_sizes
 
 log = structlog.get_logger(__name__)
@@ -49,6 +51,13 @@ def find_batch(*, workspace_id: UUID, public_id: str) -> Job:
     if job is None:
         raise no_such_batch(public_id)
     return job
+
+
+def read_served_by(item_id: UUID) -> str:
+    """Who gave a call's answer, as `provider/model` for a header; empty when no answer of a provider was charged."""
+    found = find_served_by(item_id=item_id)
+    name = find_provider_name(found[0]) if found else None
+    return quote(f"{name}/{found[1]}", safe="/ .:_-") if found and name else ""
 
 
 def jobs_of(workspace_id: UUID) -> QuerySet[Job]:

@@ -145,6 +145,11 @@ def _open_key(provider: Provider) -> str:
         return ""
 
 
+def find_provider_name(provider_id: UUID) -> str | None:
+    """What operators call it; None when it is gone."""
+    return Provider.objects.filter(id=provider_id).values_list("name", flat=True).first()
+
+
 def provider_ids() -> dict[str, UUID]:
     """Every provider's id by its name."""
     return dict(Provider.objects.values_list("name", "id"))

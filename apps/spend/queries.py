@@ -30,6 +30,11 @@ def list_charges(*, item_id: UUID) -> list[dict[str, Any]]:
     return [dict(charge) for charge in Charge.objects.filter(item_id=item_id).order_by("seq").values()]
 
 
+def find_served_by(*, item_id: UUID) -> tuple[UUID, str] | None:
+    """The provider, and its name for the model, whose answer was used last; None when none was charged."""
+    return Charge.objects.filter(item_id=item_id).order_by("-seq").values_list("provider_id", "upstream_model").first()
+
+
 def sum_cost_since(moment: datetime, *, workspace_ids: Sequence[UUID] | None = None) -> Decimal:
     """Dollars charged since a moment, of these workspaces or of all."""
     charges = Charge.objects.filter(created_at__gte=moment)

@@ -51,6 +51,7 @@ def test_every_endpoint_with_the_sdk(live: Live) -> None:
         raw = client.chat.completions.with_raw_response.create(model="small", messages=ask("again"))
         item = Item.objects.get(id=parse_public_id(ITEM_PREFIX, raw.headers["x-item-id"]))
         assert raw.headers["x-request-id"].startswith("req_")
+        assert raw.headers["x-served-by"] == "p/small"
         assert int(raw.headers["openai-processing-ms"]) > 0
     assert (item.state, item.output_tokens) == (ItemState.DONE, 30)
     assert Charge.objects.count() == Item.objects.filter(state=ItemState.DONE).count() == 5

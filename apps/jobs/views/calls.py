@@ -18,12 +18,14 @@ from apps.jobs.actions.repeat_call import Repeats
 from apps.jobs.domain.call_answer import CallAnswer
 from apps.jobs.domain.call_request import CallRefusedError, CallRequest, read_call
 from apps.jobs.models import ITEM_PREFIX
+from apps.jobs.queries import read_served_by
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import public_id, uuid7
 from apps.providers.domain.policy import KEYS
 from apps.providers.queries import cache_times
 
 ITEM_HEADER = "X-Item-Id"
+SERVED_HEADER = "X-Served-By"
 
 
 def call_view(endpoint: str) -> Callable[[HttpRequest], Coroutine[Any, Any, HttpResponse]]:
@@ -52,6 +54,8 @@ async def _answer(request: HttpRequest, endpoint: str) -> HttpResponse:
         headers[KEYS["cache"]] = "hit" if answer.is_cached else "miss"
     if answer.content is None:
         raise _failure(answer, headers)
+    if served_by := await in_thread(read_served_by, item_id):
+        headers[SERVED_HEADER] = served_by
     return HttpResponse(answer.content, status=answer.status, content_type="application/json", headers=headers)
 
 

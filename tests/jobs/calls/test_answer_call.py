@@ -39,6 +39,8 @@ async def test_the_providers_answer_goes_out_as_it_came(secret: str) -> None:
     assert answer["X-Item-Id"] == item.public_id
     assert answer["x-request-id"]
     assert int(answer["openai-processing-ms"]) >= 0
+    # Nothing was charged here: nobody served it.
+    assert "X-Served-By" not in answer
 
 
 async def test_the_item_is_urgent_and_knows_who_asked_and_what_for(secret: str) -> None:
