@@ -23,7 +23,7 @@ from apps.lib.sql import begin_short, server_cursor
 from apps.providers.actions import keep_answers
 from apps.spend.actions import record_charges
 from apps.spend.domain.pricing import PriceBook
-from apps.traces.actions import record_exchanges, record_runs, store_bodies
+from apps.traces.actions import record_exchanges, record_runs, store_bodies, use_bodies
 
 # Fenced: only the run that holds the item may end it. A late writer matches no row and writes nothing.
 # (CASE hides the state from the planner, which would read the whole index of running items instead of looking up each id.)
@@ -123,6 +123,7 @@ def settle_group(group: Sequence[Finished], *, pump_id: UUID, prices: PriceBook)
         won = _end_items(settlements)
         settled = [settlement for settlement in settlements if settlement.finished.item.item_id in won]
         store_bodies([body for settlement in settled for body in settlement.bodies])
+        use_bodies([settlement.answer_body_id for settlement in settled if settlement.is_cached and settlement.answer_body_id])
         record_runs([settlement.run for settlement in settled])
         record_exchanges([exchange for settlement in settled for exchange in settlement.exchanges])
         record_charges([charge for settlement in settled for charge in settlement.charges])

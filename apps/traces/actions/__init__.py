@@ -2,5 +2,6 @@
 
 from apps.traces.actions.record_runs import record_exchanges, record_runs
 from apps.traces.actions.store_bodies import store_bodies
+from apps.traces.actions.use_bodies import use_bodies
 
-__all__ = ["record_exchanges", "record_runs", "store_bodies"]
+__all__ = ["record_exchanges", "record_runs", "store_bodies", "use_bodies"]

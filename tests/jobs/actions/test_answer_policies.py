@@ -211,6 +211,16 @@ def test_an_entry_whose_answer_is_gone_is_no_hit(small: Model, simulator: Simula
     assert simulator.calls()["total"] == 2
 
 
+def test_an_answer_that_is_given_again_is_kept_as_long_as_a_new_one(small: Model, simulator: Simulator) -> None:
+    make_policy_job(small, CACHED, ["a"])
+    run()
+    Body.objects.update(created_at=timezone.now() - timedelta(days=29))
+    make_policy_job(small, CACHED, ["a"])
+    run()
+    entry = CacheEntry.objects.get()
+    assert Body.objects.get(id=bytes(entry.answer_body_id)).created_at > timezone.now() - timedelta(days=1)
+
+
 def test_jobs_that_do_not_ask_for_it_neither_read_nor_write(small: Model, simulator: Simulator) -> None:
     make_policy_job(small, AnswerPolicy(), ["a", "a"])
     run()
