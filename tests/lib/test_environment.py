@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,8 @@ def test_an_empty_variable_counts_as_missing() -> None:
         lambda: env(A="inf").seconds("A", 1),
         lambda: env(A="nan").seconds("A", 1),
         lambda: env(A="maybe").flag("A"),
+        *(partial(env(A=text).ports, "A", "443") for text in ("0", "65536", "https", "443,-1", ",")),
+        *(partial(env(A=text).networks, "A") for text in ("10.0.0.1/8", "ten", "10.0.0.0/8,x")),
     ],
 )
 def test_a_wrong_value_is_refused_with_the_variables_name(read: Callable[[], object]) -> None:
@@ -46,6 +50,13 @@ def test_a_wrong_value_is_refused_with_the_variables_name(read: Callable[[], obj
 def test_flags_and_lists() -> None:
     assert [env(A=text).flag("A") for text in ("1", "TRUE", "yes", "on", "0", "False", "no", "off")] == [True] * 4 + [False] * 4
     assert env(A=" a, ,b ,").listed("A") == ["a", "b"]
+
+
+def test_ports_and_networks() -> None:
+    assert env(A="443, 8443").ports("A", "1") == [443, 8443]
+    assert env().ports("A", "443") == [443]
+    assert env(A="10.0.0.0/8,fd00::/8").networks("A") == (IPv4Network("10.0.0.0/8"), IPv6Network("fd00::/8"))
+    assert env().networks("A") == ()
 
 
 def test_a_running_stacks_variables_are_found(tmp_path: Path) -> None:

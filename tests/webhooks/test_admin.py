@@ -27,6 +27,12 @@ def add(client: Client, **values: Any) -> Any:
     return client.post(page("endpoint_add"), form | values)
 
 
+def test_the_page_for_a_new_one_asks_for_little_and_warns_of_nothing() -> None:
+    told = shown(make_office_client().get(page("endpoint_add")))
+    assert "batch.expired" in told
+    assert "Switched off" not in told
+
+
 def shown(answer: Any) -> str:
     return " ".join(answer.content.decode().split())
 

@@ -63,8 +63,8 @@ class DeliveryAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ign
         return str(delivery.endpoint.workspace)
 
     @admin.display(description="next try")
-    def next_try(self, delivery: Delivery) -> Any:
-        return delivery.due_at if delivery.state == DeliveryState.WAITING else None
+    def next_try(self, delivery: Delivery) -> str:
+        return f"{delivery.due_at:%Y-%m-%d %H:%M:%S} UTC" if delivery.state == DeliveryState.WAITING else ""
 
     @admin.display(description="payload")
     def body(self, delivery: Delivery) -> str:

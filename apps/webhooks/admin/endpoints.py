@@ -142,7 +142,7 @@ class EndpointAdmin(Audited, ByOwners, ModelAdmin):  # type: ignore[misc]  # unf
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list[str], dict[str, int], set[str], list[str]]:  # noqa: ARG002 -- Django's signature
         """Its deliveries go with it; nobody needs a right of their own for those."""
-        return [f"{endpoint}, with its deliveries and their attempts" for endpoint in objs], {}, set(), []
+        return [f"{endpoint}, with its deliveries and their attempts" for endpoint in objs], {"webhook endpoints": len(objs)}, set(), []
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
         """The action has written it down."""
