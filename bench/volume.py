@@ -82,7 +82,8 @@ def further_pages() -> Iterator[Ask]:
         "id": User.objects.get(username="root").pk,
     }
     for route in _routes(get_resolver()):
-        if route.startswith("admin/") and not re.search(r"object_id|\(\?P|(login|logout|jsi18n|content|download)/$", route):
+        names = set(re.findall(r"<(?:[^:>]*:)?([^>]*)>", route))
+        if route.startswith("admin/") and names <= set(ids) and not re.search(r"(login|logout|jsi18n|content|download)/$", route):
             path = "/" + re.sub("<(?:[^:>]*:)?([^>]*)>", lambda found: str(ids[found[1]]), route)
             more = {"search/": "?s=item", "autocomplete/": "?app_label=jobs&model_name=item&field_name=job"}
             for who in ("superuser", "viewer"):
