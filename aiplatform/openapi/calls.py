@@ -2,35 +2,36 @@
 
 from typing import Any
 
-_MESSAGES = {"type": "array", "items": {"type": "object"}}
-_KINDS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
-    "/v1/chat/completions": (
-        "create_chat_completion",
-        "Answer a conversation.",
-        "messages",
-        {"type": "array", "items": {"type": "object"}},
-    ),
-    "/v1/completions": ("create_completion", "Continue a text.", "prompt", {}),
-    "/v1/embeddings": ("create_embedding", "Turn texts into vectors.", "input", {}),
-    "/v1/responses": ("create_response", "Answer an input.", "input", {}),
+from apps.jobs.domain.submission import USD
+
+_OBJECTS = {"type": "array", "minItems": 1, "items": {"type": "object"}}
+_TEXT = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "minItems": 1, "items": {}}]}
+_STORED = {"type": "object", "minProperties": 1, "description": "A prompt that the provider keeps; it may stand for `input`."}
+# Path -> name, summary, and what the body must have one of besides the model. Where there is a choice the others may be empty.
+_KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "/v1/chat/completions": ("create_chat_completion", "Answer a conversation.", {"messages": _OBJECTS}),
+    "/v1/completions": ("create_completion", "Continue a text.", {"prompt": _TEXT}),
+    "/v1/embeddings": ("create_embedding", "Turn texts into vectors.", {"input": _TEXT}),
+    "/v1/responses": ("create_response", "Answer an input.", {"input": _TEXT, "prompt": _STORED}),
 }
 _HEADERS = (
     ("X-Feature", "What the call is for; costs are shown by it.", {"type": "string", "maxLength": 64}),
-    ("X-Max-Cost-USD", "The most that it may cost, in US dollars.", {"type": "string", "pattern": r"^\d{1,8}(\.\d{1,12})?$"}),
+    ("X-Max-Cost-USD", "The most that it may cost, in US dollars.", {"type": "string", "pattern": f"^{USD}$"}),
     (
         "X-Cache",
         "Give the answer that the same request got before, and keep this one: `on` (for the usual time), `off`, or for so many seconds.",
-        {"type": "string", "pattern": r"^(on|off|[1-9]\d{0,9})$"},
+        {"type": "string", "pattern": r"^(on|off|[1-9]\d{0,9})?$"},
     ),
     (
         "X-Output-Contract",
         "Check the answer against the request's `response_format`; a wrong one is repaired once. Chat completions and responses.",
-        {"type": "string", "enum": ["on", "off"]},
+        {"type": "string", "enum": ["on", "off", ""]},
     ),
     ("X-First-Model", "A cheaper model that is asked first. Chat completions and responses.", {"type": "string", "maxLength": 200}),
     ("X-Accept-If", "When its answer is taken: `schema`, `not_refused`, `field>=0.8`, with commas between them.", {"type": "string"}),
-    ("X-Failover", "Whether other targets are asked when the first one fails.", {"type": "string", "enum": ["on", "off"]}),
+    ("X-Failover", "Whether other targets are asked when the first one fails.", {"type": "string", "enum": ["on", "off", ""]}),
 )
+_NO_STREAM = {"type": "boolean", "nullable": True, "enum": [False, None], "description": "Not offered yet."}
 _WAIT = (
     "The call waits for its answer on a lane of its own. The body goes to the provider as it is, but for the model's name; "
     "the answer comes back as the provider gave it. `stream` is not taken yet."
@@ -42,13 +43,17 @@ def async_paths() -> dict[str, Any]:
     return {path: {"post": _call(*kind)} for path, kind in _KINDS.items()} | {"/api/jobs/{job_id}/events": {"get": _EVENTS}}
 
 
-def _call(operation_id: str, summary: str, needed: str, shape: dict[str, Any]) -> dict[str, Any]:
-    body = {
+def _call(operation_id: str, summary: str, needed: dict[str, Any]) -> dict[str, Any]:
+    body: dict[str, Any] = {
         "type": "object",
-        "required": ["model", needed],
-        "properties": {"model": {"type": "string", "maxLength": 200}, needed: shape},
+        "required": ["model", *needed],
+        "properties": {"model": {"type": "string", "minLength": 1, "maxLength": 200}, **needed, "stream": _NO_STREAM},
         "additionalProperties": True,
     }
+    if len(needed) > 1:
+        body["required"] = ["model"]
+        body["properties"] |= {name: {} for name in needed}
+        body["anyOf"] = [{"required": [name], "properties": {name: shape}} for name, shape in needed.items()]
     answer = {
         "description": "The provider's answer.",
         "headers": {
@@ -68,10 +73,23 @@ def _call(operation_id: str, summary: str, needed: str, shape: dict[str, Any]) -
         ],
         "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
         "security": [{"apiKey": []}],
+        "x-required-scope": "chat",
         "responses": {"200": answer},
     }
 
 
+# OpenAPI 3.0 has no words for streams: the schema is one event's, and what its data decodes to stands beside.
+_EVENT: dict[str, Any] = {
+    "type": "object",
+    "description": "One event of the stream.",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"type": "string", "enum": ["progress", "end"]},
+        "data": {"type": "string", "description": "JSON: with `progress` the job, with `end` an empty object."},
+    },
+    "additionalProperties": False,
+    "x-event-data": {"progress": {"$ref": "#/components/schemas/Job"}, "end": {"type": "object", "additionalProperties": False}},
+}
 _EVENTS: dict[str, Any] = {
     "operationId": "watch_job",
     "description": (
@@ -81,5 +99,6 @@ _EVENTS: dict[str, Any] = {
     "tags": ["jobs"],
     "parameters": [{"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}],
     "security": [{"apiKey": []}],
-    "responses": {"200": {"description": "Events.", "content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    "x-required-scope": "jobs",
+    "responses": {"200": {"description": "Events.", "content": {"text/event-stream": {"schema": _EVENT}}}},
 }

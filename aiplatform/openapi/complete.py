@@ -68,19 +68,35 @@ _PROBLEM = {
 }
 
 
+# Bodies of which every name is known: another one is refused.
+_CLOSED = ("BatchRequest", "Requeue")
+
+
 def complete_schema(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:  # noqa: ARG001, FBT001 -- drf-spectacular's hook
     """What drf-spectacular calls last, with the whole schema."""
     result["paths"] = dict(sorted((result["paths"] | async_paths()).items()))
     result["components"].setdefault("schemas", {}).update({"OpenAIError": _ENVELOPE, "Problem": _PROBLEM})
+    for name in _CLOSED:
+        result["components"]["schemas"][name]["additionalProperties"] = False
     for path, method, operation in _operations(result):
         if method == "post":
             operation.setdefault("parameters", []).append(_ONCE)
         if path.startswith("/v1"):
             operation["tags"] = ["OpenAI-compatible"]
+        scope = operation["x-required-scope"]  # a view without one lets nobody in
+        operation["description"] = f"{operation.get('description', '')}\n\nNeeds a key with the scope `{scope}`.".strip()
         _add_errors(path, method, operation)
         _add_examples(operation)
         _add_links(operation)
-    return result
+    complete: dict[str, Any] = _without_marks(result)
+    return complete
+
+
+def _without_marks(value: Any) -> Any:
+    """The generator marks choices for the hook that we don't use."""
+    if isinstance(value, dict):
+        return {name: _without_marks(inner) for name, inner in value.items() if name != "x-spec-enum-id"}
+    return [_without_marks(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _operations(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -97,7 +113,7 @@ def _is_call(path: str) -> bool:
 
 def _statuses(path: str, method: str, operation: dict[str, Any]) -> list[int]:
     found = _ALWAYS | (set() if _is_async(path) else _REST)
-    found |= {404} if "{" in path or _is_call(path) else set()
+    found |= {404} if "{" in path or _is_call(path) or operation["operationId"] == "requeue_dead_items" else set()
     found |= {409, 422} if method == "post" else {409} if operation["operationId"] in _CHANGES else set()
     found |= {413, 415} if "requestBody" in operation and not _is_call(path) else set()
     return sorted(found | ({409, 413, 429, 502, 504} if _is_call(path) else set()))

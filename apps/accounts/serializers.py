@@ -9,6 +9,7 @@ from rest_framework import serializers
 from apps.accounts.domain.keys import KEY_PREFIX, Scope
 from apps.accounts.models import ApiKey
 from apps.lib.ids import public_id
+from apps.lib.strict_fields import TextField
 
 
 class ApiKeySerializer(serializers.ModelSerializer[ApiKey]):
@@ -43,7 +44,7 @@ class NewApiKeySerializer(ApiKeySerializer):
 class ApiKeyRequestSerializer(serializers.Serializer[Any]):
     """What a new key is to be."""
 
-    name = serializers.CharField(max_length=100, help_text="What it is for, so that you know what breaks when you revoke it.")
+    name = TextField(max_length=100, help_text="What it is for, so that you know what breaks when you revoke it.")
     scopes = serializers.ListField(
         child=serializers.ChoiceField(choices=[scope.value for scope in Scope]),
         allow_empty=False,

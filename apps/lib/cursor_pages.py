@@ -24,7 +24,7 @@ class CursorPages(BasePagination):
         order: Sequence[str] = getattr(view, "page_order", ("-created_at", "-id"))
         self._name = f"{type(view).__name__}:{','.join(order)}"
         limit = _read_limit(request.query_params.get("limit"))
-        if text := request.query_params.get("cursor"):
+        if (text := request.query_params.get("cursor")) is not None:
             queryset = queryset.filter(_beyond(order, self._read(queryset.model, order, text)))
         rows = list(queryset.order_by(*order)[: limit + 1])
         self._next = write_cursor(self._name, [_text(rows[limit - 1], name) for name in order]) if len(rows) > limit else None
@@ -60,13 +60,13 @@ class CursorPages(BasePagination):
                 "in": "query",
                 "required": False,
                 "description": "`next_cursor` of the page before, as it came.",
-                "schema": {"type": "string"},
+                "schema": {"type": "string", "minLength": 1},
             },
         ]
 
 
 def _read_limit(text: str | None) -> int:
-    if not text:
+    if text is None:
         return _DEFAULT
     if not (text.isascii() and text.isdecimal() and len(text) < 5 and 1 <= int(text) <= _MOST):
         raise ApiError(400, "invalid_value", f"'limit' must be a whole number from 1 to {_MOST}.", param="limit")

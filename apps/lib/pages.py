@@ -1,11 +1,16 @@
 """Lists by cursor: newest first (or oldest), continued after the id of the last row seen."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from django.db.models import Model, Q, QuerySet
+
+from apps.lib.http_errors import ApiError
+
+_WHOLE = re.compile("-?[0-9]+")
 
 M = TypeVar("M", bound=Model)
 
@@ -30,11 +35,13 @@ class Page(Generic[M]):
 
 
 def read_limit(text: str | None, *, default: int, most: int) -> int:
-    """The page size that was asked for, brought into 1 to `most`: clients send 0 and worse."""
-    try:
-        return max(1, min(int(text), most)) if text else default
-    except ValueError:
+    """The page size that was asked for, brought into 1 to `most`: OpenAI's clients send 0 and worse."""
+    if text is None:
         return default
+    if not _WHOLE.fullmatch(text):
+        raise ApiError(400, "invalid_value", f"'limit' must be a whole number, for example {default}.", param="limit")
+    # Twenty digits are beyond any range; Python refuses to read thousands.
+    return max(1, min(int(text[:20]), most))
 
 
 def take_page(rows: QuerySet[M], *, after: UUID | None, limit: int, is_oldest_first: bool = False) -> Page[M]:

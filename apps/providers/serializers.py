@@ -20,13 +20,13 @@ class CallableSerializer(serializers.Serializer[CallableModel]):
 
 
 class ModelListSerializer(serializers.Serializer[Any]):
-    """OpenAI's list object; for the schema."""
+    """OpenAI's list object."""
 
     object = serializers.ChoiceField(choices=["list"])
     data = CallableSerializer(many=True)  # type: ignore[assignment]  # the API's name hides an attribute that only input uses
 
 
-class _PriceSerializer(serializers.Serializer[Any]):
+class PriceSerializer(serializers.Serializer[Any]):
     """US dollars per million tokens, and per request. What isn't priced apart costs what its kind costs."""
 
     effective_from = serializers.DateTimeField()
@@ -38,12 +38,12 @@ class _PriceSerializer(serializers.Serializer[Any]):
     request_usd = serializers.DecimalField(max_digits=20, decimal_places=12)
 
 
-class _OfferedTargetSerializer(serializers.Serializer[Any]):
+class OfferedTargetSerializer(serializers.Serializer[Any]):
     """Who answers."""
 
     provider = serializers.CharField()
     upstream_model = serializers.CharField(help_text="The provider's own name for the model.")
-    price = _PriceSerializer(allow_null=True, help_text="Null: none is known, and answers cost nothing in the ledger.")
+    price = PriceSerializer(allow_null=True, help_text="Null: none is known, and answers cost nothing in the ledger.")
 
 
 class OfferSerializer(serializers.Serializer[Any]):
@@ -52,4 +52,4 @@ class OfferSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(help_text="What to write in `model`.")
     max_output_tokens = serializers.IntegerField()
     created_at = serializers.DateTimeField()
-    targets = _OfferedTargetSerializer(many=True)
+    targets = OfferedTargetSerializer(many=True)

@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.lib.ids import public_id
+from apps.lib.strict_fields import TextField, TruthField
 from apps.webhooks.domain.events import EventType
 from apps.webhooks.models import EVENT_PREFIX, Attempt, Delivery, Endpoint
 
@@ -44,8 +45,8 @@ class NewEndpointSerializer(EndpointSerializer):
 class EndpointRequestSerializer(serializers.Serializer[Any]):
     """What a new endpoint is to be."""
 
-    name = serializers.CharField(max_length=100, help_text="What receives the events.")
-    url = serializers.CharField(max_length=2000, help_text="Where they are posted: https, and a host of the public internet.")
+    name = TextField(max_length=100, help_text="What receives the events.")
+    url = TextField(max_length=2000, help_text="Where they are posted: https, and a host of the public internet.")
     events = serializers.ListField(
         child=serializers.ChoiceField(choices=_EVENTS), allow_empty=False, required=False, help_text="What it is told of. Left out: all."
     )
@@ -54,10 +55,10 @@ class EndpointRequestSerializer(serializers.Serializer[Any]):
 class EndpointChangeSerializer(serializers.Serializer[Any]):
     """What is to be different; what is left out stays."""
 
-    name = serializers.CharField(max_length=100, required=False)
-    url = serializers.CharField(max_length=2000, required=False)
+    name = TextField(max_length=100, required=False)
+    url = TextField(max_length=2000, required=False)
     events = serializers.ListField(child=serializers.ChoiceField(choices=_EVENTS), allow_empty=False, required=False)
-    enabled = serializers.BooleanField(
+    enabled = TruthField(
         source="is_enabled", required=False, help_text="false: nothing is sent, and what waits is given up. true: failures are forgotten."
     )
 

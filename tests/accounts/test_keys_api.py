@@ -56,7 +56,7 @@ def test_a_key_gives_no_more_than_it_has() -> None:
 @pytest.mark.parametrize(
     ("changes", "param"),
     [
-        *(({"name": ""}, "name"), ({"name": "x" * 101}, "name"), ({"name": None}, "name"), ({"name": []}, "name")),
+        *(({"name": ""}, "name"), ({"name": "x" * 101}, "name"), ({"name": None}, "name"), ({"name": []}, "name"), ({"name": 7}, "name")),
         *(({"scopes": []}, "scopes"), ({"scopes": ["root"]}, "scopes.0"), ({"scopes": "files"}, "scopes"), ({"scopes": None}, "scopes")),
         *(({"expires_at": "soon"}, "expires_at"), ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at")),
         ({"expires_at": "9999-12-31T23:59:59-23:59"}, "expires_at"),

@@ -143,7 +143,7 @@ def test_a_cancelled_upload_leaves_nothing_and_takes_nothing(
     assert stored_names() == []
     assert client.post(f"/v1/uploads/{upload}/cancel").status_code == 200
     for late in (add(client, upload, b"x"), complete(client, upload, parts)):
-        assert (late.status_code, late.json()["error"]["code"]) == (400, "invalid_state")
+        assert (late.status_code, late.json()["error"]["code"]) == (409, "invalid_state")
     assert stored_names() == []
 
 
@@ -164,6 +164,21 @@ def test_a_part_without_bytes_is_refused(client: Client, form: dict[str, Any], c
     upload = start(client).json()["id"]
     answer = client.post(f"/v1/uploads/{upload}/parts", form)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
+
+
+def test_a_text_in_a_files_place_is_told_from_nothing(client: Client) -> None:
+    upload = start(client).json()["id"]
+    for path, name in (("/v1/files", "file"), (f"/v1/uploads/{upload}/parts", "data")):
+        answer = client.post(path, {name: "no file", "purpose": "batch"})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, name)
+        assert f"-F {name}=@" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("values", [{"md5": 0}, {"md5": []}, {"md5": False}])
+def test_an_md5_that_is_no_text_is_refused(client: Client, values: dict[str, Any]) -> None:
+    upload, parts = two_parts(client)
+    answer = client.post(f"/v1/uploads/{upload}/complete", {"part_ids": parts} | values, content_type="application/json")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "md5")
 
 
 def test_bytes_that_no_row_knows_go_after_a_day(client: Client) -> None:

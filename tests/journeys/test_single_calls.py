@@ -1,7 +1,9 @@
 """Single calls with the official SDK: a real web process, a real urgent worker, a simulated provider over HTTP."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import aiohttp
 import openai
 import psycopg
 import pytest
+from aiohttp import web
 from django.db import connection
 from openai import AsyncOpenAI, OpenAI
 
@@ -16,6 +19,7 @@ from apps.jobs.actions.call_threads import in_thread
 from apps.jobs.domain.lifecycle import ItemState, JobStatus
 from apps.jobs.models import ITEM_PREFIX, Item, Job
 from apps.lib.ids import parse_public_id
+from apps.lib.ports import free_port
 from apps.spend.models import Charge
 from tests.jobs.calls.callers import CHAT, GOOD, make_callable, make_secret
 from tests.journeys.live import Live, running_parts
@@ -85,31 +89,69 @@ async def concurrent_calls(live: Live) -> None:
     assert all(answer.choices[0].message.content for answer in answers)
 
 
-async def test_300_waiting_callers_hold_at_most_10_connections(live: Live) -> None:
-    body = GOOD | {"messages": ask("[[sim delay=3]]")}
+class HoldingProvider:
+    """Answers nobody until `CALLERS` requests wait here at once, and it is told to."""
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        self.all_wait, self.release = asyncio.Event(), asyncio.Event()
+
+    async def answer(self, _: web.Request) -> web.Response:
+        self.waiting += 1
+        if self.waiting == CALLERS:
+            self.all_wait.set()
+        await self.release.wait()
+        return web.json_response({"id": "chatcmpl-1", "choices": [{"index": 0, "message": {"role": "assistant", "content": "hello"}}]})
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[str]:
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", self.answer)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        try:
+            port = free_port()
+            await web.TCPSite(runner, "127.0.0.1", port).start()
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            self.release.set()
+            await runner.cleanup()
+
+
+async def test_300_waiting_callers_hold_at_most_10_connections(tmp_path: Path) -> None:
+    provider = HoldingProvider()
     headers = {"Authorization": f"Bearer {await in_thread(make_secret)}"}
-    most, were_running = 0, 0
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), headers=headers) as session:
+    with running_parts(tmp_path, "web", "exec-interactive") as live:
+        async with (
+            provider.listening() as base_url,
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), headers=headers) as session,
+            await psycopg.AsyncConnection.connect(**connect_values(), autocommit=True) as watch,
+        ):
+            await in_thread(partial(make_callable, timeout_seconds=300, base_url=base_url))
 
-        async def call() -> int:
-            async with session.post(live.url + CHAT, json=body) as answer:
-                await answer.read()
-                return answer.status
+            async def call() -> int:
+                async with session.post(live.url + CHAT, json=GOOD) as answer:
+                    await answer.read()
+                    return answer.status
 
-        calls = [asyncio.create_task(call()) for _ in range(CALLERS)]
-        async with await psycopg.AsyncConnection.connect(**connect_values(), autocommit=True) as watch:
-            while not all(task.done() for task in calls):
-                held = await watch.execute(
-                    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'web' AND datname = current_database()"
-                )
-                most = max(most, (await held.fetchone() or (0,))[0])
-                running = await watch.execute("SELECT count(*) FROM jobs_item WHERE state = 'running'")
-                were_running = max(were_running, (await running.fetchone() or (0,))[0])
-                await asyncio.sleep(0.05)
-        assert [task.result() for task in calls] == [200] * CALLERS
-    # All of them waited at the same time: the provider takes 3 s, and the last came before the first was answered.
-    assert were_running == CALLERS
-    assert 1 <= most <= 10
+            calls = [asyncio.create_task(call()) for _ in range(CALLERS)]
+            most = 0
+            while not provider.all_wait.is_set():
+                most = max(most, await held_connections(watch))
+                assert not any(task.done() for task in calls), "an answer came before all waited"
+                await asyncio.sleep(0.02)
+            # All of them are in the air now, and nothing but waiting is going on.
+            running = await watch.execute("SELECT count(*) FROM jobs_item WHERE state = 'running'")
+            assert await running.fetchone() == (CALLERS,)
+            while_waiting = [await held_connections(watch) for _ in range(50)]
+            provider.release.set()
+            assert await asyncio.gather(*calls) == [200] * CALLERS
+    assert 1 <= max(most, *while_waiting) <= 10
+
+
+async def held_connections(watch: psycopg.AsyncConnection[Any]) -> int:
+    held = await watch.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'web' AND datname = current_database()")
+    return int((await held.fetchone() or (0,))[0])
 
 
 def connect_values() -> dict[str, Any]:

@@ -114,7 +114,7 @@ def test_expiry_that_makes_no_sense(client: Client, after: Any, seconds: Any) ->
     "query",
     [
         *("limit=%00", "after=%00", "order=%00", "purpose=%00"),
-        *("limit=-1&limit=x", "limit=" + "9" * 5000, "limit=%F0%9F%98%80", "after=" + "a" * 5000, "after=%ff%fe"),
+        *("limit=-1&limit=0", "limit=" + "9" * 5000, "after=" + "a" * 5000, "after=%ff%fe"),
     ],
 )
 def test_queries_that_make_no_sense(client: Client, route: str, query: str) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def add_part(*, workspace_id: UUID, public_id: str, content: "UploadedFile[bytes]", now: datetime) -> Part:
-    """The part; ApiError 404 for an unknown upload, 400 when it takes none any more or the parts would be more than was announced."""
+    """The part; ApiError 404 for an unknown upload, 409 when it takes none any more, 400 when the parts would be too long."""
     # Without a lock: parts of one upload may come at once, and a caller's transaction may be around this.
     require_pending(require_upload(workspace_id=workspace_id, public_id=public_id), now=now)
     part_id = uuid7()

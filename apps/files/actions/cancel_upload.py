@@ -13,7 +13,7 @@ _AT_ONCE = 500
 
 
 def cancel_upload(*, workspace_id: UUID, public_id: str, now: datetime) -> Upload:
-    """The cancelled upload, also when it was cancelled before; ApiError 404 for an unknown one, 400 for one that ended otherwise."""
+    """The cancelled upload, also when it was cancelled before; ApiError 404 for an unknown one, 409 for one that ended otherwise."""
     with transaction.atomic():
         upload = lock_upload(workspace_id=workspace_id, public_id=public_id)
         if upload.status != UploadStatus.CANCELLED:

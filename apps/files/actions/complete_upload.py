@@ -23,7 +23,7 @@ _CHUNK_BYTES = 1 << 20
 def complete_upload(*, workspace_id: UUID, api_key_id: UUID, public_id: str, values: object, now: datetime) -> Upload:
     """The completed upload with its file. One that is completed already is answered as it is, so that a repeated call does no harm.
 
-    ApiError 404 for an unknown upload, 400 for one that is over, for unknown parts, a size that was not announced or another MD5.
+    ApiError 404 for an unknown upload, 409 for one that is over, 400 for unknown parts, a size that was not announced or another MD5.
     """
     with transaction.atomic():
         upload = lock_upload(workspace_id=workspace_id, public_id=public_id)

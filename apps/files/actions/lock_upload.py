@@ -20,8 +20,8 @@ def lock_upload(*, workspace_id: UUID, public_id: str) -> Upload:
 
 
 def require_pending(upload: Upload, *, now: datetime) -> None:
-    """ApiError 400 when the upload takes no parts any more."""
+    """ApiError 409 when the upload takes no parts any more."""
     status = UploadStatus.EXPIRED if upload.status == UploadStatus.PENDING and upload.expires_at <= now else upload.status
     if status != UploadStatus.PENDING:
         message = f"This upload is {status}; it takes nothing more. Start a new one."
-        raise ApiError(400, "invalid_state", message)
+        raise ApiError(409, "invalid_state", message, headers={"x-should-retry": "false"})

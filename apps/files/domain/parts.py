@@ -8,7 +8,7 @@ from apps.files.domain.upload import UploadRefusedError, read_upload_form
 
 UPLOAD_SECONDS = 3600
 PART_BYTES = 64 << 20
-_MOST_PARTS = 10_000
+MOST_PARTS = 10_000
 _MD5_CHARACTERS = 32
 
 
@@ -42,7 +42,9 @@ def read_upload_request(values: object, *, most_bytes: int) -> UploadRequest:
     expiry = body.get("expires_after")
     if expiry is not None and not isinstance(expiry, Mapping):
         raise UploadRefusedError("expires_after", "invalid_type", "'expires_after' must be an object with 'anchor' and 'seconds'.")
-    seconds = None if expiry is None else str(expiry.get("seconds"))
+    if expiry is not None and type(expiry.get("seconds")) is not int:
+        raise UploadRefusedError("expires_after.seconds", "invalid_type", "'expires_after.seconds' must be a whole number.")
+    seconds = None if expiry is None else str(expiry["seconds"])
     form = read_upload_form(purpose=purpose, anchor=None if expiry is None else str(expiry.get("anchor")), seconds=seconds)
     return UploadRequest(filename=filename, purpose=form.purpose, size_bytes=size, expires_after_seconds=form.expires_after_seconds)
 
@@ -53,11 +55,11 @@ def read_completion(values: object) -> CompletionRequest:
     ids = body.get("part_ids")
     if not isinstance(ids, list) or not ids or not all(isinstance(part_id, str) for part_id in ids):
         raise UploadRefusedError("part_ids", "invalid_type", "'part_ids' must be a list of the parts' ids, in the order of their bytes.")
-    if len(ids) > _MOST_PARTS:
-        raise UploadRefusedError("part_ids", "invalid_value", f"'part_ids' has {len(ids):,} entries; {_MOST_PARTS:,} at most.")
+    if len(ids) > MOST_PARTS:
+        raise UploadRefusedError("part_ids", "invalid_value", f"'part_ids' has {len(ids):,} entries; {MOST_PARTS:,} at most.")
     if len(set(ids)) < len(ids):
         raise UploadRefusedError("part_ids", "invalid_value", "'part_ids' names a part twice.")
-    md5 = body.get("md5") or ""
+    md5 = "" if body.get("md5") is None else body["md5"]
     if not isinstance(md5, str) or (md5 and (len(md5) != _MD5_CHARACTERS or set(md5.lower()) - set("0123456789abcdef"))):
         raise UploadRefusedError("md5", "invalid_value", "'md5' must be the file's MD5 as 32 hexadecimal digits.")
     return CompletionRequest(part_ids=tuple(ids), md5=md5.lower())

@@ -2,23 +2,38 @@
 
 from typing import Any
 
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apps.files.domain.upload import UPLOAD_PURPOSES
+from apps.files.domain.upload import LONGEST_SECONDS, SHORTEST_SECONDS, UPLOAD_PURPOSES
 from apps.files.models import File, Purpose
 
 
-class UploadSerializer(serializers.Serializer[Any]):
-    """The form that POST /v1/files takes; for the schema (domain/upload.py judges)."""
+@extend_schema_field(OpenApiTypes.BINARY)
+class BytesField(serializers.FileField):
+    """A file in a form. By itself the schema would tell it as the address that answers have in its place."""
 
-    file = serializers.FileField()
+
+# What requests look like is told here for the schema alone; domain/ judges them. Docstrings stand in the schema, for callers.
+
+
+class UploadSerializer(serializers.Serializer[Any]):
+    """A file with what it is for."""
+
+    file = BytesField(help_text="With its name; a text without one is not taken for a file.")
     purpose = serializers.ChoiceField(choices=UPLOAD_PURPOSES)
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         # Names that Python has no way to write.
         return super().get_fields() | {
             "expires_after[anchor]": serializers.ChoiceField(choices=["created_at"], required=False),
-            "expires_after[seconds]": serializers.IntegerField(required=False),
+            "expires_after[seconds]": serializers.IntegerField(
+                required=False,
+                min_value=SHORTEST_SECONDS,
+                max_value=LONGEST_SECONDS,
+                help_text="Goes with `expires_after[anchor]`. A batch file that says nothing is kept for 30 days.",
+            ),
         }
 
 
@@ -50,7 +65,7 @@ class FileSerializer(serializers.Serializer[File]):
 
 
 class FileListSerializer(serializers.Serializer[Any]):
-    """OpenAI's list object; for the schema (lib/pages.py makes it)."""
+    """OpenAI's list object."""
 
     object = serializers.ChoiceField(choices=["list"])
     data = FileSerializer(many=True)  # type: ignore[assignment]  # the API's name hides an attribute that only input uses

@@ -2,35 +2,49 @@
 
 from typing import Any
 
+from django.conf import settings
 from rest_framework import serializers
 
-from apps.files.domain.parts import PART_BYTES
-from apps.files.domain.upload import UPLOAD_PURPOSES
+from apps.files.domain.parts import MOST_PARTS, PART_BYTES
+from apps.files.domain.upload import LONGEST_SECONDS, SHORTEST_SECONDS, UPLOAD_PURPOSES
 from apps.files.models import Part, Upload, UploadStatus
-from apps.files.serializers.openai import FileSerializer
+from apps.files.serializers.openai import BytesField, FileSerializer
+
+# As in openai.py: requests are told here for the schema alone, and judged in domain/.
+
+
+class ExpirySerializer(serializers.Serializer[Any]):
+    """How long the file is kept."""
+
+    anchor = serializers.ChoiceField(choices=["created_at"])
+    seconds = serializers.IntegerField(min_value=SHORTEST_SECONDS, max_value=LONGEST_SECONDS)
 
 
 class UploadRequestSerializer(serializers.Serializer[Any]):
-    """What POST /v1/uploads takes; for the schema (domain/parts.py judges)."""
+    """A file that is to come in parts."""
 
-    bytes = serializers.IntegerField(min_value=1)
-    filename = serializers.CharField()
-    mime_type = serializers.CharField()
+    bytes = serializers.IntegerField(min_value=1, max_value=settings.MAX_FILE_BYTES, help_text="Of the whole file.")
+    filename = serializers.CharField(min_length=1)
+    mime_type = serializers.CharField(min_length=1)
     purpose = serializers.ChoiceField(choices=UPLOAD_PURPOSES)
-    expires_after = serializers.DictField(required=False, allow_null=True)
+    expires_after = ExpirySerializer(required=False, allow_null=True)
 
 
 class PartFormSerializer(serializers.Serializer[Any]):
-    """The form of a part; for the schema."""
+    """A part of a file."""
 
-    data = serializers.FileField(help_text=f"At most {PART_BYTES:,} bytes.")  # type: ignore[assignment]  # the API's name hides an attribute that only input uses
+    data = BytesField(help_text=f"At most {PART_BYTES:,} bytes.")  # type: ignore[assignment]  # the API's name hides an attribute that only input uses
 
 
 class CompletionSerializer(serializers.Serializer[Any]):
-    """What completes an upload; for the schema (domain/parts.py judges)."""
+    """Which parts make the file."""
 
-    part_ids = serializers.ListField(child=serializers.CharField(), min_length=1)
-    md5 = serializers.CharField(required=False)
+    part_ids = serializers.ListField(
+        child=serializers.CharField(), min_length=1, max_length=MOST_PARTS, help_text="In the order of their bytes, each once."
+    )
+    md5 = serializers.RegexField(
+        r"^([0-9a-fA-F]{32})?$", required=False, allow_null=True, help_text="Of the whole file; a file that has another is refused."
+    )
 
 
 class UploadObjectSerializer(serializers.Serializer[Upload]):

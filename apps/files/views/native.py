@@ -19,6 +19,7 @@ from apps.files.serializers import NativeFileSerializer
 from apps.files.views.openai import AnyRenderer, find_requested, stream_file
 from apps.lib.cursor_pages import CursorPages
 from apps.lib.moments import MomentFilter
+from apps.lib.narrowing import Narrowing
 
 
 class FileFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types
@@ -37,7 +38,7 @@ class NativeFilesView(ListAPIView[File]):
     queryset = File.objects.none()
     serializer_class = NativeFileSerializer
     pagination_class = CursorPages
-    filter_backends = [filters.DjangoFilterBackend]
+    filter_backends = [Narrowing]
     filterset_class = FileFilter
 
     def get_queryset(self) -> QuerySet[File]:

@@ -44,6 +44,9 @@ def find_requested(request: Request, file_id: str) -> File:
 def read_form_file(request: Request, name: str) -> "UploadedFile[bytes]":
     """The one file of the form, in that field; ApiError (400) when there is none, more than one, or nothing in it."""
     found = request.FILES.getlist(name)
+    if not found and name in request.POST:
+        message = f"The form's field {name!r} holds a text, not a file: give it a filename (with curl: -F {name}=@in.jsonl)."
+        raise ApiError(400, "missing_required_parameter", message, param=name)
     if not found:
         raise ApiError(400, "missing_required_parameter", f"The form lacks a file in the field {name!r}.", param=name)
     if len(found) > 1:
@@ -63,9 +66,9 @@ class FilesView(APIView):
         operation_id="list_files",
         parameters=[
             OpenApiParameter("purpose", OpenApiTypes.STR),
-            OpenApiParameter("limit", OpenApiTypes.INT),
-            OpenApiParameter("order", OpenApiTypes.STR, enum=["asc", "desc"]),
-            OpenApiParameter("after", OpenApiTypes.STR),
+            OpenApiParameter("limit", OpenApiTypes.INT, description=f"How many at most; brought into 1 to {_MOST_FILES:,}."),
+            OpenApiParameter("order", OpenApiTypes.STR, enum=["asc", "desc"], description="By the time of upload."),
+            OpenApiParameter("after", OpenApiTypes.STR, description="The id of the last file of the page before."),
         ],
         responses=FileListSerializer,
     )
@@ -78,7 +81,7 @@ class FilesView(APIView):
             rows,
             after=_after(request),
             limit=read_limit(request.query_params.get("limit"), default=_MOST_FILES, most=_MOST_FILES),
-            is_oldest_first=request.query_params.get("order") == "asc",
+            is_oldest_first=_is_oldest_first(request.query_params.get("order", "desc")),
         )
         return Response(page.as_list(lambda file: FileSerializer(file).data))
 
@@ -104,6 +107,12 @@ class FilesView(APIView):
             now=timezone.now(),
         )
         return Response(FileSerializer(file).data)
+
+
+def _is_oldest_first(order: str) -> bool:
+    if order not in ("asc", "desc"):
+        raise ApiError(400, "invalid_value", f"Invalid value {order[:100]!r} for 'order': use 'asc' or 'desc'.", param="order")
+    return order == "asc"
 
 
 def _after(request: Request) -> UUID | None:

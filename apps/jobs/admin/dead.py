@@ -96,7 +96,7 @@ def _wish(request: HttpRequest) -> Wish:
     numbers = {name: _number(form[name], name) for name in ("max_tokens", "per_minute") if form.get(name)}
     texts = {name: form[name] for name in ("model", "reason") if form.get(name)}
     ticked = form.getlist("item_ids")
-    return read_wish({"fingerprint": request.GET.get("group", "")} | ({"item_ids": ticked} if ticked else {}) | numbers | texts)
+    return read_wish({"fingerprint": request.GET.get("group") or None} | ({"item_ids": ticked} if ticked else {}) | numbers | texts)
 
 
 def _number(text: str, name: str) -> int:

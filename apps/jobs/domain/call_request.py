@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from apps.jobs.domain.submission import USD
 from apps.lib.json_text import JsonRefusedError, read_json
 from apps.providers.domain.contract import ContractRefusedError
 from apps.providers.domain.policy import (
@@ -24,15 +25,15 @@ FEATURE_HEADER = "X-Feature"
 MAX_COST_HEADER = "X-Max-Cost-USD"
 _END_USER_LENGTH = 255
 _MODEL_LENGTH = 200
-# What money columns hold: 8 digits before the point and 12 after it.
-_USD = re.compile(r"\d{1,8}(\.\d{1,12})?", re.ASCII)
-# One of these must be there, and not empty. A prompt of the Responses API may stand for its input.
-_NEEDED = {
-    "/v1/chat/completions": ("messages",),
-    "/v1/completions": ("prompt",),
-    "/v1/embeddings": ("input",),
-    "/v1/responses": ("input", "prompt"),
+_USD = re.compile(USD)
+# One of these must be there, of one of these kinds, and not empty. A prompt of the Responses API may stand for its input.
+_NEEDED: dict[str, dict[str, tuple[type, ...]]] = {
+    "/v1/chat/completions": {"messages": (list,)},
+    "/v1/completions": {"prompt": (str, list)},
+    "/v1/embeddings": {"input": (str, list)},
+    "/v1/responses": {"input": (str, list), "prompt": (dict,)},
 }
+_KINDS: dict[type, str] = {str: "a string", list: "an array", dict: "an object"}
 
 
 class CallRefusedError(Exception):
@@ -97,11 +98,14 @@ def _parse(body: bytes) -> dict[str, Any]:
     return values
 
 
-def _check_needed(values: dict[str, Any], names: tuple[str, ...]) -> None:
-    if not any(values.get(name) not in (None, "", [], {}) for name in names):
-        raise CallRefusedError("missing_required_parameter", f"{' or '.join(names)} is missing or empty.", names[0])
-    messages = values.get("messages")
-    if names == ("messages",) and not (isinstance(messages, list) and all(isinstance(message, dict) for message in messages)):
+def _check_needed(values: dict[str, Any], needed: dict[str, tuple[type, ...]]) -> None:
+    there = [name for name in needed if values.get(name) not in (None, "", [], {})]
+    if not there:
+        raise CallRefusedError("missing_required_parameter", f"{' or '.join(needed)} is missing or empty.", next(iter(needed)))
+    if not any(isinstance(values[name], needed[name]) for name in there):
+        kinds = " or ".join(_KINDS[kind] for kind in needed[there[0]])
+        raise CallRefusedError("invalid_type", f"{there[0]} must be {kinds}.", there[0])
+    if "messages" in there and not all(isinstance(message, dict) for message in values["messages"]):
         raise CallRefusedError("invalid_type", "messages must be an array of objects.", "messages")
 
 
@@ -119,9 +123,11 @@ def _feature(headers: Mapping[str, str]) -> str:
 
 
 def _max_cost_usd(headers: Mapping[str, str]) -> Decimal | None:
-    text = headers.get(MAX_COST_HEADER, "").strip()
-    if not text:
+    text = headers.get(MAX_COST_HEADER)
+    if text is None:
         return None
+    # An empty one is refused, too: it would let a call cost what it likes whose caller meant to bound it.
+    text = text.strip()
     if not _USD.fullmatch(text):
         message = f"The header {MAX_COST_HEADER} must be US dollars as a decimal below 100 million, like 0.05; not {text[:40]!r}."
         raise CallRefusedError("invalid_value", message, MAX_COST_HEADER)

@@ -80,7 +80,7 @@ def read_wish(values: object) -> Wish:
 
 
 def _fingerprint(value: object) -> str:
-    if value in (None, ""):
+    if value is None:
         return ""
     if not isinstance(value, str) or len(value) != 16 or not set(value) <= set("0123456789abcdef"):
         raise WishRefusedError("fingerprint", "fingerprint must be 16 hex digits, as the list of groups gives it.")
@@ -89,7 +89,8 @@ def _fingerprint(value: object) -> str:
 
 def _id(values: Mapping[str, Any], name: str) -> UUID | None:
     value = values.get(name)
-    if value in (None, ""):
+    # An empty text is refused: it would quietly mean more items than its sender thinks.
+    if value is None:
         return None
     found = parse_public_id(_PREFIXES[name], value) if isinstance(value, str) else None
     if found is None:

@@ -12,13 +12,14 @@ from apps.providers.domain.policy import USUAL_TIMES, AnswerPolicy, CacheTimes, 
 
 COMPLETION_WINDOW = "24h"
 COMPLETION_WINDOW_SECONDS = 24 * 3600
-_PAIRS = 16
+PAIRS = 16
 _KEY_LENGTH = 64
-_VALUE_LENGTH = 512
-_LEAST_EXPIRY_SECONDS = 3600
-_MOST_EXPIRY_SECONDS = 30 * 24 * 3600
+VALUE_LENGTH = 512
+LEAST_EXPIRY_SECONDS = 3600
+MOST_EXPIRY_SECONDS = 30 * 24 * 3600
+ON_BUDGET = ("wait", "fail")
 # What money columns hold: 8 digits before the point and 12 after it.
-_USD = re.compile(r"\d{1,8}(\.\d{1,12})?", re.ASCII)
+USD = r"[0-9]{1,8}(\.[0-9]{1,12})?"
 _KNOWN = {"input_file_id", "endpoint", "completion_window", "metadata", "output_expires_after"}
 
 
@@ -63,7 +64,7 @@ def read_submission(values: object, *, times: CacheTimes = USUAL_TIMES) -> Submi
         lane=Lane(_one_of(hints.get("priority", Lane.DEFAULT), tuple(Lane), "metadata.priority")),
         feature=_short(hints.get("feature", ""), FEATURE_LENGTH, "metadata.feature"),
         max_cost_usd=_cost(hints.get("max_cost_usd")),
-        on_budget=_one_of(hints.get("on_budget", "wait"), ("wait", "fail"), "metadata.on_budget"),
+        on_budget=_one_of(hints.get("on_budget", "wait"), ON_BUDGET, "metadata.on_budget"),
         policy=_policy(hints, endpoint, times),
         output_expires_after_seconds=_expiry(values.get("output_expires_after")),
     )
@@ -103,13 +104,13 @@ def _metadata(value: object) -> dict[str, str] | None:
         return None
     if not isinstance(value, dict):
         raise SubmissionRefusedError("invalid_type", "'metadata' must be an object of strings.", "metadata")
-    if len(value) > _PAIRS:
-        raise SubmissionRefusedError("invalid_value", f"'metadata' has {len(value)} pairs; {_PAIRS} at most.", "metadata")
+    if len(value) > PAIRS:
+        raise SubmissionRefusedError("invalid_value", f"'metadata' has {len(value)} pairs; {PAIRS} at most.", "metadata")
     for key, text in value.items():
         if not isinstance(text, str):
             raise SubmissionRefusedError("invalid_type", f"metadata[{key[:_KEY_LENGTH]!r}] must be a string.", "metadata")
         _short(key, _KEY_LENGTH, "metadata")
-        _short(text, _VALUE_LENGTH, f"metadata.{key}" if _is_storable(key) else "metadata")
+        _short(text, VALUE_LENGTH, f"metadata.{key}" if _is_storable(key) else "metadata")
         if not (_is_storable(key) and _is_storable(text)):
             raise SubmissionRefusedError("invalid_value", "'metadata' holds a NUL or half a surrogate pair; remove it.", "metadata")
     return dict(value)
@@ -122,7 +123,7 @@ def _is_storable(text: str) -> bool:
 def _cost(text: str | None) -> Decimal | None:
     if text is None:
         return None
-    cost = Decimal(text) if _USD.fullmatch(text) else Decimal(0)
+    cost = Decimal(text) if re.fullmatch(USD, text) else Decimal(0)
     if not cost:
         message = f"Invalid value {text[:100]!r} for 'metadata.max_cost_usd': use US dollars above 0, below 100 million, like '12.50'."
         raise SubmissionRefusedError("invalid_value", message, "metadata.max_cost_usd")
@@ -138,7 +139,7 @@ def _expiry(value: object) -> int | None:
     if value.get("anchor") != "created_at":
         raise SubmissionRefusedError("invalid_value", f"'{name}.anchor' must be 'created_at'.", f"{name}.anchor")
     seconds = value.get("seconds")
-    if type(seconds) is not int or not _LEAST_EXPIRY_SECONDS <= seconds <= _MOST_EXPIRY_SECONDS:
-        message = f"'{name}.seconds' must be a whole number from {_LEAST_EXPIRY_SECONDS} to {_MOST_EXPIRY_SECONDS}."
+    if type(seconds) is not int or not LEAST_EXPIRY_SECONDS <= seconds <= MOST_EXPIRY_SECONDS:
+        message = f"'{name}.seconds' must be a whole number from {LEAST_EXPIRY_SECONDS} to {MOST_EXPIRY_SECONDS}."
         raise SubmissionRefusedError("invalid_value", message, f"{name}.seconds")
     return seconds

@@ -4,10 +4,20 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apps.jobs.domain.lifecycle import JobStatus
-from apps.jobs.domain.submission import COMPLETION_WINDOW
+from apps.jobs.domain.intake import ENDPOINTS, FEATURE_LENGTH
+from apps.jobs.domain.lifecycle import JobStatus, Lane
+from apps.jobs.domain.submission import (
+    COMPLETION_WINDOW,
+    LEAST_EXPIRY_SECONDS,
+    MOST_EXPIRY_SECONDS,
+    ON_BUDGET,
+    PAIRS,
+    USD,
+    VALUE_LENGTH,
+)
 from apps.jobs.models import Job
 from apps.lib.ids import public_id
 
@@ -17,23 +27,54 @@ _STATUS_WORDS = {JobStatus.RUNNING: "in_progress", JobStatus.PAUSED: "in_progres
 _WORDS = ("validating", "failed", "in_progress", "finalizing", "completed", "expired", "cancelling", "cancelled")
 
 
+# As the headers of single calls, which have the same names with X- before them.
+_POLICY = {
+    "cache": "Give the answers that the same requests got before: `on`, `off`, or for so many seconds.",
+    "output_contract": "Check each answer against its request's `response_format`: `on` or `off`.",
+    "first_model": "A cheaper model that is asked first.",
+    "accept_if": "When its answer is taken: `schema`, `not_refused`, `field>=0.8`, with commas between them.",
+    "failover": "Whether other targets are asked when the first one fails: `on` or `off`.",
+}
+
+
+@extend_schema_field(
+    {
+        "type": "object",
+        "nullable": True,
+        "maxProperties": PAIRS,
+        "properties": {
+            "priority": {"type": "string", "enum": [lane.value for lane in Lane], "description": "Which lane its items wait in."},
+            "feature": {"type": "string", "maxLength": FEATURE_LENGTH, "description": "What it is for; costs are shown by it."},
+            "max_cost_usd": {"type": "string", "pattern": f"^(?=.*[1-9]){USD}$", "description": "The most that it may cost, above 0."},
+            "on_budget": {"type": "string", "enum": list(ON_BUDGET), "description": "What happens once no money is left."},
+            **{name: {"type": "string", "description": text} for name, text in _POLICY.items()},
+        },
+        "additionalProperties": {"type": "string", "maxLength": VALUE_LENGTH},
+    }
+)
+class _MetadataField(serializers.DictField):
+    """Up to 16 pairs of texts, of which the platform understands some."""
+
+
+class OutputExpirySerializer(serializers.Serializer[Any]):
+    """How long the files with the results are kept."""
+
+    anchor = serializers.ChoiceField(choices=["created_at"])
+    seconds = serializers.IntegerField(min_value=LEAST_EXPIRY_SECONDS, max_value=MOST_EXPIRY_SECONDS)
+
+
 class BatchRequestSerializer(serializers.Serializer[Any]):
-    """What POST /v1/batches takes; for the schema (domain/submission.py judges)."""
+    """A batch to run."""
 
-    input_file_id = serializers.CharField()
-    endpoint = serializers.CharField()
+    # For the schema alone: domain/submission.py judges.
+    input_file_id = serializers.CharField(min_length=1, help_text="A file that was uploaded with the purpose `batch`.")
+    endpoint = serializers.ChoiceField(choices=ENDPOINTS)
     completion_window = serializers.ChoiceField(choices=[COMPLETION_WINDOW])
-    metadata = serializers.DictField(
-        child=serializers.CharField(max_length=512),
-        required=False,
-        allow_null=True,
-        help_text="Up to 16 texts of your own. These mean something: priority, feature, max_cost_usd, on_budget; cache, output_contract, "
-        "first_model, accept_if, failover.",
-    )
-    output_expires_after = serializers.DictField(required=False, allow_null=True)
+    metadata = _MetadataField(required=False, allow_null=True)
+    output_expires_after = OutputExpirySerializer(required=False, allow_null=True)
 
 
-class _Counts(serializers.Serializer[Any]):
+class BatchCountsSerializer(serializers.Serializer[Any]):
     total = serializers.IntegerField()
     completed = serializers.IntegerField()
     failed = serializers.IntegerField()
@@ -61,7 +102,7 @@ class BatchSerializer(serializers.Serializer[Job]):
     expired_at = serializers.IntegerField(allow_null=True)
     cancelling_at = serializers.IntegerField(allow_null=True)
     cancelled_at = serializers.IntegerField(allow_null=True)
-    request_counts = _Counts()
+    request_counts = BatchCountsSerializer()
     usage = serializers.DictField()
     metadata = serializers.DictField(allow_null=True)
 
@@ -87,7 +128,7 @@ class BatchSerializer(serializers.Serializer[Job]):
 
 
 class BatchListSerializer(serializers.Serializer[Any]):
-    """A page of batches; for the schema."""
+    """A page of batches."""
 
     object = serializers.ChoiceField(choices=["list"])
     data = BatchSerializer(many=True)  # type: ignore[assignment]  # the API's name; for the schema alone, never filled

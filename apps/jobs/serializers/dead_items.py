@@ -37,28 +37,34 @@ class DeadGroupsSerializer(serializers.Serializer[Any]):
 class _SelectionSerializer(serializers.Serializer[Any]):
     """Which items are meant: all that is set must hold, and one must be."""
 
-    fingerprint = serializers.RegexField("^[0-9a-f]{16}$", required=False)
-    job_id = serializers.RegexField("^batch_[0-9a-f]{32}$", required=False)
-    item_ids = serializers.ListField(child=serializers.RegexField("^item_[0-9a-f]{32}$"), max_length=MOST_ITEM_IDS, required=False)
-    reason = serializers.CharField(max_length=500, required=False, help_text="Stands in the audit log.")
+    fingerprint = serializers.RegexField("^[0-9a-f]{16}$", required=False, allow_null=True)
+    job_id = serializers.RegexField("^batch_[0-9a-f]{32}$", required=False, allow_null=True)
+    item_ids = serializers.ListField(
+        child=serializers.RegexField("^item_[0-9a-f]{32}$"), max_length=MOST_ITEM_IDS, required=False, allow_null=True
+    )
+    reason = serializers.CharField(max_length=500, required=False, allow_null=True, help_text="Stands in the audit log.")
 
 
 class RequeueSerializer(_SelectionSerializer):
     """Without `model` and `max_tokens` the items run as they were."""
 
-    model = serializers.CharField(max_length=200, required=False, help_text="Another model for them.")
-    max_tokens = serializers.IntegerField(min_value=1, max_value=10_000_000, required=False, help_text="Another limit of output tokens.")
-    per_minute = serializers.IntegerField(min_value=1, max_value=1_000_000, required=False, help_text="How fast they come back; 6,000.")
+    model = serializers.CharField(max_length=200, required=False, allow_null=True, help_text="Another model for them.")
+    max_tokens = serializers.IntegerField(
+        min_value=1, max_value=10_000_000, required=False, allow_null=True, help_text="Another limit of output tokens."
+    )
+    per_minute = serializers.IntegerField(
+        min_value=1, max_value=1_000_000, required=False, allow_null=True, help_text="How fast they come back; 6,000."
+    )
     dry_run = serializers.BooleanField(required=False, help_text="Only count and estimate.")
 
 
 class DiscardSerializer(_SelectionSerializer):
     """`reason` is needed."""
 
-    reason = serializers.CharField(max_length=500, help_text="Stands in the audit log.")
+    reason = serializers.CharField(min_length=1, max_length=500, help_text="Stands in the audit log.")
 
 
-class _EstimateSerializer(serializers.Serializer[Any]):
+class EstimateSerializer(serializers.Serializer[Any]):
     """What they may cost; null without a price."""
 
     input_tokens = serializers.IntegerField()
@@ -73,7 +79,7 @@ class RequeuedSerializer(serializers.Serializer[Any]):
     jobs = serializers.IntegerField()
     left = serializers.IntegerField(help_text="Beyond 20,000: ask again.")
     impossible = serializers.IntegerField(help_text="Of jobs that are over, or of single calls: these can only be discarded.")
-    estimate = _EstimateSerializer(allow_null=True, help_text="In a dry run.")
+    estimate = EstimateSerializer(allow_null=True, help_text="In a dry run.")
 
 
 class DiscardedSerializer(serializers.Serializer[Any]):

@@ -14,7 +14,7 @@ from apps.lib.ids import public_id
 _FILE_PREFIX = "file-"
 
 
-class _RefusedLineSerializer(serializers.Serializer[Any]):
+class RefusedLineSerializer(serializers.Serializer[Any]):
     """Why validation refused a line of the input file."""
 
     code = serializers.CharField()
@@ -31,7 +31,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
     input_file_id = serializers.SerializerMethodField()
     output_file_id = serializers.SerializerMethodField()
     error_file_id = serializers.SerializerMethodField()
-    errors = _RefusedLineSerializer(many=True, allow_null=True)  # type: ignore[assignment]  # the API's name hides an attribute that only input uses
+    errors = RefusedLineSerializer(many=True, allow_null=True)  # type: ignore[assignment]  # the API's name hides an attribute that only input uses
     metadata = serializers.DictField(child=serializers.CharField(), allow_null=True)
     open = serializers.SerializerMethodField(help_text="Items that have not ended.")
     items_per_second = serializers.SerializerMethodField()

@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     from apps.accounts.models import ApiKey
 
 NDJSON = "application/x-ndjson"
+_MOST_LINES = 999_999_999
+LINE_PARAMETERS = [
+    OpenApiParameter(
+        "after",
+        {"type": "string", "pattern": f"^{BATCH_LINE_PREFIX}[0-9a-f]{{32}}$"},
+        description="The `id` of the last line that has been read.",
+    ),
+    OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": _MOST_LINES}, description="How many lines at most."),
+]
 
 
 class BatchListView(APIView):
@@ -41,7 +50,10 @@ class BatchListView(APIView):
 
     @extend_schema(
         operation_id="list_batches",
-        parameters=[OpenApiParameter("after", OpenApiTypes.STR), OpenApiParameter("limit", OpenApiTypes.INT)],
+        parameters=[
+            OpenApiParameter("after", OpenApiTypes.STR, description="The id of the last batch of the page before."),
+            OpenApiParameter("limit", OpenApiTypes.INT, description="How many at most; brought into 1 to 100."),
+        ],
         responses=BatchListSerializer,
     )
     def get(self, request: Request) -> Response:
@@ -78,7 +90,7 @@ class BatchResultsView(APIView):
 
     @extend_schema(
         operation_id="read_batch_results",
-        parameters=[OpenApiParameter("after", OpenApiTypes.STR), OpenApiParameter("limit", OpenApiTypes.INT)],
+        parameters=LINE_PARAMETERS,
         responses={(200, NDJSON): OpenApiTypes.BINARY},
     )
     def get(self, request: Request, batch_id: str) -> StreamingHttpResponse:
@@ -105,7 +117,7 @@ def _page(batches: QuerySet[Job], after: str | None, limit: int) -> Page[Job]:
 
 def _line_after(request: Request) -> UUID | None:
     text = request.query_params.get("after")
-    if not text:
+    if text is None:
         return None
     line = parse_public_id(BATCH_LINE_PREFIX, text)
     if line is None:
@@ -115,8 +127,8 @@ def _line_after(request: Request) -> UUID | None:
 
 def _line_limit(request: Request) -> int | None:
     text = request.query_params.get("limit")
-    if not text:
+    if text is None:
         return None
-    if not text.isdecimal() or len(text) > 9 or int(text) < 1:
-        raise ApiError(400, "invalid_value", "'limit' must be a whole number from 1 to 999999999.", param="limit")
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:20]) <= _MOST_LINES:
+        raise ApiError(400, "invalid_value", f"'limit' must be a whole number from 1 to {_MOST_LINES}.", param="limit")
     return int(text)

@@ -4,6 +4,7 @@ from django_filters import rest_framework as filters
 
 from apps.jobs.domain.lifecycle import ItemState, JobStatus, Lane
 from apps.lib.moments import MomentFilter
+from apps.lib.narrowing import text_filter
 
 
 def _words(kind: type[Lane] | type[ItemState] | type[JobStatus]) -> list[tuple[str, str]]:
@@ -15,8 +16,8 @@ class JobFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships
 
     status = filters.ChoiceFilter(choices=_words(JobStatus))
     lane = filters.ChoiceFilter(choices=_words(Lane))
-    kind = filters.CharFilter(max_length=20, label="`batch`, or `single` for a call that its caller waited for.")
-    feature = filters.CharFilter(max_length=64)
+    kind = text_filter(longest=20, label="`batch`, or `single` for a call that its caller waited for.")
+    feature = text_filter(longest=64)
     created_after = MomentFilter(field_name="created_at", lookup_expr="gte", label="At this moment or later.")
     created_before = MomentFilter(field_name="created_at", lookup_expr="lt", label="Before this moment.")
 
@@ -25,4 +26,4 @@ class ItemFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ship
     """Of a job's items."""
 
     state = filters.ChoiceFilter(choices=_words(ItemState))
-    error_code = filters.CharFilter(max_length=100, label="For example `context_length_exceeded`.")
+    error_code = text_filter(longest=100, label="For example `context_length_exceeded`.")

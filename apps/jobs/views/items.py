@@ -1,7 +1,6 @@
 """Items in the native API: a job's, by state and error; and everything that is known of one."""
 
 from django.db.models import QuerySet
-from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -14,6 +13,7 @@ from apps.jobs.queries import find_item, find_job, read_item_record
 from apps.jobs.serializers import ItemRecordSerializer, ItemSerializer
 from apps.jobs.views.filters import ItemFilter
 from apps.lib.cursor_pages import CursorPages
+from apps.lib.narrowing import Narrowing
 from apps.providers.queries import provider_ids
 
 
@@ -26,7 +26,7 @@ class ItemsView(ListAPIView[Item]):
     serializer_class = ItemSerializer
     pagination_class = CursorPages
     page_order = ("id",)
-    filter_backends = [DjangoFilterBackend]
+    filter_backends = [Narrowing]
     filterset_class = ItemFilter
 
     def get_queryset(self) -> QuerySet[Item]:

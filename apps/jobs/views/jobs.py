@@ -5,9 +5,8 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from django.utils import timezone
-from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,10 +17,11 @@ from apps.jobs import actions
 from apps.jobs.models import Job
 from apps.jobs.queries import find_job, jobs_of
 from apps.jobs.serializers import JobSerializer, LaneSerializer
-from apps.jobs.views.batches import NDJSON, stream_results
+from apps.jobs.views.batches import LINE_PARAMETERS, NDJSON, stream_results
 from apps.jobs.views.filters import JobFilter
 from apps.lib.cursor_pages import CursorPages
 from apps.lib.http_errors import ApiError
+from apps.lib.narrowing import Narrowing
 
 _SINGLE = "single"
 
@@ -34,7 +34,7 @@ class JobsView(ListAPIView[Job]):
     queryset = Job.objects.none()
     serializer_class = JobSerializer
     pagination_class = CursorPages
-    filter_backends = [DjangoFilterBackend]
+    filter_backends = [Narrowing]
     filterset_class = JobFilter
 
     def get_queryset(self) -> QuerySet[Job]:
@@ -113,7 +113,7 @@ class JobResultsView(APIView):
     @extend_schema(
         operation_id="read_job_results",
         tags=["jobs"],
-        parameters=[OpenApiParameter("after", OpenApiTypes.STR), OpenApiParameter("limit", OpenApiTypes.INT)],
+        parameters=LINE_PARAMETERS,
         responses={(200, NDJSON): OpenApiTypes.BINARY},
     )
     def get(self, request: Request, job_id: str) -> StreamingHttpResponse:

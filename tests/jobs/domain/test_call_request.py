@@ -109,12 +109,20 @@ def test_stream_false_is_no_streaming() -> None:
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "name"),
-    [("/v1/embeddings", "input"), ("/v1/responses", "input"), ("/v1/responses", "prompt"), ("/v1/completions", "prompt")],
+    ("endpoint", "name", "good", "bad"),
+    [
+        ("/v1/chat/completions", "messages", [{"role": "user"}], "hello"),
+        ("/v1/embeddings", "input", [[1, 2]], {"text": "hello"}),
+        ("/v1/responses", "input", "hello", 7),
+        ("/v1/responses", "prompt", {"id": "pmpt_1"}, "pmpt_1"),
+        ("/v1/completions", "prompt", ["a", "b"], True),
+    ],
 )
-def test_each_endpoint_needs_its_own_input(endpoint: str, name: str) -> None:
-    assert read({"model": "small", name: {"id": 1}}, endpoint).endpoint == endpoint
+def test_each_endpoint_needs_its_own_input(endpoint: str, name: str, good: Any, bad: Any) -> None:
+    assert read({"model": "small", name: good}, endpoint).endpoint == endpoint
     assert refusal({"model": "small", name: ""}, endpoint).code == "missing_required_parameter"
+    refused = refusal({"model": "small", name: bad}, endpoint)
+    assert (refused.code, refused.param) == ("invalid_type", name)
 
 
 def test_a_body_of_many_numbers_is_taken() -> None:
@@ -122,7 +130,7 @@ def test_a_body_of_many_numbers_is_taken() -> None:
     assert read(body, "/v1/embeddings").model == "small"
 
 
-@pytest.mark.parametrize("text", ["-1", "1e3", "NaN", "1,5", "0x1", "123456789", "0.0000000000001", "\u0661"])
+@pytest.mark.parametrize("text", ["", " ", "-1", "1e3", "NaN", "1,5", "0x1", "123456789", "0.0000000000001", "\u0661"])
 def test_a_cost_limit_is_a_plain_decimal(text: str) -> None:
     assert refusal(GOOD, **{"X_Max-Cost-USD": text}).param == "X-Max-Cost-USD"
 

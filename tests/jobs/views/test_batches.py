@@ -134,7 +134,7 @@ def test_get_batches_pages_newest_first_and_sees_its_own_alone() -> None:
     assert foreign == {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
 
 
-@pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "-5"}, {"limit": "x"}, {"limit": "1" * 5000}])
+@pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "-5"}, {"limit": "1" * 5000}])
 def test_get_batches_brings_any_limit_into_range(query: dict[str, str]) -> None:
     submit(b"")
     assert len(client_of().get("/v1/batches", query).json()["data"]) == 1
