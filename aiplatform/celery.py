@@ -29,6 +29,11 @@ QoS.ack = _acknowledge_if_connected  # type: ignore[method-assign, assignment]  
 app = Celery("aiplatform")
 
 
+def _every(interval: timedelta, task: str, *, expires: int, queue: str = "control") -> dict[str, object]:
+    """An entry of the schedule; a message that nobody took for `expires` seconds is dropped."""
+    return {"task": task, "schedule": interval, "options": {"queue": queue, "expires": expires}}
+
+
 @app.on_configure.connect
 def _configure(sender: Celery, **_: object) -> None:
     from django.conf import settings  # noqa: PLC0415 -- settings import this package's __init__ first
@@ -37,52 +42,20 @@ def _configure(sender: Celery, **_: object) -> None:
         broker_url=settings.REDIS_URL,
         result_backend="django-db",
         beat_schedule={
-            "sweep": {
-                "task": "jobs.sweep",
-                "schedule": timedelta(seconds=settings.JOBS_SWEEP_SECONDS),
-                "options": {"queue": "control", "expires": 60},
-            },
-            "mirror-dead": {"task": "jobs.mirror_dead", "schedule": timedelta(minutes=1), "options": {"queue": "control", "expires": 60}},
-            "sample-progress": {
-                "task": "jobs.sample_progress",
-                "schedule": timedelta(seconds=10),
-                "options": {"queue": "control", "expires": 10},
-            },
-            "canary": {"task": "ops.canary", "schedule": timedelta(seconds=15), "options": {"queue": "control", "expires": 60}},
-            "report": {"task": "jobs.report", "schedule": timedelta(minutes=1), "options": {"queue": "control", "expires": 60}},
-            "expire-files": {"task": "files.expire", "schedule": timedelta(minutes=10), "options": {"queue": "control", "expires": 600}},
-            "expire-uploads": {
-                "task": "files.expire_uploads",
-                "schedule": timedelta(minutes=10),
-                "options": {"queue": "control", "expires": 600},
-            },
-            "forget-records": {
-                "task": "accounts.forget_records",
-                "schedule": timedelta(hours=1),
-                "options": {"queue": "control", "expires": 600},
-            },
-            "deliver-webhooks": {
-                "task": "webhooks.deliver",
-                "schedule": timedelta(seconds=5),
-                "options": {"queue": "control", "expires": 9},
-            },
-            "forget-events": {"task": "webhooks.forget", "schedule": timedelta(hours=1), "options": {"queue": "control", "expires": 600}},
-            "expire-cache": {
-                "task": "providers.expire_cache",
-                "schedule": timedelta(minutes=5),
-                "options": {"queue": "control", "expires": 300},
-            },
-            "remove-strays": {
-                "task": "files.remove_strays",
-                "schedule": timedelta(days=1),
-                "options": {"queue": "ingest", "expires": 3600},
-            },
-            "forget-old": {"task": "ops.forget_old", "schedule": timedelta(hours=1), "options": {"queue": "control", "expires": 600}},
-            "forget-results": {
-                "task": "ops.forget_results",
-                "schedule": timedelta(hours=1),
-                "options": {"queue": "control", "expires": 600},
-            },
+            "sweep": _every(timedelta(seconds=settings.JOBS_SWEEP_SECONDS), "jobs.sweep", expires=60),
+            "mirror-dead": _every(timedelta(minutes=1), "jobs.mirror_dead", expires=60),
+            "sample-progress": _every(timedelta(seconds=10), "jobs.sample_progress", expires=10),
+            "canary": _every(timedelta(seconds=15), "ops.canary", expires=60),
+            "report": _every(timedelta(minutes=1), "jobs.report", expires=60),
+            "expire-files": _every(timedelta(minutes=10), "files.expire", expires=600),
+            "expire-uploads": _every(timedelta(minutes=10), "files.expire_uploads", expires=600),
+            "forget-records": _every(timedelta(hours=1), "accounts.forget_records", expires=600),
+            "deliver-webhooks": _every(timedelta(seconds=5), "webhooks.deliver", expires=9),
+            "forget-events": _every(timedelta(hours=1), "webhooks.forget", expires=600),
+            "expire-cache": _every(timedelta(minutes=5), "providers.expire_cache", expires=300),
+            "remove-strays": _every(timedelta(days=1), "files.remove_strays", expires=3600, queue="ingest"),
+            "forget-old": _every(timedelta(hours=1), "ops.forget_old", expires=600),
+            "forget-results": _every(timedelta(hours=1), "ops.forget_results", expires=600),
         },
     )
 
