@@ -201,6 +201,36 @@ def read_standings(*, now: datetime) -> tuple[list[Standing], bool]:
     ], is_told
 
 
+@dataclass(frozen=True, slots=True)
+class NamedBucket:
+    """A bucket with the names that people know it by; `model` and `upstream_model` are empty for a whole provider."""
+
+    key: str
+    provider: str
+    model: str
+    upstream_model: str
+    is_paused: bool
+    max_concurrency: int | None
+
+
+def list_buckets() -> list[NamedBucket]:
+    """Every provider's bucket and every target's; two queries."""
+    providers = Provider.objects.order_by("name")
+    targets = Target.objects.select_related("model", "provider").order_by("model__name", "position")
+    return [
+        *(NamedBucket(f"provider:{row.id.hex}", row.name, "", "", row.paused_at is not None, row.max_concurrency) for row in providers),
+        *(
+            NamedBucket(f"target:{row.id.hex}", row.provider.name, row.model.name, row.upstream_model, row.paused_at is not None, None)
+            for row in targets
+        ),
+    ]
+
+
+def look_at_buckets(buckets: Sequence[NamedBucket]) -> dict[str, BucketState]:
+    """How they stand, by key; one round trip. Raises RedisError when Redis is away."""
+    return look([bucket.key for bucket in buckets])
+
+
 def list_transitions() -> list[TransitionRecord]:
     """What happened lately, the newest first."""
     return list(TransitionRecord.objects.select_related("provider", "target__model").order_by("-at")[:_NEWEST])

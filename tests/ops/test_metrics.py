@@ -7,11 +7,16 @@ from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
+from apps.jobs.actions.keep_transitions import keep_transitions
 from apps.jobs.domain.lifecycle import JobStatus
 from apps.jobs.queries import COUNTERS_KEY
 from apps.lib.redis_client import redis_client
+from apps.providers.actions import pause
+from apps.providers.domain.transitions import Transition
+from apps.providers.models import TransitionRecord
 from apps.webhooks.models import DeliveryState
 from tests.factories.jobs import make_job, make_pump
+from tests.factories.providers import make_model, make_provider
 from tests.factories.webhooks import make_delivery
 
 pytestmark = pytest.mark.django_db
@@ -81,10 +86,57 @@ def test_counters_of_what_was_settled(client: Client) -> None:
     assert values["aiplatform_cost_usd_total",] == 0.25
 
 
+def test_requests_and_failovers_by_the_providers_names(client: Client) -> None:
+    provider, gone = make_provider("team-a"), "0" * 32
+    redis_client().hset(
+        COUNTERS_KEY,
+        mapping={
+            f"request:{provider.id.hex}:throttled": 5,
+            f"request:{provider.id.hex}:ok": 40,
+            f"failover:{provider.id.hex}": 3,
+            f"transition:provider:{provider.id.hex}:blocked": 4,
+            f"transition:target:{gone}:open": 1,
+            f"request:{gone}:ok": 9,
+            "retries": 2,
+        },
+    )
+    values = scrape(client)
+    # Labels come in the order of their names: outcome, provider.
+    assert values["aiplatform_provider_requests_total", "throttled", "team-a"] == 5
+    assert values["aiplatform_provider_requests_total", "ok", "team-a"] == 40
+    assert values["aiplatform_failovers_total", "team-a"] == 3
+    assert values["aiplatform_retries_total",] == 2
+    # model, provider, upstream_model, what
+    assert values["aiplatform_provider_transitions_total", "", "team-a", "", "blocked"] == 4
+    assert not [key for key in values if gone in key]
+
+
+def test_buckets_and_breakers_as_redis_knows_them(client: Client) -> None:
+    provider = make_provider("team-a", max_concurrency=8)
+    target = make_model("small", provider).targets.get()
+    redis_client().hset(f"limits:{{provider:{provider.id.hex}}}", mapping={"pump:a": "5,9999999999999", "limit": "20"})
+    redis_client().hset(f"limits:{{target:{target.id.hex}}}", mapping={"breaker": "open", "open_until": "9999999999999"})
+    pause(target_id=target.id, now=timezone.now(), reason="bad answers")
+    values = scrape(client)
+    whole, part = ("", "team-a", ""), ("small", "team-a", "small-upstream")
+    assert (values["aiplatform_bucket_in_flight", *whole], values["aiplatform_bucket_limit", *whole]) == (5, 8)
+    assert ("aiplatform_bucket_limit", *part) not in values
+    breaker = {state: values["aiplatform_breaker", "small", "team-a", state, "small-upstream"] for state in ("open", "closed", "half-open")}
+    assert breaker == {"open": 1, "closed": 0, "half-open": 0}
+    assert (values["aiplatform_bucket_paused", *part], values["aiplatform_bucket_paused", *whole]) == (1, 0)
+
+
+def test_a_transition_is_a_row_and_a_count(client: Client) -> None:
+    target = make_model("small", make_provider("team-a")).targets.get()
+    keep_transitions([Transition(None, target.id, "open", timezone.now(), 10.0)] * 2)
+    assert TransitionRecord.objects.count() == 2
+    assert scrape(client)["aiplatform_provider_transitions_total", "small", "team-a", "small-upstream", "open"] == 2
+
+
 def test_a_scrape_asks_few_questions_however_many_jobs_there_are(client: Client, django_assert_max_num_queries: object) -> None:
     for _ in range(5):
         make_job()
-    with django_assert_max_num_queries(6):  # type: ignore[operator]  # pytest-django's fixture
+    with django_assert_max_num_queries(9):  # type: ignore[operator]  # pytest-django's fixture
         scrape(client)
 
 

@@ -35,6 +35,16 @@ def test_rotate_from_the_environment(model: Model, monkeypatch: pytest.MonkeyPat
     assert "sk-new" not in capsys.readouterr().out
 
 
+def test_a_new_key_is_a_new_version_of_the_limits_which_ends_a_pause(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEW_KEY", "sk-new")
+    before = route(model)
+    call_command("rotate_provider_key", "primary", from_env="NEW_KEY")
+    after = route(model)
+    assert before.provider_limits.version != after.provider_limits.version
+    assert before.target_limits.version != after.target_limits.version
+    assert after.provider_limits.requests_per_minute == 600
+
+
 def test_rotate_from_standard_input_stands_in_the_audit_log(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("sk-typed\n"))
     call_command("rotate_provider_key", "primary")

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 
 import redis
 import structlog
@@ -11,17 +12,21 @@ from django.db import transaction
 from apps.jobs.domain.settlement import Settlement
 from apps.jobs.queries import COUNTERS_KEY
 from apps.lib.redis_client import redis_client
+from apps.providers.domain.outcomes import Outcome
+from apps.traces.domain.records import ExchangeRecord
 
 log = structlog.get_logger(__name__)
 
 
 def count_calls(settled: Sequence[Settlement]) -> None:
-    """After commit, add a group to the counters: runs by outcome and decision, tokens by kind, dollars."""
+    """After commit, add a group to the counters: runs by outcome and decision, requests by provider, tokens by kind, dollars."""
     counts: Counter[str] = Counter()
     cost = 0.0
     for settlement in settled:
         counts[f"outcome:{settlement.run.outcome}"] += 1
         counts[f"decision:{settlement.run.decision}"] += 1
+        counts["retries"] += settlement.run.attempt > 1
+        _count_requests(settlement.exchanges, counts)
         for charge in settlement.charges:
             counts["tokens:input"] += charge.input_tokens
             counts["tokens:cached_input"] += charge.cached_input_tokens
@@ -29,10 +34,23 @@ def count_calls(settled: Sequence[Settlement]) -> None:
             counts["tokens:reasoning"] += charge.reasoning_tokens
             cost += float(charge.cost_usd)
     if counts:
-        transaction.on_commit(partial(_add, counts, cost))
+        transaction.on_commit(partial(add_counts, counts, cost))
 
 
-def _add(counts: Counter[str], cost: float) -> None:
+def _count_requests(exchanges: Sequence[ExchangeRecord], counts: Counter[str]) -> None:
+    """Each request by its provider and outcome; each step to another target after a failure by the provider that was left.
+
+    A step after an answer is no failover: a recipe may ask a second model when the first one's answer did not do.
+    """
+    for exchange in exchanges:
+        counts[f"request:{exchange.provider_id.hex}:{exchange.outcome}"] += 1
+    for left, taken in pairwise(exchanges):
+        if left.target_id != taken.target_id and left.outcome != Outcome.OK:
+            counts[f"failover:{left.provider_id.hex}"] += 1
+
+
+def add_counts(counts: Counter[str], cost: float = 0.0) -> None:
+    """At once; without Redis they are lost, and the log says so."""
     try:
         with redis_client().pipeline(transaction=False) as pipeline:
             for name, number in counts.items():

@@ -20,6 +20,7 @@ from apps.accounts.queries import workspaces_without_failover
 from apps.jobs.actions.ask_item import Means, ask_item
 from apps.jobs.actions.claim import Mark, claim_items, claim_suspects
 from apps.jobs.actions.database_thread import DatabaseThread
+from apps.jobs.actions.keep_transitions import keep_transitions
 from apps.jobs.actions.listen import listen_for_wakes
 from apps.jobs.actions.release import release_items
 from apps.jobs.actions.renew import renew_leases, renew_pump
@@ -33,7 +34,7 @@ from apps.jobs.models import PUMP_RENEW_SECONDS, PumpState
 from apps.lib.background import INFRASTRUCTURE_ERRORS
 from apps.lib.enqueue import enqueue
 from apps.lib.shutdown import is_stopping
-from apps.providers.actions import Gate, SharedAnswers, open_session, record_transitions
+from apps.providers.actions import Gate, SharedAnswers, open_session
 from apps.providers.domain.calls import Completion
 from apps.providers.domain.outcomes import Outcome
 from apps.providers.queries import load_catalogue
@@ -264,7 +265,7 @@ class PumpLoop:
         """What happened to providers, as rows that people read."""
         happened = list(self.gate.happened)
         if happened:
-            await self.renewals.do(record_transitions, happened)
+            await self.renewals.do(keep_transitions, happened)
             for _ in happened:
                 self.gate.happened.popleft()
 

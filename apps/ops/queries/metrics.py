@@ -1,6 +1,6 @@
 """What /metrics tells, read anew at each scrape; every query's cost follows the open work, not the history."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import redis
 import structlog
@@ -12,11 +12,15 @@ from prometheus_client.registry import Collector
 from apps.jobs.actions import report_work
 from apps.jobs.queries import count_jobs_by_status, list_live_pumps, read_counters
 from apps.lib.redis_client import redis_client
+from apps.providers.domain.bucket_state import BucketState
+from apps.providers.queries import NamedBucket, list_buckets, look_at_buckets
 from apps.webhooks.queries import measure_backlog
 
 log = structlog.get_logger(__name__)
 
 QUEUES = ("interactive", "default", "bulk", "ingest", "control", "dead_letter")
+_BUCKET = ("provider", "model", "upstream_model")
+_BREAKER_STATES = ("closed", "open", "half-open", "slow start")
 
 
 class PlatformCollector(Collector):
@@ -94,10 +98,58 @@ def _counters() -> Iterator[Metric]:
             families[family].add_metric([label], value)
     yield from families.values()
     yield CounterMetricFamily("aiplatform_cost_usd", "US dollars charged.", value=counters.get("cost_usd", 0.0))
+    yield CounterMetricFamily("aiplatform_retries", "Settled runs that were not the item's first.", value=counters.get("retries", 0.0))
+
+
+def _providers() -> Iterator[Metric]:
+    """By the names that Postgres knows; what is gone is left out."""
+    buckets = list_buckets()
+    yield from _buckets(buckets, look_at_buckets(buckets))
+    yield from _provider_counters({bucket.key: bucket for bucket in buckets})
+
+
+def _buckets(buckets: Sequence[NamedBucket], states: Mapping[str, BucketState]) -> Iterator[Metric]:
+    """A whole provider has empty labels for model and upstream_model, and no breaker."""
+    in_flight = GaugeMetricFamily("aiplatform_bucket_in_flight", "Calls in the air, of all pumps.", labels=_BUCKET)
+    limit = GaugeMetricFamily("aiplatform_bucket_limit", "The most calls in the air now, where something bounds them.", labels=_BUCKET)
+    blocked = GaugeMetricFamily("aiplatform_bucket_blocked_seconds", "How long a throttling provider is still left alone.", labels=_BUCKET)
+    paused = GaugeMetricFamily("aiplatform_bucket_paused", "1 while somebody has paused it.", labels=_BUCKET)
+    breakers = GaugeMetricFamily("aiplatform_breaker", "1 for the state that a target's breaker is in.", labels=[*_BUCKET, "state"])
+    for bucket in buckets:
+        labels, state = [bucket.provider, bucket.model, bucket.upstream_model], states[bucket.key]
+        in_flight.add_metric(labels, state.in_flight)
+        most = state.concurrency_limit or bucket.max_concurrency
+        if most:
+            limit.add_metric(labels, min(most, bucket.max_concurrency or most))
+        blocked.add_metric(labels, state.blocked_seconds or 0.0)
+        paused.add_metric(labels, bucket.is_paused)
+        for name in _BREAKER_STATES if bucket.model else ():
+            breakers.add_metric([*labels, name], state.breaker == name)
+    yield from (in_flight, limit, blocked, paused, breakers)
+
+
+def _provider_counters(buckets: Mapping[str, NamedBucket]) -> Iterator[Metric]:
+    requests = CounterMetricFamily("aiplatform_provider_requests", "HTTP requests, by outcome.", labels=["provider", "outcome"])
+    failovers = CounterMetricFamily("aiplatform_failovers", "Steps within a run to another target.", labels=["provider"])
+    happened = CounterMetricFamily("aiplatform_provider_transitions", "Breakers, blocks and refusals.", labels=[*_BUCKET, "what"])
+    for counter, value in read_counters().items():
+        kind, _, rest = counter.partition(":")
+        key, _, last = rest.rpartition(":") if kind != "failover" else (rest, "", "")
+        bucket = buckets.get(key if kind == "transition" else f"provider:{key}")
+        if bucket is None:
+            continue
+        if kind == "request":
+            requests.add_metric([bucket.provider, last], value)
+        elif kind == "failover":
+            failovers.add_metric([bucket.provider], value)
+        elif kind == "transition":
+            happened.add_metric([bucket.provider, bucket.model, bucket.upstream_model, last], value)
+    yield from (requests, failovers, happened)
 
 
 _Source = Callable[[], Iterator[Metric]]
-_PARTS: tuple[tuple[str, type[Exception], tuple[_Source, ...]], ...] = (
-    ("postgres", DatabaseError, (_work, _jobs, _pumps, _webhooks)),
-    ("redis", redis.RedisError, (_queue_depths, _counters)),
+_PARTS: tuple[tuple[str, tuple[type[Exception], ...], tuple[_Source, ...]], ...] = (
+    ("postgres", (DatabaseError,), (_work, _jobs, _pumps, _webhooks)),
+    ("redis", (redis.RedisError,), (_queue_depths, _counters)),
+    ("providers", (DatabaseError, redis.RedisError), (_providers,)),
 )

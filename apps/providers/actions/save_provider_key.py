@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from django.conf import settings
+from django.utils import timezone
 
 from apps.lib.sealing import SealInvalidError, seal, unseal
 from apps.providers.models import Provider
@@ -10,10 +11,13 @@ from apps.providers.queries import sealed_owner
 
 
 def save_provider_key(*, provider_id: UUID, api_key: str) -> None:
-    """Encrypt `api_key` for this provider alone, without the blanks around it; an empty one removes it."""
+    """Encrypt `api_key` for this provider alone, without the blanks around it; an empty one removes it.
+
+    `updated_at` is the version of the provider's limits: a new key ends the pause that the old one brought about.
+    """
     stripped = api_key.strip()
     sealed = seal(stripped, keys=settings.ENCRYPTION_KEYS, owner=sealed_owner(provider_id)) if stripped else ""
-    Provider.objects.filter(id=provider_id).update(api_key_sealed=sealed)
+    Provider.objects.filter(id=provider_id).update(api_key_sealed=sealed, updated_at=timezone.now())
 
 
 def read_provider_key(*, provider_id: UUID) -> str | None:

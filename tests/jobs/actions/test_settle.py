@@ -317,11 +317,29 @@ def test_counters_add_up_after_the_commit(django_capture_on_commit_callbacks: Dj
         "outcome:throttled": 1,
         "decision:done": 2,
         "decision:snooze": 1,
+        f"request:{PROVIDER.hex}:ok": 2,
+        f"request:{PROVIDER.hex}:throttled": 1,
         "tokens:input": 2000,
         "tokens:cached_input": 400,
         "tokens:output": 600,
         "tokens:reasoning": 100,
     }
+
+
+def test_failovers_and_retries_are_counted(django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks) -> None:
+    redis_client().delete(COUNTERS_KEY)
+    make_job(prompts=["a"])
+    item = claim()[0]
+    last = finished(replace(item, tries=replace(item.tries, attempts=1)))
+    answered = last.completion.exchanges[0]
+    refused = replace(answered, target_id=UUID(int=8), provider_id=UUID(int=9), outcome=Outcome.FAILED_UPSTREAM)
+    with django_capture_on_commit_callbacks(execute=True):
+        settle(replace(last, completion=replace(last.completion, exchanges=(refused, refused, answered))))
+    counted = redis_client().hgetall(COUNTERS_KEY)
+    assert counted[f"request:{UUID(int=9).hex}:failed_upstream"] == "2"
+    assert counted[f"request:{PROVIDER.hex}:ok"] == "1"
+    assert (counted[f"failover:{UUID(int=9).hex}"], counted["retries"]) == ("1", "1")
+    assert f"failover:{PROVIDER.hex}" not in counted
 
 
 HOSTILE: dict[str, dict[str, Any]] = {
