@@ -20,10 +20,15 @@ from tests.factories.jobs import make_job
 pytestmark = pytest.mark.django_db
 
 # Done at the first click, because another click takes it back; or a form that somebody fills in and saves.
-_AT_ONCE = {"jobs_job_pause", "jobs_job_resume", "jobs_job_lane", "auth_user_password_change"}
+_AT_ONCE = {
+    "jobs_job_pause", "jobs_job_resume", "jobs_job_lane", "auth_user_password_change", "webhooks_endpoint_test", "webhooks_delivery_again",
+}  # fmt: skip
 _FORMS = ("_add", "_change", "jobs_job_new")
 # A page of its own asks; lists ask after their action was chosen.
-_ASKED = {"jobs_job_cancel", "jobs_job_rerun", "files_file_discard", "jobs_item_dead"}
+_ASKED = {
+    "jobs_job_cancel", "jobs_job_rerun", "files_file_discard", "jobs_item_dead", "webhooks_endpoint_rotate", "providers_provider_switch",
+    "providers_provider_switch_target",
+}  # fmt: skip
 _ASKED_ENDINGS = ("_delete", "_changelist")
 
 
