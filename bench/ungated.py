@@ -1,5 +1,6 @@
 """The Celery app with its gate taken out, for comparison alone: every call goes out at once, and nothing is learnt from it."""
 
+from collections import deque
 from typing import Any, Self
 
 from celery.signals import worker_process_init
@@ -10,6 +11,8 @@ __all__ = ["app"]
 
 
 class _Nothing:
+    is_probe = False
+
     def settle(self, *_: object) -> None: ...
 
     def abandon(self) -> None: ...
@@ -20,6 +23,7 @@ class OpenGate:
 
     def __init__(self, **_: object) -> None:
         self.nothing = _Nothing()
+        self.happened: deque[Any] = deque()
 
     async def __aenter__(self) -> Self:
         return self
