@@ -198,8 +198,8 @@ def test_validate_job_cancelled_between_two_chunks_stops_and_rings_for_the_end(
 
 
 def test_validate_job_cancelled_at_the_last_moment_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load_then_cancel(job: Job, specs: Any) -> int:
-        total = load_items.load_items(job, specs)
+    def load_then_cancel(job: Job, specs: Any, **more: Any) -> int:
+        total = load_items.load_items(job, specs, **more)
         Job.objects.update(status=JobStatus.CANCELLING)
         return total
 
