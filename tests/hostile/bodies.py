@@ -136,7 +136,7 @@ def _uploads() -> Iterator[RequestCase]:
         yield start(f"a size of {size.decode()}", "'bytes' must be", bytes=size)
     yield start("a name that is empty", "filename", filename=b'""')
     yield start("another purpose", "purpose", purpose=b'"<script>"')
-    yield start("an expiry without end", "expires_after[seconds]", expires_after=b'{"anchor": "created_at", "seconds": 1e20}')
+    yield start("an expiry without end", "expires_after.seconds", expires_after=b'{"anchor": "created_at", "seconds": 1e20}')
 
     def complete(what: str, told: str, values: bytes) -> RequestCase:
         return request("POST /v1/uploads/{id}/complete", what, told, target="/v1/uploads/<upload>/complete", body=values)

@@ -165,7 +165,9 @@ def _queries() -> Iterator[RequestCase]:
     yield request("GET /v1/batches/{id}/results", "a line of nobody", "'after' must be", target=results + "after=x")
     yield request("GET /v1/batches/{id}/results", "a limit of ^2", "'limit' must be", target=results + "limit=%C2%B2")
     yield request("GET /v1/batches/{id}/results", "a limit without end", "'limit' must be", target=results + "limit=" + "9" * 5000)
-    for query in ("limit=x", "limit=" + "9" * 5000, "after=%ff", "after=<theirs_file>", "order=%27%3B--", "purpose=%3Cscript%3E"):
+    yield request("GET /v1/files", "a limit of x", "'limit' must be", target="/v1/files?limit=x")
+    yield request("GET /v1/files", "another order", "for 'order'", target="/v1/files?order=%27%3B--")
+    for query in ("limit=" + "9" * 5000, "after=%ff", "after=<theirs_file>", "purpose=%3Cscript%3E"):
         yield request(LIST, f"the query {query[:12]}", '"object":"list"', status=200, target="/v1/files?" + query)
 
 
