@@ -19,6 +19,7 @@ from apps.accounts.models import ApiKey, Member, Role
 from apps.accounts.queries import workspaces_of, workspaces_owned_by
 from apps.lib.admin_lookups import is_comparable
 from apps.lib.http_errors import ApiError
+from apps.lib.keyset_lists import only
 
 
 def key_of(request: Request) -> ApiKey:
@@ -66,7 +67,10 @@ class ByWorkspace:
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request)  # type: ignore[misc]  # a mixin
         ids = self.workspaces_shown(request)
-        return rows if ids is None else rows.filter(**{f"{self.workspace_path or 'pk'}__in": ids})
+        path = self.workspace_path or "pk"
+        if ids is not None and len(ids) == 1:
+            return rows.filter(**only(path, ids[0]))
+        return rows if ids is None else rows.filter(**{f"{path}__in": ids})
 
     def workspaces_shown(self, request: HttpRequest) -> list[UUID] | None:
         """The ids of the workspaces whose rows the user sees, asked once for a request; None for a superuser.

@@ -222,10 +222,7 @@ def sum_open_work(*, workspace_ids: Sequence[UUID] | None) -> dict[str, int]:
 def list_recent_jobs(*, workspace_ids: Sequence[UUID] | None) -> list[Job]:
     """The newest batches, for the home page."""
     return list(
-        _in_workspaces(workspace_ids)
-        .exclude(kind="single")
-        .select_related("workspace", "input_file", "table_file")
-        .order_by("-created_at")[:10]
+        _in_workspaces(workspace_ids).exclude(kind="single").select_related("workspace", "input_file", "table_file").order_by("-pk")[:10]
     )
 
 

@@ -5,13 +5,16 @@ index of its own looks through a window of rows and says so; the next page looks
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.admin.views.main import PAGE_VAR
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db import connection, transaction
+from django.db.models import Func, QuerySet, UUIDField, Value
+from django.db.models.lookups import GreaterThan, GreaterThanOrEqual, LessThan, LessThanOrEqual
 from django.http import HttpRequest
 from unfold.views import ChangeList
 
@@ -62,14 +65,18 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Rows to page through: as filters leave them, and as an index has them (`scope`), for each of `partitions` by itself.
+    """Rows to page through: as filters leave them, and as an index has them (`scope`).
 
-    An index over (workspace, id) gives one workspace's rows in order, not those of several: each is asked for its newest.
+    An index over (workspace, id) gives one workspace's rows in order, not those of several: each is asked for its newest. `prefix` is the
+    column that such an index begins with, `partitions` its values. Rows are bounded by `only` and ordered by that column first: to the
+    planner this order comes from that index alone. Asked for `workspace = x ORDER BY id` it would walk through all workspaces' ids
+    instead, and through a million rows when those of `x` are old.
     """
 
     rows: Rows
     scope: Rows
-    partitions: Sequence[Mapping[str, Any]] = ()
+    prefix: str = ""
+    partitions: Sequence[Any] = ()
     is_windowed: bool = False
 
     def take(self, place: Place, limit: int) -> Shown:
@@ -80,10 +87,13 @@ class Source:
         return shown
 
     def _take(self, place: Place, limit: int) -> Shown:
-        sign, beyond, within = ("", "pk__gt", "pk__lte") if place.is_backward else ("-", "pk__lt", "pk__gte")
-        bounds = {} if place.key is None else {beyond: place.key}
-        edge = self._edge(bounds, sign) if self.is_windowed else None
-        found = self.first(self.rows.filter(**bounds | ({} if edge is None else {within: edge})), sign, limit + 1)
+        sign, edge = "" if place.is_backward else "-", None
+        if self.is_windowed:
+            with _walking():
+                edge = self._edge(place.key, sign)
+                found = self.first(limit + 1, sign, place.key, edge)
+        else:
+            found = self.first(limit + 1, sign, place.key)
         is_full = len(found) > limit
         has_more = is_full or edge is not None
         came = place.key is not None
@@ -94,29 +104,72 @@ class Source:
             edge=None if is_full else edge,
         )
 
-    def first(self, rows: Rows, sign: str, limit: int) -> list[Any]:
-        """The first of them in order of their ids."""
-        if not self.partitions:
-            return list(rows.order_by(f"{sign}pk")[:limit])
-        keys = sorted(self._of_each(rows, sign, slice(0, limit)), reverse=sign == "-")[:limit]
-        return list(rows.filter(pk__in=keys).order_by(f"{sign}pk"))
+    def first(self, limit: int, sign: str = "-", after: Any = None, until: Any = None) -> list[Any]:
+        """So many, after a key and until another (in the order's own sense), in the order of their ids."""
+        parts = self._parts(self.rows, sign, after, until)
+        if len(parts) == 1:
+            return list(parts[0][:limit])
+        keys = sorted(_united(parts, slice(0, limit)), reverse=sign == "-")[:limit]
+        return list(self.rows.filter(pk__in=keys).order_by(f"{sign}pk"))
 
-    def _edge(self, bounds: Mapping[str, Any], sign: str) -> Any:
+    def _edge(self, after: Any, sign: str) -> Any:
         """The row at which the window ends; None when it takes in all that is left."""
-        at = max(1, WINDOW_ROWS // max(1, len(self.partitions)))
-        edges = self._of_each(self.scope.filter(**bounds), sign, slice(at - 1, at))
-        return (max if sign == "-" else min)(edges, default=None)
+        parts = self._parts(self.scope, sign, after)
+        at = max(1, WINDOW_ROWS // len(parts))
+        return (max if sign == "-" else min)(_united(parts, slice(at - 1, at)), default=None)
 
-    def _of_each(self, rows: Rows, sign: str, part: slice) -> list[Any]:
-        """The keys of a part of each partition, in one query."""
-        first, *others = [rows.filter(**each).order_by(f"{sign}pk").values_list("pk", flat=True)[part] for each in self.partitions or [{}]]
-        return list(first.union(*others, all=True) if others else first)
+    def _parts(self, rows: Rows, sign: str, after: Any, until: Any = None) -> list[Rows]:
+        beyond, within = (LessThan, GreaterThanOrEqual) if sign == "-" else (GreaterThan, LessThanOrEqual)
+        bounds = [(compare, key) for compare, key in ((beyond, after), (within, until)) if key is not None]
+        columns = (self.prefix, "pk") if self.prefix else ("pk",)
+        parts = []
+        for value in self.partitions if self.prefix else (None,):
+            part = rows.filter(**only(self.prefix, value)) if self.prefix else rows
+            for compare, key in bounds:
+                part = part.filter(**{f"pk__{compare.lookup_name}": key})
+                if self.prefix:
+                    # Both columns in one comparison, too: so the index is entered at this row, not at the first of the partition.
+                    part = part.filter(compare(Row(*columns), Row(Value(value), Value(key))))
+            parts.append(part.order_by(*(f"{sign}{column}" for column in columns)))
+        return parts
 
     def count(self) -> int:
         """Exactly in a small table; elsewhere as the planner thinks."""
         if estimate(self.rows.model._default_manager.all()) > COUNTED_ROWS:  # noqa: SLF001 -- how Django calls it
             return About(estimate(self.rows))
         return self.rows.order_by()[: 2 * COUNTED_ROWS].count()
+
+
+_WALK = "SELECT " + ", ".join(
+    f"set_config('enable_{way}', %(state)s, true)" for way in ("sort", "incremental_sort", "bitmapscan", "seqscan")
+)
+
+
+@contextmanager
+def _walking() -> Iterator[None]:
+    """The planner walks the index that has the order: of a rare value it would rather fetch every row of a workspace, and sort."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_WALK, {"state": "off"})
+        yield
+        cursor.execute(_WALK, {"state": "on"})
+
+
+def _united(parts: Sequence[Rows], part: slice) -> list[Any]:
+    """The keys of a part of each, in one query."""
+    first, *others = [rows.values_list("pk", flat=True)[part] for rows in parts]
+    return list(first.union(*others, all=True) if others else first)
+
+
+class Row(Func):
+    """Columns or values to be compared together."""
+
+    template = "ROW(%(expressions)s)"
+    output_field = UUIDField()
+
+
+def only(column: str, value: Any) -> dict[str, Any]:
+    """The rows with one value, told as a range: with `=` the column would be no part of the order (see `Source`)."""
+    return {f"{column}__gte": value, f"{column}__lte": value}
 
 
 def estimate(rows: Rows) -> int:
@@ -140,6 +193,15 @@ class PageLinks:
 
 class KeysetChangeList(ChangeList):  # type: ignore[misc]  # unfold ships no types
     """A list of a large table; its ModelAdmin says how the rows are indexed (`apps.lib.large_tables.LargeTable`)."""
+
+    def get_filters(self, request: HttpRequest) -> Any:
+        """Django's; a filter that an index begins with is told as a range."""
+        specs, has_filters, lookups, *others = super().get_filters(request)
+        for name, values in list(lookups.items()):
+            if (field := field_of(name)) in self.model_admin.paged_by and len(values) == 1:
+                del lookups[name]
+                lookups |= {ranged: [value] for ranged, value in only(field, values[0]).items()}
+        return specs, has_filters, lookups, *others
 
     def get_ordering(self, request: HttpRequest, queryset: Rows) -> list[str]:  # noqa: ARG002 -- Django's signature
         """By id alone, whatever the address says: another order would have to sort the table."""
@@ -177,6 +239,11 @@ class KeysetChangeList(ChangeList):  # type: ignore[misc]  # unfold ships no typ
 
     def _to(self, place: str | None) -> str:
         return str(self.get_query_string({PAGE_VAR: place}))
+
+
+def field_of(name: str) -> str:
+    """The field that a filter in the address means by being equal."""
+    return name.removesuffix("__exact").removesuffix("__id").removesuffix("_id")
 
 
 def _at_least(number: int, shown: int) -> int:

@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from apps.lib.ids import find_uuid
-from apps.lib.keyset_lists import COUNTED_ROWS, KeysetChangeList, Source
+from apps.lib.keyset_lists import COUNTED_ROWS, KeysetChangeList, Source, field_of, only
 
 _SAMPLED_ROWS = 500
 # Whoever belongs to more workspaces than this sees so much of the table that it is read as a whole.
@@ -70,7 +70,7 @@ class LargeTable:
         """Only tells Django that there is a search."""
         return self.id_fields + self.text_fields + self.scanned_fields
 
-    def get_search_results(self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str) -> "tuple[QuerySet[Any], bool]":  # noqa: ARG002 -- Django's signature
+    def get_search_results(self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str) -> "tuple[QuerySet[Any], bool]":
         """An id, with or without its prefix, is looked up in `id_fields`; another text must be a whole text of a row."""
         term = search_term.strip()
         if not term:
@@ -78,6 +78,9 @@ class LargeTable:
         if key := find_uuid(term):
             # One field at a time: an OR of two indexes can't be read in order.
             fields = [name for name in self.id_fields if queryset.order_by().filter(**{name: key}).exists()]
+            if len(fields) == 1 and field_of(fields[0]) in self.paged_by:
+                request.__dict__["searched_by"] = (fields[0], [key])
+                return queryset.filter(**only(fields[0], key)), False
             found: dict[str, Any] = dict.fromkeys(fields, key)
         else:
             found = dict.fromkeys(self.text_fields + self.scanned_fields, term)
@@ -85,17 +88,20 @@ class LargeTable:
 
     def source_of(self, request: HttpRequest, changes: Any) -> Source:
         """How the rows of a list are read: by the index of one of its filters, by each workspace's, or in windows."""
-        filters = {_field(name): list(values) for name, values in changes.get_filters_params().items()}
+        filters = {field_of(name): list(values) for name, values in changes.get_filters_params().items()}
         term = changes.query.strip()
         by = {f"{name}_id": values[0] for name, values in filters.items() if name in self.paged_by and len(values) == 1}
+        is_filtered = len(filters) > len(by)
         is_quick = any(set(values) <= self.quick_filters.get(name, frozenset()) for name, values in filters.items())
         is_looked_up = term and (find_uuid(term) is not None or not self.scanned_fields)
-        return Source(
-            rows=changes.queryset,
-            scope=changes.root_queryset.filter(**by),
-            partitions=() if by or is_quick or is_looked_up else self._partitions(request),
-            is_windowed=not is_quick and not is_looked_up and (bool(term) or len(filters) > len(by)),
-        )
+        prefix, partitions = self._workspaces(request)
+        if by:
+            prefix, value = by.popitem()
+            partitions = [self.model._meta.get_field(prefix).to_python(value)]  # type: ignore[attr-defined]  # noqa: SLF001 -- a mixin; how Django calls it
+        elif is_quick or is_looked_up:
+            prefix, partitions = request.__dict__.get("searched_by", ("", ()))
+        is_windowed = not is_quick and not is_looked_up and (bool(term) or is_filtered)
+        return Source(changes.queryset, changes.root_queryset, prefix, partitions, is_windowed=is_windowed)
 
     def newest_rows(self, request: HttpRequest) -> list[Any]:
         """The newest rows that the user sees, with the fields that filters offer; read once for a request."""
@@ -103,19 +109,15 @@ class LargeTable:
         if self not in read:
             names = [part[0] for part in self.list_filter if isinstance(part, tuple) and part[1] is RecentValuesFilter]  # type: ignore[attr-defined]  # a mixin
             rows = self.get_queryset(request).only(*names)  # type: ignore[attr-defined]  # a mixin
-            read[self] = Source(rows, rows, self._partitions(request)).first(rows, "-", _SAMPLED_ROWS)
+            read[self] = Source(rows, rows, *self._workspaces(request)).first(_SAMPLED_ROWS)
         return read[self]
 
-    def _partitions(self, request: HttpRequest) -> Sequence[Mapping[str, Any]]:
+    def _workspaces(self, request: HttpRequest) -> tuple[str, Sequence[Any]]:
+        """The column to read by and its values; none for whoever sees all, and for whoever sees none."""
         ids = self.workspaces_shown(request)
-        return [] if ids is None or not 1 < len(ids) <= _MOST_PARTITIONS else [{"workspace_id": each} for each in ids]
+        return ("workspace_id", ids) if ids and len(ids) <= _MOST_PARTITIONS else ("", ())
 
     def workspaces_shown(self, request: HttpRequest) -> Sequence[Any] | None:
         """The workspaces whose rows the user sees; None for all rows."""
         other: Any = super()
         return other.workspaces_shown(request) if hasattr(other, "workspaces_shown") else None
-
-
-def _field(name: str) -> str:
-    """The field that a filter in the address means."""
-    return name.removesuffix("__exact").removesuffix("__id").removesuffix("_id")

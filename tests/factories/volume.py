@@ -32,16 +32,17 @@ SELECT uuidv7(), workspace_id, job_id, id, run_id, model_id, %s, 'simulated', la
 """
 
 
-def fill_tables(owner: Workspace) -> list[Job]:
-    """Jobs with 4,000 items, their runs, exchanges and charges; the first job, and so the oldest rows, are `owner`'s."""
+def fill_tables(owner: Workspace, *, old: int = ITEMS_OF_EACH) -> list[Job]:
+    """Jobs with some thousand items, their runs, exchanges and charges; the first job of `old` ones, the oldest rows, is `owner`'s."""
     jobs = []
     with connection.cursor() as cursor:
         # In files of their own until the rollback: what earlier tests rolled back still stands in the old indexes and would be counted.
         cursor.execute(f"TRUNCATE {', '.join(TABLES)} CASCADE")
         route, other = make_route(), make_workspace("busy")
         for number in range(JOBS):
-            job = make_job(workspace=other if number else owner, done=0, dead=0, running=0, waiting=0, total=ITEMS_OF_EACH)
-            cursor.execute(_ITEMS, (job.id, job.workspace_id, route.model.id, number, ITEMS_OF_EACH))
+            items = ITEMS_OF_EACH if number else old
+            job = make_job(workspace=other if number else owner, done=0, dead=0, running=0, waiting=0, total=items)
+            cursor.execute(_ITEMS, (job.id, job.workspace_id, route.model.id, number, items))
             jobs.append(job)
         cursor.execute(_RUNS)
         cursor.execute(_EXCHANGES, (route.provider.id, route.target.id))

@@ -26,11 +26,16 @@ ALLOWED = 600
 
 
 @pytest.fixture
-def jobs(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages and windows as small beside the tables as they are in a big installation."""
     monkeypatch.setattr("apps.lib.keyset_lists.COUNTED_ROWS", 1000)
     monkeypatch.setattr("apps.lib.keyset_lists.WINDOW_ROWS", WINDOW)
     monkeypatch.setattr("apps.lib.large_tables._SAMPLED_ROWS", PAGE)
     monkeypatch.setattr("apps.lib.large_tables.LargeTable.list_per_page", PAGE)
+
+
+@pytest.fixture
+def jobs(_small: None) -> list[Job]:
     return fill_tables(make_workspace("acme"))
 
 
@@ -87,6 +92,21 @@ def addresses(jobs: list[Job]) -> dict[Any, list[str]]:
 def test_no_address_of_a_list_reads_the_table(client: Client, jobs: list[Job], model: Any) -> None:
     for query in addresses(jobs)[model]:
         open_list(client, model, query)
+
+
+@pytest.mark.usefixtures("_small")
+def test_the_old_half_of_a_table_is_not_looked_for_from_the_new_end() -> None:
+    """Half of the rows are of one job, and the oldest: the planner takes them to be spread over all ids."""
+    job = fill_tables(make_workspace("acme"), old=(JOBS - 1) * ITEMS_OF_EACH)[0]
+    root, one = make_office_client(), make_office_client(make_user("bob", acme=Role.VIEWER))
+    two = make_office_client(make_user("cleo", acme=Role.VIEWER, globex=Role.VIEWER))
+    for client in (root, one, two):
+        for query in (f"?job={job.pk}", f"?q={job.pk}", f"?job={job.pk}&outcome=none", f"?workspace__id__exact={job.workspace_id}"):
+            assert open_list(client, Item, query).paginator.next
+    for client in (one, two):
+        for model in BIG:
+            for query in ("", "?p=last", "?lane=default" if model is Charge else "?outcome=ok"):
+                assert len(open_list(client, model, query).result_list) == PAGE
 
 
 def test_every_row_is_on_one_page(client: Client) -> None:
