@@ -114,6 +114,9 @@ class LargeTable:
 
     def _workspaces(self, request: HttpRequest) -> tuple[str, Sequence[Any]]:
         """The column to read by and its values; none for whoever sees all, and for whoever sees none."""
+        if getattr(self, "workspace_path", "") != "workspace":
+            # The rows have no such column of their own, and no index that begins with it.
+            return "", ()
         ids = self.workspaces_shown(request)
         return ("workspace_id", ids) if ids and len(ids) <= _MOST_PARTITIONS else ("", ())
 
