@@ -12,7 +12,6 @@ from unfold.widgets import (
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
-    UnfoldBooleanWidget,
 )
 
 from apps.jobs.domain.lifecycle import Lane
@@ -88,11 +87,12 @@ class NewJobForm(forms.Form):
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
         help_text="For a table: what each answer looks like, as a JSON schema. Requests of a batch file say it in their response_format.",
     )
-    output_contract = forms.BooleanField(
+    output_contract = forms.ChoiceField(
         required=False,
+        choices=[("", "off: as they come"), ("on", "on: against the request's schema, or that they are JSON objects")],
         label="Check answers",
-        widget=UnfoldBooleanWidget,
-        help_text="Against the request's schema (or: a JSON object). A wrong answer is repaired once; one that stays wrong is dead.",
+        widget=UnfoldAdminSelectWidget,
+        help_text="A wrong answer is sent back once, with what is wrong; one that stays wrong is dead. Each try is paid for.",
     )
     first_model = forms.ChoiceField(
         required=False, widget=UnfoldAdminSelectWidget, help_text="A cheaper model whose answer is taken if it is accepted."
@@ -127,7 +127,7 @@ class NewJobForm(forms.Form):
     def has_policy(self) -> bool:
         """Something about answers is chosen, or wrong."""
         values = getattr(self, "cleaned_data", {})
-        chosen = any(values.get(name) not in {None, "", False, "off"} for name in _POLICY if name != "failover")
+        chosen = any(values.get(name) for name in _POLICY if name != "failover")
         return chosen or values.get("failover") == "off" or any(name in self.errors for name in _POLICY)
 
     def clean_answer_schema(self) -> dict[str, Any] | None:

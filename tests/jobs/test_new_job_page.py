@@ -136,6 +136,17 @@ def test_how_answers_are_come_by_goes_with_a_table(workspace: Workspace) -> None
         assert text in shown
 
 
+@pytest.mark.parametrize("chosen", [{"answer_schema": SCHEMA}, {"cache": "on"}, {"output_contract": "on"}, {"failover": "off"}])
+def test_each_choice_alone_keeps_its_part_of_the_page_open(workspace: Workspace, chosen: dict[str, str]) -> None:
+    page = send(make_office_client(), workspace, **chosen).content.decode()
+    assert "Submit the job" in page
+    assert '<details open id="policy">' in page
+
+
+def test_without_a_choice_it_stays_closed(workspace: Workspace) -> None:
+    assert '<details id="policy">' in send(make_office_client(), workspace, failover="on").content.decode()
+
+
 def test_how_answers_are_come_by_goes_with_a_batch_file(workspace: Workspace) -> None:
     client = make_office_client()
     lines = jsonl([input_line("a", body={"model": "small", "messages": [], "response_format": {"type": "json_object"}})])
