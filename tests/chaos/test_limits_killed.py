@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import pytest
 
 from apps.jobs.actions import sweep
-from apps.providers.models import Provider
 from tests.chaos.test_pumps import assert_each_ended_once, some_are_done, submit
 from tests.chaos.workers import QUICK, claiming_pids, run_out, until, worker
 from tests.simulated import Simulator
@@ -38,8 +37,7 @@ def limited(simulator: Simulator) -> Iterator[Simulator]:
 )
 def test_killed_pumps_leave_the_limit_kept_and_nothing_lost(limited: Simulator, limits: dict[str, int]) -> None:
     with worker("exec"):
-        job = submit(limited, 600)
-        Provider.objects.update(**limits)
+        job = submit(limited, 600, **limits)
         until(lambda: some_are_done(job, 150), "a part was done", meanwhile=sweep)
         os.kill(claiming_pids()[0], signal.SIGKILL)
         until(lambda: some_are_done(job, 350), "more was done", meanwhile=sweep)

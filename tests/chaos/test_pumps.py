@@ -22,9 +22,9 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest
 WINDOW = int(QUICK["JOBS_MAX_IN_FLIGHT"])
 
 
-def submit(simulator: Simulator, items: int, *, script: str = "[[sim delay=0.2]]", scripts: Sequence[str] = ()) -> Job:
-    """A job whose items all do what `script` says, after one item for each of `scripts`."""
-    provider = Provider.objects.create(name="simulated", base_url=simulator.base_url)
+def submit(simulator: Simulator, items: int, *, script: str = "[[sim delay=0.2]]", scripts: Sequence[str] = (), **limits: int) -> Job:
+    """A job whose items all do what `script` says, after one item for each of `scripts`; `limits` are the provider's."""
+    provider = Provider.objects.create(name="simulated", base_url=simulator.base_url, **limits)
     model = Model.objects.create(name="small")
     Target.objects.create(model=model, provider=provider, upstream_model="simulated")
     each = [*scripts, *[script] * (items - len(scripts))]
