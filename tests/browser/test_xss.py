@@ -81,7 +81,9 @@ class Tour:
 
 
 @pytest.fixture
-def tour(world: World, browser: BrowserContext, live_server: LiveServer) -> Iterator[Tour]:
+def tour(world: World, browser: BrowserContext, live_server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tour]:
+    # All payloads on one page of a list.
+    monkeypatch.setattr("apps.lib.large_tables.LargeTable.list_per_page", 2 * len(PAYLOADS))
     browser.add_cookies([{"name": name, "value": cookie.value, "url": live_server.url} for name, cookie in world.office.cookies.items()])
     tour = Tour(open_watched(browser), live_server.url)
     yield tour
