@@ -1,4 +1,4 @@
-"""The web process: static files apart from everything else, and bodies bounded while they arrive."""
+"""The web process: static files apart from everything else, bodies bounded while they arrive, safe headers on each answer."""
 
 import asyncio
 import os
@@ -6,6 +6,7 @@ from typing import cast
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aiplatform.settings")
 
+from asgiref.sync import sync_to_async
 from asgiref.wsgi import WsgiToAsgi
 from django.conf import settings
 from django.core.asgi import get_asgi_application
@@ -13,6 +14,8 @@ from whitenoise import WhiteNoise
 
 from apps.files.domain.parts import PART_BYTES
 from apps.lib.body_limit import Application, BodyLimit, Message, Receive, Send
+from apps.lib.http_errors import ApiError
+from apps.lib.safe_headers import SafeHeaders
 
 _django = cast("Application", get_asgi_application())
 
@@ -24,7 +27,7 @@ def _nothing(_environ: object, start_response: object) -> list[bytes]:
 
 # WhiteNoise is sync only: in front of everything it would send each waiting call through a thread.
 _files: Application = WsgiToAsgi(  # type: ignore[no-untyped-call]  # asgiref types only half of itself
-    WhiteNoise(_nothing, root=settings.STATIC_ROOT, prefix=settings.STATIC_URL, max_age=3600)
+    WhiteNoise(_nothing, root=settings.STATIC_ROOT, prefix=settings.STATIC_URL, max_age=3600, allow_all_origins=False)
 )
 
 
@@ -49,10 +52,52 @@ async def _dispatch(scope: Message, receive: Receive, send: Send) -> None:
     await (_static if is_static else _django)(scope, receive, send)
 
 
+# All that take whole files.
+_TAKE_FILES = {"/v1/files", "/admin/jobs/job/new"}
+
+
+def _is_part(path: str) -> bool:
+    return path.startswith("/v1/uploads/") and path.rstrip("/").endswith("/parts")
+
+
+def _takes_file(path: str) -> bool:
+    return path.rstrip("/") in _TAKE_FILES
+
+
 def _limit_of(path: str) -> int:
-    if path in {"/v1/files", "/v1/files/"} or path.startswith("/admin/"):
+    if _takes_file(path):
         return settings.MAX_FILE_BYTES
-    return PART_BYTES if path.startswith("/v1/uploads/") and path.rstrip("/").endswith("/parts") else settings.MAX_LINE_BYTES
+    return PART_BYTES if _is_part(path) else settings.MAX_LINE_BYTES
 
 
-application: Application = BodyLimit(_dispatch, limit_of=_limit_of)
+# How much of the space that must stay free is there for reading what may have been taken before.
+_SPACE_OF_REPEATS = 0.25
+
+
+def _refusal_of(scope: Message, declared: int) -> ApiError | None:
+    """An upload that there is no space for; asked before its first byte is taken."""
+    from apps.files.queries import find_lack_of_space  # noqa: PLC0415 -- this module is imported before the tables are there
+
+    path = scope["path"]
+    if not (_takes_file(path) or _is_part(path)) or scope["method"] != "POST":
+        return None
+    return find_lack_of_space(declared, share=_SPACE_OF_REPEATS if _may_be_repeated(scope) else 1.0)
+
+
+def _may_be_repeated(scope: Message) -> bool:
+    """It may have been taken before, and then gets its answer whatever space is left; only its bytes tell. The view asks for the rest."""
+    headers = dict(scope["headers"])
+    return b"idempotency-key" in headers or headers.get(b"x-stainless-retry-count", b"0") != b"0"
+
+
+async def _ask_sender(scope: Message) -> ApiError | None:
+    """A file is taken from somebody who may come in: Django would spool it before a view asks."""
+    from aiplatform.senders import find_stranger  # noqa: PLC0415 -- this module is imported before the tables are there
+
+    return await sync_to_async(find_stranger, thread_sensitive=False)(scope)
+
+
+_bounded: Application = BodyLimit(
+    _dispatch, limit_of=_limit_of, refusal_of=_refusal_of, ask_sender=_ask_sender, unasked_bytes=settings.MAX_LINE_BYTES
+)
+application: Application = SafeHeaders(_bounded, hsts_seconds=settings.SECURE_HSTS_SECONDS)

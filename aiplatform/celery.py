@@ -1,11 +1,14 @@
 """The Celery app: queues, settings and the whole beat schedule. Celery carries rings; the work is in Postgres."""
 
 import os
+import socket
 from datetime import timedelta
 
 from celery import Celery
 from kombu import Queue
 from kombu.transport.redis import Channel, QoS
+
+from aiplatform.envelopes import guard_broker
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aiplatform.settings")
 
@@ -25,6 +28,8 @@ def _acknowledge_if_connected(qos: QoS, delivery_tag: str) -> None:
 
 
 QoS.ack = _acknowledge_if_connected  # type: ignore[method-assign, assignment]  # in place of kombu's
+
+guard_broker(QUEUES)
 
 app = Celery("aiplatform")
 
@@ -47,14 +52,22 @@ def _configure(sender: Celery, **_: object) -> None:
             "sample-progress": _every(timedelta(seconds=10), "jobs.sample_progress", expires=10),
             "canary": _every(timedelta(seconds=15), "ops.canary", expires=60),
             "report": _every(timedelta(minutes=1), "jobs.report", expires=60),
-            "expire-files": _every(timedelta(minutes=10), "files.expire", expires=600),
+            "expire-files": _every(timedelta(minutes=10), "jobs.expire_files", expires=600),
+            "clear-spool": _every(timedelta(hours=1), "files.clear_spool", expires=600),
             "expire-uploads": _every(timedelta(minutes=10), "files.expire_uploads", expires=600),
             "forget-records": _every(timedelta(hours=1), "accounts.forget_records", expires=600),
             "deliver-webhooks": _every(timedelta(seconds=5), "webhooks.deliver", expires=9),
+            "send-mails": _every(timedelta(seconds=15), "webhooks.send_mails", expires=30),
             "forget-events": _every(timedelta(hours=1), "webhooks.forget", expires=600),
             "expire-cache": _every(timedelta(minutes=5), "providers.expire_cache", expires=300),
+            "remember-usage": _every(timedelta(minutes=1), "providers.remember_usage", expires=60),
             "remove-strays": _every(timedelta(days=1), "files.remove_strays", expires=3600, queue="ingest"),
+            "watch": _every(timedelta(seconds=30), "ops.watch", expires=30),
+            "prove-money": _every(timedelta(hours=1), "ops.prove_money", expires=600, queue="ingest"),
+            "report-spend": _every(timedelta(minutes=1), "spend.report", expires=60),
+            "roll-up": _every(timedelta(seconds=20), "spend.roll_up", expires=20),
             "forget-old": _every(timedelta(hours=1), "ops.forget_old", expires=600),
+            "erase-workspaces": _every(timedelta(minutes=1), "ops.erase_workspaces", expires=60),
             "forget-results": _every(timedelta(hours=1), "ops.forget_results", expires=600),
         },
     )
@@ -92,13 +105,18 @@ app.conf.update(
         "socket_timeout": 5,
         "socket_connect_timeout": 5,
         "socket_keepalive": True,
-        "health_check_interval": 10,
+        # A broker that is gone without a word is noticed within half a minute, also where a worker only listens.
+        "socket_keepalive_options": {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3},
+        # A socket that is dead without a word is given up within seconds, before the supervisor takes the worker for deaf (three misses,
+        # half a minute) and ends it with its pumps: kombu drops a BRPOP without a reply, and a subscription with two pings unanswered.
+        "health_check_interval": 4,
         "max_connections": 100,
     },
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     broker_pool_limit=20,
     broker_pool_acquire_timeout=10,
+    worker_consumer="aiplatform.consumer:RingConsumer",
     worker_prefetch_multiplier=1,
     worker_disable_rate_limits=True,
     worker_send_task_events=True,
@@ -114,4 +132,4 @@ app.conf.update(
     enable_utc=True,
     timezone="UTC",
 )
-app.autodiscover_tasks(["apps.ops", "apps.jobs", "apps.providers", "apps.webhooks", "apps.files", "apps.accounts"])
+app.autodiscover_tasks(["apps.ops", "apps.jobs", "apps.providers", "apps.spend", "apps.webhooks", "apps.files", "apps.accounts"])

@@ -24,8 +24,7 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 def _page(request: HttpRequest, status: int, title: str, message: str) -> HttpResponse | None:
     """A page with the menu; None for programs and for whoever has not signed in."""
-    user = getattr(request, "user", None)
-    if not request.path.startswith("/admin/") or user is None or not (user.is_active and user.is_staff):
+    if not request.path.startswith("/admin/") or not hasattr(request, "user") or not admin.site.has_permission(request):
         return None
     context = admin.site.each_context(request) | {"title": title, "message": message}
     return TemplateResponse(request, "ops/refused.html", context, status=status).render()

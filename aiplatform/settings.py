@@ -1,15 +1,16 @@
 """Every setting, from the environment alone. README.md and .env.example list the variables."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
-from django.templatetags.static import static
 from django.urls import reverse_lazy
 
+from aiplatform import looks
 from apps.lib.environment import EnvironmentInvalidError, read_environment
 from apps.lib.logs import configure_logs
 from apps.lib.sealing import read_keys
@@ -30,6 +31,8 @@ DEBUG = False
 ROLE = env.text("AIPLATFORM_ROLE", "command")
 # With neither a database nor a stack nothing is kept, so a key made on the spot does no harm (checks, migrations).
 SECRET_KEY = env.text("SECRET_KEY", None if env.is_set("DATABASE_URL") and ROLE != "stack" else get_random_secret_key())
+# Other keys that hold besides it, while one takes the place of another: docs/rotating-secrets.md.
+SECRET_KEY_FALLBACKS = env.listed("SECRET_KEY_FALLBACKS")
 ALLOWED_HOSTS = env.listed("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
 ROOT_URLCONF = "aiplatform.urls"
 ASGI_APPLICATION = "aiplatform.asgi.application"
@@ -59,13 +62,9 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_filters",
     "django_celery_results",
-    "apps.ops",
-    "apps.jobs",
-    "apps.providers",
-    "apps.spend",
-    "apps.traces",
-    "apps.webhooks",
-    "apps.files",
+    "django_otp",
+    "axes",
+    *("apps.ops", "apps.jobs", "apps.prompts", "apps.providers", "apps.spend", "apps.traces", "apps.webhooks", "apps.files"),
     "apps.accounts",
 ]
 
@@ -78,11 +77,14 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "apps.accounts.middleware.ActingMiddleware",
     "apps.accounts.middleware.OnceMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 
 TEMPLATES = [
     {
@@ -157,7 +159,24 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
-SESSION_COOKIE_AGE = 12 * 3600
+# No script of ours reads it: each form carries its token.
+CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_AGE = 8 * 3600
+SESSION_ENGINE = "apps.lib.sessions"
+# After five wrong passwords nobody signs in under that name from that address for a quarter of an hour.
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_CLIENT_IP_CALLABLE = "apps.accounts.views.sign_in.counted_address"
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_CALLABLE = "apps.accounts.views.sign_in.locked_out"
+# The audit log has what matters; tables that strangers fill by trying are not kept.
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+# Who signs in to the back office may have a second factor, or must.
+SECOND_FACTOR = env.choice("AIPLATFORM_SECOND_FACTOR", "optional", ("optional", "required"))
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 AUTH_PASSWORD_VALIDATORS = [
@@ -171,7 +190,7 @@ CONTENT_SECURITY_POLICY = {
         "object-src": [NONE],
         "frame-ancestors": [NONE],
         "form-action": [SELF],
-        "base-uri": [SELF],
+        "base-uri": [NONE],
     }
 }
 
@@ -182,10 +201,11 @@ MAX_LINE_BYTES = env.whole("AIPLATFORM_MAX_LINE_BYTES", 4 * 1024 * 1024, at_leas
 MAX_LINES = env.whole("AIPLATFORM_MAX_LINES", 1_000_000, at_least=1)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_LINE_BYTES
 FILE_UPLOAD_TEMP_DIR = Path(env.text("AIPLATFORM_STORAGE", str(AIPLATFORM_HOME / "files"))) / "incoming"
-FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
-# Per API key, shared by all web processes; 0: no limit. Single calls are bounded by what their providers take, not by this.
+FILE_UPLOAD_HANDLERS = ["apps.lib.spooled_uploads.SpooledUploadHandler"]
+# Per API key, and per address for refused ones; 0: no limit. Single calls are bounded by what their providers take, not by this.
 API_READS_PER_MINUTE = env.whole("AIPLATFORM_API_READS_PER_MINUTE", 3000)
 API_WRITES_PER_MINUTE = env.whole("AIPLATFORM_API_WRITES_PER_MINUTE", 1200)
+REFUSED_KEYS_PER_MINUTE = env.whole("AIPLATFORM_REFUSED_KEYS_PER_MINUTE", 120)
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["apps.accounts.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["apps.accounts.permissions.HasScope"],
@@ -195,24 +215,16 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "aiplatform.openapi.views.ScopedSchema",
     "EXCEPTION_HANDLER": "apps.lib.http_errors.answer_exception",
 }
-SPECTACULAR_SETTINGS = {
-    "TITLE": "aiplatform",
-    "VERSION": "0.1.0",
-    "SERVE_INCLUDE_SCHEMA": False,
-    # The schema tells nothing that this repository doesn't; it is open to everybody who reaches the server.
-    "SERVE_AUTHENTICATION": [],
-    # The default hook makes a named type of each choice, by names that collide.
-    "POSTPROCESSING_HOOKS": ["aiplatform.openapi.complete_schema"],
-    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "displayRequestDuration": True, "docExpansion": "none"},
-}
+
+SPECTACULAR_SETTINGS = looks.API_DOCS
 
 # --- what is forgotten, and when; a workspace may have other numbers ------------------------------------------------
 
 KEEP_BODIES_DAYS = env.whole("AIPLATFORM_KEEP_BODIES_DAYS", 30, at_least=1)
 KEEP_RUNS_DAYS = env.whole("AIPLATFORM_KEEP_RUNS_DAYS", 180, at_least=1)
 KEEP_ITEMS_DAYS = env.whole("AIPLATFORM_KEEP_ITEMS_DAYS", 90, at_least=1)
+# Batch files and results; 0: until somebody deletes them.
+KEEP_FILES_DAYS = env.whole("AIPLATFORM_KEEP_FILES_DAYS", 30)
 
 # --- the engine (design: the pump) ------------------------------------------------------------------------------
 
@@ -228,12 +240,16 @@ JOBS_DRAIN_SECONDS = env.seconds("JOBS_DRAIN_SECONDS", 900)
 # How long after a start of Postgres nothing is taken for lost: pumps could not renew while it was down.
 JOBS_OUTAGE_SECONDS = env.seconds("JOBS_OUTAGE_SECONDS", 30)
 JOBS_MAX_ATTEMPTS = env.whole("JOBS_MAX_ATTEMPTS", 5, at_least=1)
+# How many failed tries at a target that does nothing but fail cost an item of a batch no attempt: 20 last seven to nine minutes.
+JOBS_MAX_OUTAGE_TRIES = env.whole("JOBS_MAX_OUTAGE_TRIES", 20)
 JOBS_RETRY_BASE_SECONDS = env.seconds("JOBS_RETRY_BASE_SECONDS", 2)
 JOBS_RETRY_CAP_SECONDS = env.seconds("JOBS_RETRY_CAP_SECONDS", 300)
 PROVIDERS_MAX_ANSWER_BYTES = env.whole("PROVIDERS_MAX_ANSWER_BYTES", 16 * 1024 * 1024, at_least=1)
 # How long an answer is kept when a job asks for the cache without saying how long, and the longest that one may ask for.
 PROVIDERS_CACHE_SECONDS = env.whole("PROVIDERS_CACHE_SECONDS", 24 * 3600, at_least=1)
 PROVIDERS_CACHE_MAX_SECONDS = env.whole("PROVIDERS_CACHE_MAX_SECONDS", 30 * 24 * 3600, at_least=1)
+# A call of a model without a price: "flag" charges nothing, counts it and shows it; "refuse" takes no such work and sends no such call.
+SPEND_WITHOUT_PRICE = env.choice("SPEND_WITHOUT_PRICE", "flag", ("flag", "refuse"))
 PROVIDERS_RELOAD_SECONDS = env.seconds("PROVIDERS_RELOAD_SECONDS", 2)
 
 # --- webhooks ---------------------------------------------------------------------------------------------------
@@ -243,19 +259,37 @@ WEBHOOKS_PORTS = env.ports("WEBHOOKS_PORTS", "443,8443")
 WEBHOOKS_PRIVATE_NETWORKS = env.networks("WEBHOOKS_PRIVATE_NETWORKS")
 WEBHOOKS_HTTP = env.flag("WEBHOOKS_HTTP")
 
+# --- taking work in -----------------------------------------------------------------------------------------------
+
+# New work for a lane is refused while its oldest ready item has waited for longer (it would not be done within its day, or its caller
+# would be gone), or while more items than this wait in all; people are alerted at half of the time. 0 items: no limit.
+INTAKE_OLDEST_SECONDS = {
+    "bulk": env.seconds("INTAKE_OLDEST_BULK_SECONDS", 18 * 3600),
+    "default": env.seconds("INTAKE_OLDEST_DEFAULT_SECONDS", 21 * 3600),
+    "interactive": env.seconds("INTAKE_OLDEST_INTERACTIVE_SECONDS", 300),
+}
+INTAKE_MAX_WAITING = env.whole("INTAKE_MAX_WAITING", 20_000_000)
+# Uploads and bulk work are refused while the file store has less left; default work at half of it, interactive at a quarter.
+FILES_MIN_FREE_BYTES = env.whole("FILES_MIN_FREE_BYTES", 512 * 1024 * 1024)
+
+# --- runaways (docs/budgets.md) ---------------------------------------------------------------------------------
+
+_USUAL = {"times": 3, "deviations": 6, "least_calls": 100, "least_tokens": 100_000, "least_usd": 1, "least_days": 14}
+RUNAWAY = {name: env.number(f"RUNAWAY_{name.upper()}", usual) for name, usual in _USUAL.items()}
+# What is paused by itself when it runs away: feature, api_key, both, or (by default) nothing.
+RUNAWAY_PAUSES = env.each_of("RUNAWAY_PAUSES", ("feature", "api_key"))
+
+# --- e-mail: alerts to the owners of a workspace, and to superusers; nothing without a server ---------------------
+
+MAIL_SERVER = env.mail_server("EMAIL_URL")
+MAIL_FROM = env.address("EMAIL_FROM", "aiplatform <aiplatform@localhost>")
+# Where people reach the back office, for the links in mails.
+SITE_URL = env.site("AIPLATFORM_URL", f"http://127.0.0.1:{env.whole('AIPLATFORM_PORT', 8000)}")
+
 FLOWER_URL = env.text("AIPLATFORM_FLOWER_URL", f"http://127.0.0.1:{env.whole('AIPLATFORM_FLOWER_PORT', 5555)}/flower/")
 
 # --- logs and the look of the back office -----------------------------------------------------------------------
 
-LOGGING = configure_logs(env.text("LOG_LEVEL", "INFO"))
+LOGGING = configure_logs(env.text("LOG_LEVEL", "INFO"), secrets=env.secrets())
 
-UNFOLD = {
-    "SITE_TITLE": "aiplatform",
-    "SITE_HEADER": "aiplatform",
-    "SITE_SYMBOL": "bolt",
-    "SITE_FAVICONS": [{"rel": "icon", "sizes": "any", "type": "image/svg+xml", "href": lambda _request: static("ops/icon.svg")}],
-    "STYLES": [lambda _request: static("ops/back-office.css")],
-    "SCRIPTS": [lambda _request: static("ops/keyboard.js")],
-    "DASHBOARD_CALLBACK": "apps.ops.views.dashboard",
-    "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": "aiplatform.admin.navigation"},
-}
+UNFOLD = looks.BACK_OFFICE

@@ -7,7 +7,7 @@ import sys
 
 from bench.stores import stores
 
-PARTS = ("throughput", "latency", "fairness", "ingest", "volume", "limiter", "storms")
+PARTS = ("throughput", "latency", "fairness", "ingest", "volume", "desk", "spend", "limiter", "storms")
 
 
 def main() -> int:
@@ -16,7 +16,7 @@ def main() -> int:
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)}; all when none is named")
     parser.add_argument(
-        "--only", help="of the throughput: rate, slots, growth; the limiter: capacity, halved, cost; the storms: refused, ..."
+        "--only", help="of the throughput: rate, slots, growth; the limiter: capacity, apart, halved, cost; the storms: refused, ..."
     )
     parser.add_argument("--quick", action="store_true", help="a tenth of the work: for trying; no figures are written")
     arguments, further = parser.parse_known_args()

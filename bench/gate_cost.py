@@ -18,6 +18,7 @@ from apps.spend.domain.usage import TokenUsage
 
 _IN_FLIGHT = 500
 _WIDE = BucketLimits(requests_per_minute=60_000_000, tokens_per_minute=2_000_000_000)
+_APART = BucketLimits(requests_per_minute=60_000_000, input_tokens_per_minute=2_000_000_000, output_tokens_per_minute=2_000_000_000)
 _HEADERS = {"x-ratelimit-limit-requests": "60000000", "x-ratelimit-remaining-requests": "59999999", "x-ratelimit-reset-requests": "1ms"}
 
 
@@ -62,7 +63,11 @@ async def _run(route: Route, calls: int, *, is_gated: bool) -> float:
 def gate_cost(*, calls: int) -> list[dict[str, Any]]:
     """Milliseconds of CPU a call, less those of the same loop without a gate; the least of three runs each."""
     rows = []
-    for what, limits in (("nothing bounds the call", BucketLimits()), ("requests and tokens are bounded, far off", _WIDE)):
+    for what, limits in (
+        ("nothing bounds the call", BucketLimits()),
+        ("requests and tokens are bounded, far off", _WIDE),
+        ("requests, input and output are bounded, far off", _APART),
+    ):
         gated, bare = (
             min(uvloop.run(_run(_route(limits), calls, is_gated=is_gated)) for _ in range(3)) / calls * 1000 for is_gated in (True, False)
         )

@@ -19,6 +19,8 @@ from apps.jobs.models import Item, Job
 from apps.lib.ids import uuid7
 from apps.lib.redis_client import redis_client
 from apps.providers.models import Model, Provider, Target
+from apps.spend.actions import set_budget
+from apps.spend.domain.budgets import Owner
 from apps.spend.models import Price
 from apps.traces.actions import store_bodies
 from apps.traces.domain.bodies import make_body
@@ -39,7 +41,12 @@ def prepare() -> None:
 def forget_work() -> None:
     """Empty the tables that grow, so that one measurement doesn't weigh on the next."""
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE jobs_item, jobs_job, traces_body, traces_run, traces_exchange, spend_charge CASCADE")
+        cursor.execute(
+            "TRUNCATE jobs_item, jobs_job, jobs_aside, traces_body, traces_run, traces_exchange, spend_charge, spend_budget,"
+            " spend_budgetperiod, spend_reservation, spend_resolution, spend_waste, spend_saving,"
+            " spend_rollup, spend_dayrollup, spend_jobrollup, spend_jobcost, spend_userdayrollup, spend_usermonthrollup, spend_userrollup,"
+            " spend_rollupmark CASCADE"
+        )
 
 
 def declare_model(base_url: str) -> tuple[Workspace, Model]:
@@ -59,7 +66,27 @@ def make_key(workspace: Workspace) -> str:
     return create_api_key(workspace_id=workspace.id, name="bench").secret
 
 
-def make_job(workspace: Workspace, model: Model, *, items: int, lane: str = "default", prefix: Callable[[int], str] = lambda _: "") -> Job:
+def make_budgets(job: Job) -> None:
+    """A hard budget on each of four levels that the job belongs to; each leaves room."""
+    owners = (
+        Owner("platform"),
+        Owner("workspace", workspace_id=job.workspace_id),
+        Owner("feature", workspace_id=job.workspace_id, subject="bench"),
+        Owner("job", workspace_id=job.workspace_id, job_id=job.id),
+    )
+    for owner in owners:
+        set_budget(owner=owner, period="total", cap_usd=Decimal(1_000_000))
+
+
+def make_job(
+    workspace: Workspace,
+    model: Model,
+    *,
+    items: int,
+    lane: str = "default",
+    prefix: Callable[[int], str] = lambda _: "",
+    feature: str = "",
+) -> Job:
     """A running job as validation leaves it: about 500 bytes a request, `prefix` before each prompt. Nothing is rung."""
     job = Job.objects.create(
         workspace=workspace, kind="batch", lane=lane, endpoint=CHAT, status="validating", total=items, started_at=datetime.now(UTC)
@@ -75,7 +102,7 @@ def make_job(workspace: Workspace, model: Model, *, items: int, lane: str = "def
         Item.objects.bulk_create(
             Item(
                 id=uuid7(), job=job, workspace=workspace, model_id=model.id, lane=lane, position=first + n + 1,
-                custom_id=f"line-{first + n + 1}", request_body_id=body.id,
+                custom_id=f"line-{first + n + 1}", request_body_id=body.id, feature=feature,
             )
             for n, body in enumerate(bodies)
         )  # fmt: skip

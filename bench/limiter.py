@@ -1,6 +1,6 @@
 """How much of a provider's limits is used, and how seldom it says no: the platform's pumps together, beside a usual client.
 
-    python -m bench limiter [--quick] [--only capacity|halved|cost]
+    python -m bench limiter [--quick] [--only capacity|apart|halved|cost]
 
 The simulated provider counts a sliding minute of requests and tokens. "Capacity used" is the mean share of that minute that is in
 use, looked at twice a second from the end of the first minute on, of whichever limit is nearer.
@@ -37,6 +37,7 @@ from bench.report import print_table, write_results
 
 PUMPS = 4
 REQUESTS, TOKENS = 6000, 2_000_000
+OUTPUT = 800_000
 SMALL = [30]
 # Answers of 100 to 1,100 tokens: 620 a call, with its input, so that tokens are the nearer limit.
 MIXED = Random(1).sample(range(100, 1101, 10), 97)
@@ -52,6 +53,7 @@ class Look:
     throttled: int
     requests: float
     tokens: float
+    output: float
 
 
 class Watch(threading.Thread):
@@ -74,8 +76,9 @@ class Watch(threading.Thread):
             at=time.monotonic(),
             answered=status.get("200", 0),
             throttled=status.get("429", 0),
-            requests=minute.get("requests", 0) / (minute.get("requests_per_minute") or 1),
-            tokens=minute.get("tokens", 0) / (minute.get("tokens_per_minute") or 1),
+            requests=minute.get("requests", 0) / (minute.get("requests_per_minute") or float("inf")),
+            tokens=minute.get("tokens", 0) / (minute.get("tokens_per_minute") or float("inf")),
+            output=minute.get("output_tokens", 0) / (minute.get("output_tokens_per_minute") or float("inf")),
         )
 
     def __enter__(self) -> Self:
@@ -96,11 +99,12 @@ def share_throttled(looks: Sequence[Look]) -> float:
 def capacity(looks: Sequence[Look]) -> dict[str, Any]:
     """From the end of the first minute on."""
     steady = [look for look in looks if look.at >= looks[0].at + 60]
-    requests, tokens = (sum(getattr(look, name) for look in steady) / len(steady) for name in ("requests", "tokens"))
+    requests, tokens, output = (sum(getattr(look, name) for look in steady) / len(steady) for name in ("requests", "tokens", "output"))
     return {
-        "capacity_used": round(max(requests, tokens), 4),
+        "capacity_used": round(max(requests, tokens, output), 4),
         "of_requests": round(requests, 4),
         "of_tokens": round(tokens, 4),
+        **({"of_output": round(output, 4)} if output else {}),
         "share_of_429": round(share_throttled(looks), 5),
         "answers": looks[-1].answered,
         "throttled": looks[-1].throttled,
@@ -153,6 +157,21 @@ def measure_platform(what: str, sizes: Sequence[int], folder: Path, *, seconds: 
             pumps = sum(child.status() != psutil.STATUS_ZOMBIE for child in worker.children())
         Job.objects.filter(id=job.id).update(status="paused")
     return {"what": f"platform, {PUMPS} pumps, {what}", "worker_processes": pumps, **capacity(watch.looks)}
+
+
+def measure_apart(folder: Path, *, seconds: float) -> dict[str, Any]:
+    """A provider that speaks Anthropic's language and counts output apart, which is the nearest limit; the row says the same."""
+    limits = {"requests_per_minute": REQUESTS, "input_tokens_per_minute": TOKENS, "output_tokens_per_minute": OUTPUT}
+    with simulator(latency="fixed:200", folder=folder) as (base_url, _), workers(folder):
+        job = limited_job(base_url, items=int(seconds * OUTPUT / 600 / 60) + 1000, sizes=MIXED)
+        Provider.objects.filter(name="bench").update(kind="anthropic", tokens_per_minute=None, **limits)
+        tell(base_url, tokens_per_minute=None, **limits)
+        ring(lane="default", job_id=job.id)
+        with Watch(base_url) as watch:
+            time.sleep(seconds)
+        Job.objects.filter(id=job.id).update(status="paused")
+        Provider.objects.filter(name="bench").update(kind="openai", input_tokens_per_minute=None, output_tokens_per_minute=None)
+    return {"what": f"platform, {PUMPS} pumps, mixed calls, output counted apart", **capacity(watch.looks)}
 
 
 def measure_peer(what: str, sizes: Sequence[int], folder: Path, *, seconds: float) -> dict[str, Any]:
@@ -239,7 +258,7 @@ def measure_capacities(folder: Path, *, seconds: float) -> list[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", choices=("capacity", "halved", "cost"))
+    parser.add_argument("--only", choices=("capacity", "apart", "halved", "cost"))
     arguments = parser.parse_args()
     quick = arguments.quick
     prepare()
@@ -254,6 +273,9 @@ def main() -> None:
         if arguments.only in {None, "capacity"}:
             results["capacity"] = measure_capacities(folder, seconds=75 if quick else 180)
             print_table(results["capacity"])
+        if arguments.only in {None, "apart"}:
+            results["apart"] = [measure_apart(folder, seconds=75 if quick else 180)]
+            print_table(results["apart"])
         if arguments.only in {None, "halved"}:
             length = {"before": 20.0 if quick else 70.0, "after": 70.0 if quick else 150.0}
             results["halved"] = [

@@ -1,14 +1,17 @@
 """Storms at a provider, lived through by real pumps: what they cost in calls, and how soon all is as before.
 
-python -m bench storms [--quick] [--only refused|failing|failover|hung]
+python -m bench storms [--quick] [--only refused|failing|small|failover|hung]
 """
 
 import argparse
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from django.db.models import Max
 
 from apps.accounts.models import Workspace
 from apps.jobs.actions import ring
@@ -21,6 +24,8 @@ from bench.report import print_table, write_results
 
 PUMPS = 2
 _LATENCY = "uniform:300:700"
+_PARTS = ("refused", "failing", "small", "failover", "hung")
+_SMALL = (1, 5, 50, 1000)
 
 
 def declare(base_url: str, **values: Any) -> tuple[Workspace, Model]:
@@ -59,6 +64,16 @@ def full_rate_after(looks: Sequence[Look], *, ended_at: float, before: float) ->
     return float("inf")
 
 
+def rates_after(looks: Sequence[Look], *, ended_at: float, before: float) -> list[float]:
+    """The share of the answers of before in each 5 s from the end of the storm, for two minutes."""
+    shares = []
+    for step in range(24):
+        window = [look for look in looks if ended_at + step * 5 <= look.at < ended_at + step * 5 + 5.3]
+        if len(window) > 3:
+            shares.append(round(rate(window) / before, 2))
+    return shares
+
+
 def outcome_of(job: Job, provider_calls: int) -> dict[str, Any]:
     job.refresh_from_db()
     attempts = Item.objects.filter(job=job).order_by("-attempts").values_list("attempts", flat=True).first()
@@ -95,12 +110,56 @@ def measure_storm(what: str, script: str, folder: Path, *, storm: float, items: 
         **outcome_of(job, total),
         "answers_per_second_before": round(before),
         "seconds_to_full_rate_after": round(full_rate_after(late, ended_at=ended_at, before=before), 1),
+        "share_of_before_by_5_s_after": rates_after(late, ended_at=ended_at, before=before),
     }
 
 
 def _has_ended(job: Job) -> bool:
     job.refresh_from_db(fields=["done", "dead"])
     return job.done + job.dead >= job.total
+
+
+def measure_small(folder: Path, *, storm: float) -> list[dict[str, Any]]:
+    """Small jobs that come while the provider fails: each at a target of its own, and all of them at one."""
+    with simulator(latency=_LATENCY, folder=folder) as (base_url, _), workers(folder, pumps=PUMPS):
+        workspace, shared = declare(base_url)
+        models = {f"{size} alone": _model_of_its_own(f"bench-{size}", base_url) for size in _SMALL}
+        tell(base_url, script="status=500")
+        jobs = {name: make_job(workspace, model, items=int(name.split()[0])) for name, model in models.items()}
+        jobs |= {f"{size} beside the others": make_job(workspace, shared, items=size) for size in _SMALL}
+        for job in jobs.values():
+            ring(lane="default", job_id=job.id)
+        time.sleep(storm)
+        calls = dict(_calls_by_job())
+        tell(base_url, script="")
+        ended_at = datetime.now(UTC)
+        wait_until(lambda: all(_has_ended(job) for job in jobs.values()), seconds=600)
+    rows = []
+    for name, job in jobs.items():
+        found = Item.objects.filter(job=job).aggregate(last=Max("ended_at"), attempts=Max("attempts"), free=Max("free_tries"))
+        rows.append(
+            {
+                "what": f"500 for {storm:.0f} s, job of {name}",
+                "done": job.done,
+                "dead": job.dead,
+                "calls_meanwhile": calls.get(job.id, 0),
+                "most_attempts": found["attempts"],
+                "most_free_tries": found["free"],
+                "seconds_until_done_after": round((found["last"] - ended_at).total_seconds(), 1),
+            }
+        )
+    return rows
+
+
+def _model_of_its_own(name: str, base_url: str) -> Model:
+    provider = Provider.objects.update_or_create(name=name, defaults={"base_url": base_url})[0]
+    model = Model.objects.get_or_create(name=name)[0]
+    Target.objects.get_or_create(model=model, provider=provider, upstream_model="simulated")
+    return model
+
+
+def _calls_by_job() -> list[tuple[Any, ...]]:
+    return fetch("SELECT job_id, count(*) FROM traces_exchange AS exchange JOIN traces_run AS run ON run.id = run_id GROUP BY job_id")
 
 
 def measure_failover(folder: Path, *, down: float, items: int) -> dict[str, Any]:
@@ -168,26 +227,29 @@ def measure_hung(folder: Path, *, items: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", choices=("refused", "failing", "failover", "hung"))
+    parser.add_argument("--only", choices=_PARTS)
     arguments = parser.parse_args()
     quick = arguments.quick
     prepare()
-    wanted = {arguments.only} if arguments.only else {"refused", "failing", "failover", "hung"}
+    wanted = {arguments.only} if arguments.only else set(_PARTS)
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="bench-storms-") as name:
         folder = Path(name)
         rows = []
         if "refused" in wanted:
             rows.append(
-                measure_storm("429, Retry-After 1", "status=429 retry_after=1 delay=0", folder, storm=15 if quick else 60, items=25_000)
+                measure_storm("429, Retry-After 1", "status=429 retry_after=1 delay=0", folder, storm=15 if quick else 60, items=100_000)
             )
         if "failing" in wanted:
-            rows.append(measure_storm("500", "status=500", folder, storm=15 if quick else 300, items=25_000))
+            rows.append(measure_storm("500", "status=500", folder, storm=15 if quick else 300, items=100_000))
         if rows:
             results["storms"] = rows
             print_table(rows)
+        if "small" in wanted:
+            results["small"] = measure_small(folder, storm=15 if quick else 300)
+            print_table(results["small"])
         if "failover" in wanted:
-            results["failover"] = measure_failover(folder, down=10 if quick else 15, items=35_000)
+            results["failover"] = measure_failover(folder, down=10 if quick else 15, items=100_000)
             print_table([results["failover"]])
         if "hung" in wanted:
             results["hung"] = measure_hung(folder, items=5000)

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import psutil
@@ -13,7 +14,7 @@ import psutil
 from apps.jobs.actions import ring
 from apps.jobs.models import Job
 from bench import ROOT
-from bench.harness import declare_model, forget_work, make_job, prepare, wait_until_ended
+from bench.harness import declare_model, forget_work, make_budgets, make_job, prepare, wait_until_ended
 from bench.meter import Reading, read_meter
 from bench.processes import exec_worker, get_json, process, simulator
 from bench.report import print_table, write_results
@@ -22,11 +23,15 @@ IN_FLIGHT = 500  # a pump; two pumps
 SLOTS = 1000
 
 
-def run_job(base_url: str, *, items: int, worker: psutil.Process, seconds: float = 600) -> tuple[Job, Reading, Reading]:
-    """One job from ring to the last settled item."""
+def run_job(
+    base_url: str, *, items: int, worker: psutil.Process, seconds: float = 600, is_bounded: bool = False
+) -> tuple[Job, Reading, Reading]:
+    """One job from ring to the last settled item; `is_bounded`: with a budget on each of four levels, none of which is used up."""
     forget_work()
     workspace, model = declare_model(base_url)
-    job = make_job(workspace, model, items=items)
+    job = make_job(workspace, model, items=items, feature="bench")
+    if is_bounded:
+        make_budgets(job)
     before = read_meter(worker)
     ring(lane="default", job_id=job.id)
     wait_until_ended(job, seconds=seconds)
@@ -45,12 +50,9 @@ def measure(name: str, latency: str, items: int, folder: Path, *, ceiling: float
     return {
         "what": name,
         "items": items,
-        "items_per_second": round(items / seconds),
+        **_costs(before, after, items=items),
         "share_of_ceiling": round(items / seconds / ceiling, 3) if ceiling else "",
-        "worker_cpu_ms_per_item": round((after.worker_cpu - before.worker_cpu) / items * 1000, 3),
-        "postgres_cpu_ms_per_item": round((after.postgres_cpu - before.postgres_cpu) / items * 1000, 3),
         "biggest_process_mb": round(after.biggest_rss / 1e6),
-        "wal_bytes_per_item": round((after.wal - before.wal) / items),
         "provider_calls": calls["total"],
         "dead": job.dead,
     }
@@ -154,10 +156,47 @@ def measure_growth(folder: Path, *, big: int) -> dict[str, Any]:
     }
 
 
+def measure_budgets(folder: Path, *, items: int, rounds: int) -> dict[str, Any]:
+    """What budgets on four levels (platform, workspace, feature, job) cost: jobs with them and without, in turn."""
+    rows: list[dict[str, Any]] = []
+    with (
+        simulator(latency="fixed:50", folder=folder) as (base_url, _),
+        exec_worker(folder=folder, JOBS_MAX_IN_FLIGHT=str(IN_FLIGHT), JOBS_PUMPS_PER_HOST="2", JOBS_IDLE_SECONDS="60") as worker,
+    ):
+        for is_bounded in (False, True):
+            run_job(base_url, items=2000, worker=worker, is_bounded=is_bounded)
+        for number in range(2 * rounds):
+            # With, without, without, with: whatever drifts weighs on both alike.
+            is_bounded = number % 4 in {0, 3}
+            _, before, after = run_job(base_url, items=items, worker=worker, is_bounded=is_bounded)
+            rows.append({"levels": 4 if is_bounded else 0} | _costs(before, after, items=items))
+    print_table(rows)
+    without, bounded = ([row for row in rows if row["levels"] == levels] for levels in (0, 4))
+    medians = {name: [median(row[name] for row in side) for side in (without, bounded)] for name in rows[0] if name != "levels"}
+    pairs = [with_["items_per_second"] / bare["items_per_second"] for bare, with_ in zip(without, bounded, strict=True)]
+    return {
+        "what": f"budgets on four levels, {rounds} jobs of {items:,} each way, medians",
+        "slower": round(1 - medians["items_per_second"][1] / medians["items_per_second"][0], 3),
+        "slower_in_pairs": [round(1 - pair, 3) for pair in pairs],
+        **{f"{name}_{side}": values[n] for name, values in medians.items() for n, side in enumerate(("without", "with"))},
+        "jobs": rows,
+    }
+
+
+def _costs(before: Reading, after: Reading, *, items: int) -> dict[str, float]:
+    """What an item of a job has taken."""
+    return {
+        "items_per_second": round(items / (after.at - before.at)),
+        "worker_cpu_ms_per_item": round((after.worker_cpu - before.worker_cpu) / items * 1000, 3),
+        "postgres_cpu_ms_per_item": round((after.postgres_cpu - before.postgres_cpu) / items * 1000, 3),
+        "wal_bytes_per_item": round((after.wal - before.wal) / items),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", choices=("rate", "slots", "growth"))
+    parser.add_argument("--only", choices=("rate", "slots", "growth", "budgets"))
     arguments = parser.parse_args()
     scale = 10 if arguments.quick else 1
     prepare()
@@ -183,5 +222,8 @@ def main() -> None:
         if arguments.only in {None, "growth"}:
             results["growth"] = measure_growth(folder, big=200_000 // scale)
             print_table([results["growth"]])
+        if arguments.only in {None, "budgets"}:
+            results["budgets"] = measure_budgets(folder, items=20_000 // scale, rounds=6)
+            print_table([{name: value for name, value in results["budgets"].items() if name != "jobs"}])
     forget_work()
     write_results("throughput" if arguments.only is None else f"throughput-{arguments.only}", results, quick=arguments.quick)

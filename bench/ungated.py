@@ -11,9 +11,8 @@ __all__ = ["app"]
 
 
 class _Nothing:
-    is_probe = False
-
-    def settle(self, *_: object) -> None: ...
+    def settle(self, completion: Any, *_: object) -> Any:
+        return completion
 
     def abandon(self) -> None: ...
 
@@ -32,6 +31,11 @@ class OpenGate:
 
     def allowances(self, _: object) -> dict[Any, int]:
         return {}
+
+    def follow(self, _: object) -> None: ...
+
+    def newest(self, route: Any) -> Any:
+        return route
 
     def is_open(self, _: object) -> bool:
         return True

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,31 @@ class Simulator:
     def stats(self) -> dict[str, Any]:
         return self._get("/sim/stats")
 
+    def answers(self) -> dict[str, int]:
+        """How often a run was answered well, by the hash of its id."""
+        return self._get("/sim/answers")
+
+    def usage(self) -> list[dict[str, Any]]:
+        """What was delivered, by day and model."""
+        rows: list[dict[str, Any]] = self._get("/sim/usage")["data"]
+        return rows
+
+    def usage_by_request(self) -> dict[str, list[int]]:
+        """[answers, input tokens, output tokens] delivered to each run, by the hash of its id."""
+        return self._get("/sim/usage?by=request")
+
+    def script(self, **values: Any) -> None:
+        """Change how it behaves, from now on."""
+        content = json.dumps(values).encode()
+        urllib.request.urlopen(urllib.request.Request(f"{self.root}/sim/script", data=content), timeout=10).close()
+
     def reset(self) -> None:
         urllib.request.urlopen(urllib.request.Request(f"{self.root}/sim/reset", method="POST"), timeout=10).close()
+
+    def behave(self, **values: Any) -> None:
+        """Switch what it does from now on (docs/simulator.md)."""
+        request = urllib.request.Request(f"{self.root}/sim/script", data=json.dumps(values).encode(), method="POST")
+        urllib.request.urlopen(request, timeout=10).close()
 
     def _get(self, path: str) -> dict[str, Any]:
         with urllib.request.urlopen(self.root + path, timeout=10) as answer:
@@ -38,15 +62,25 @@ class Simulator:
             return found
 
 
-@pytest.fixture(scope="session")
-def simulated_provider() -> Iterator[Simulator]:
+@contextmanager
+def running_simulator(*options: str) -> Iterator[Simulator]:
+    """A simulator of one's own."""
     port = free_port()
-    command = [sys.executable, "manage.py", "simulate_provider", "--port", str(port), "--latency", "fixed:20"]
+    command = [sys.executable, "manage.py", "simulate_provider", "--port", str(port), *options]
     with subprocess.Popen(command, cwd=ROOT, env=os.environ, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert "listens" in process.stdout.readline()
-        yield Simulator(port)
-        process.terminate()
+        try:
+            yield Simulator(port)
+        finally:
+            # Also after a failure: leaving waits for its end.
+            process.terminate()
+
+
+@pytest.fixture(scope="session")
+def simulated_provider() -> Iterator[Simulator]:
+    with running_simulator("--latency", "fixed:20") as simulator:
+        yield simulator
 
 
 @pytest.fixture

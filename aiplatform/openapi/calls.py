@@ -7,6 +7,17 @@ from apps.jobs.domain.submission import USD
 _OBJECTS = {"type": "array", "minItems": 1, "items": {"type": "object"}}
 _TEXT = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "minItems": 1, "items": {}}]}
 _STORED = {"type": "object", "minProperties": 1, "description": "A prompt that the provider keeps; it may stand for `input`."}
+_NAMED = {
+    "type": "object",
+    "required": ["id"],
+    "description": "A prompt of the workspace, in its published version or in this one; its messages stand before the request's own.",
+    "properties": {
+        "id": {"type": "string", "minLength": 1, "description": "The prompt's name."},
+        "version": {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^[0-9]{1,9}$"}], "nullable": True},
+        "variables": {"type": "object", "additionalProperties": True},
+    },
+    "additionalProperties": False,
+}
 # Path -> name, summary, and what the body must have one of besides the model. Where there is a choice the others may be empty.
 _KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "/v1/chat/completions": ("create_chat_completion", "Answer a conversation.", {"messages": _OBJECTS}),
@@ -16,6 +27,11 @@ _KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 _HEADERS = (
     ("X-Feature", "What the call is for; costs are shown by it.", {"type": "string", "maxLength": 64}),
+    (
+        "X-Prompt-Version",
+        "Which version of a prompt it was made from; `metadata.prompt_version` in the body wins.",
+        {"type": "string", "maxLength": 64},
+    ),
     ("X-Max-Cost-USD", "The most that it may cost, in US dollars.", {"type": "string", "pattern": f"^{USD}$"}),
     (
         "X-Cache",
@@ -50,6 +66,10 @@ def _call(operation_id: str, summary: str, needed: dict[str, Any]) -> dict[str, 
         "properties": {"model": {"type": "string", "minLength": 1, "maxLength": 200}, **needed, "stream": _NO_STREAM},
         "additionalProperties": True,
     }
+    if operation_id == "create_chat_completion":
+        body["properties"]["prompt"] = _NAMED
+        del body["required"]
+        body["anyOf"] = [{"required": ["model", "messages"]}, {"required": ["prompt"]}]
     if len(needed) > 1:
         body["required"] = ["model"]
         body["properties"] |= {name: {} for name in needed}

@@ -137,8 +137,9 @@ def _add_errors(path: str, method: str, operation: dict[str, Any]) -> None:
 def _add_examples(operation: dict[str, Any]) -> None:
     for parameter in operation.get("parameters", ()):
         values = {"path": PATH_VALUES, "query": QUERY_VALUES}.get(parameter["in"], {})
-        if parameter["name"] in values:
-            parameter["example"] = values[parameter["name"]]
+        own = f"{operation['operationId']}.{parameter['name']}"
+        if own in values or parameter["name"] in values:
+            parameter["example"] = values.get(own, values.get(parameter["name"]))
     body = BODIES.get(operation["operationId"])
     if body:
         for content in operation["requestBody"]["content"].values():

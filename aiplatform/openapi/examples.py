@@ -16,19 +16,31 @@ PATH_VALUES = {
     "upload_id": f"upload_{_KEY}5",
     "webhook_id": f"we_{_KEY}7",
     "delivery_id": f"dlv_{_KEY}8",
+    "provider_id": f"prov_{_KEY}9",
+    "target_id": f"target_{_KEY}a",
+    "alert_id": f"alert_{_KEY}b",
+    "budget_id": f"budget_{_KEY}c",
+    "prompt_id": f"prompt_{_KEY}d",
     "name": MODEL,
 }
 
-# By the name of a query's parameter, unless the operation has one of its own.
+# By the name of a query's parameter; an operation may have a value of its own.
 QUERY_VALUES: dict[str, Any] = {
     "limit": 10,
     "order": "desc",
     "purpose": "batch",
+    "dry_run": "false",
     "created_after": "2026-01-01T00:00:00Z",
     "kind": "batch",
     "lane": "default",
     "state": "dead",
     "error_code": "context_length_exceeded",
+    "severity": "critical",
+    "period": "month",
+    "by": "feature",
+    "step": "day",
+    "list_alerts.state": "open",
+    "list_alerts.kind": "dead.share",
 }
 
 _ASK = {"model": MODEL, "max_tokens": 20}
@@ -62,6 +74,23 @@ BODIES: dict[str, dict[str, Any]] = {
         "events": ["batch.completed", "batch.failed"],
     },
     "change_webhook": {"url": "https://hooks.example.com/v2/aiplatform", "enabled": True},
+    "pause_provider": {"reason": "maintenance until noon"},
+    "resume_provider": {"reason": "maintenance is over"},
+    "pause_target": {"reason": "its answers are bad"},
+    "resume_target": {"reason": "its answers are good again"},
+    "create_budget": {"scope": "feature", "name": "colours", "period": "month", "cap_usd": "25"},
+    "change_budget": {"cap_usd": "50"},
+    "top_up_budget": {"amount_usd": "10", "reason": "the campaign runs a week longer"},
+    "create_prompt": {"name": "letter", "description": "Answers to customers."},
+    "save_prompt_draft": {
+        "system": "You answer letters in a {{ tone }} tone.",
+        "user": "<letter>\n{{ letter }}\n</letter>",
+        "variables": [{"name": "letter"}, {"name": "tone", "type": "choice", "choices": ["dry", "warm"], "default": "warm"}],
+        "model": MODEL,
+        "parameters": {"temperature": 0, "max_tokens": 20},
+        "note": "a tone can be chosen",
+    },
+    "publish_prompt": {"version": 1},
     "create_key": {"name": "nightly import", "scopes": ["files", "batches"]},
 }
 
@@ -84,7 +113,16 @@ LINKS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "/id",
         ("retrieve_webhook", "change_webhook", "delete_webhook", "rotate_webhook_secret", "test_webhook", "list_deliveries"),
     ),
+    "create_prompt": (
+        "prompt_id",
+        "/id",
+        ("retrieve_prompt", "list_prompt_versions", "retrieve_prompt_draft", "save_prompt_draft", "publish_prompt"),
+    ),
+    "list_alerts": ("alert_id", "/data/0/id", ("retrieve_alert", "acknowledge_alert")),
     "test_webhook": ("delivery_id", "/id", ("retrieve_delivery", "replay_delivery")),
+    "create_budget": ("budget_id", "/id", ("retrieve_budget", "change_budget", "top_up_budget")),
     "create_key": ("key_id", "/id", ("revoke_key",)),
+    "list_providers": ("provider_id", "/data/0/id", ("retrieve_provider",)),
+    "retrieve_provider": ("target_id", "/targets/0/id", ("retrieve_target",)),
     "list_models": ("name", "/data/0/id", ("retrieve_model",)),
 }

@@ -2,35 +2,29 @@
 
 from collections.abc import Awaitable, Callable
 from typing import Any
-from uuid import UUID
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from asgiref.sync import sync_to_async
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
-from django.utils import timezone
 
 from apps.accounts.actions import Answer, acting, answer_once, authenticate_key
 from apps.accounts.domain import idempotency
 from apps.accounts.domain.idempotency import REPLAYED_HEADER, IdempotencyKeyError, Once
+from apps.accounts.domain.keys import Scope
+from apps.accounts.models import ApiKey
+from apps.lib.clock import current_time
 from apps.lib.digests import digest_of
 from apps.lib.http_errors import ApiError, as_api_error, error_response
+from apps.lib.middleware import EitherWay
 
 
-class ActingMiddleware:
-    """Works in sync and async; looks at nobody, so that requests that change nothing cost nothing."""
-
-    sync_capable = True
-    async_capable = True
-
-    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
+class ActingMiddleware(EitherWay):
+    """Looks at nobody, so that requests that change nothing cost nothing."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        if iscoroutinefunction(self.get_response):
+        if self.is_async:
             return self._answer(request)
         with acting(request):
             response: HttpResponseBase = self.get_response(request)
@@ -42,26 +36,15 @@ class ActingMiddleware:
         return response
 
 
-class OnceMiddleware:
+class OnceMiddleware(EitherWay):
     """Every POST of the API takes an `Idempotency-Key`, and knows the silent retries of OpenAI's packages by their count.
 
     It works around REST framework's views, in the transaction of what they do; single calls (async views) have their own way.
     """
 
-    sync_capable = True
-    async_capable = True
-
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
-            self.process_view: Callable[..., Any] = self._before_view
-        else:
-            self.process_view = _answer_once
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        answer: HttpResponseBase | Awaitable[HttpResponseBase] = self.get_response(request)
-        return answer
+        super().__init__(get_response)
+        self.process_view: Callable[..., Any] = self._before_view if self.is_async else _answer_once
 
     async def _before_view(self, request: HttpRequest, view: Any, arguments: Any, named: Any) -> HttpResponseBase | None:
         # Nearly every request ends here, without a thread being asked.
@@ -72,21 +55,25 @@ class OnceMiddleware:
 
 
 def _is_concerned(request: HttpRequest, view: Any) -> bool:
-    return request.method == "POST" and hasattr(view, "cls") and idempotency.concerns(request.headers)
+    if request.method != "POST" or not hasattr(view, "cls") or not idempotency.concerns(request.headers):
+        return False
+    is_look = getattr(view.cls, "is_look", None)
+    return is_look is None or not is_look(request)
 
 
 def _answer_once(request: HttpRequest, view: Any, arguments: Any, named: Any) -> HttpResponseBase | None:
     if not _is_concerned(request, view):
         return None
     try:
-        key = authenticate_key(request.headers.get("Authorization"), now=timezone.now())
+        key = authenticate_key(request.headers.get("Authorization"), now=current_time())
     except ApiError:
         key = None
     if key is None or getattr(view.cls, "required_scope", None) not in key.scopes:
         # Who may not come in is told so by the view, as ever.
         return None
     try:
-        once = _read_once(request, key.workspace_id)
+        # Answers behind this scope may hold a secret: another key, with fewer scopes, must not be told what this one was given.
+        once = _read_once(request, key, is_own=view.cls.required_scope == Scope.ADMIN)
     except ApiError as refused:
         return error_response(request.path, refused)
     given: list[HttpResponseBase] = []
@@ -98,7 +85,7 @@ def _answer_once(request: HttpRequest, view: Any, arguments: Any, named: Any) ->
         return Answer(status=response.status_code, content=response.content, content_type=response.headers["Content-Type"])
 
     try:
-        answer, is_replayed = answer_once(once, perform=perform, now=timezone.now())
+        answer, is_replayed = answer_once(once, perform=perform, now=current_time())
     except ApiError as refused:
         return error_response(request.path, refused)
     if not is_replayed:
@@ -106,13 +93,15 @@ def _answer_once(request: HttpRequest, view: Any, arguments: Any, named: Any) ->
     return HttpResponse(answer.content, status=answer.status, content_type=answer.content_type, headers={REPLAYED_HEADER: "true"})
 
 
-def _read_once(request: HttpRequest, workspace_id: UUID) -> Once:
+def _read_once(request: HttpRequest, key: ApiKey, *, is_own: bool) -> Once:
     try:
         return idempotency.read_once(
             request.headers,
-            workspace_id=workspace_id,
+            workspace_id=key.workspace_id,
+            api_key_id=key.id,
             route=f"{request.method} {request.path}"[:200],
             fingerprint=_fingerprint(request),
+            is_own=is_own,
         )
     except IdempotencyKeyError as error:
         raise ApiError(400, "invalid_value", str(error), param=idempotency.KEY_HEADER) from error

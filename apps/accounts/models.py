@@ -7,6 +7,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
+from django_otp.models import Device, ThrottlingMixin
 
 from apps.lib.ids import uuid7
 
@@ -15,6 +16,35 @@ class User(AbstractUser):
     """A person who signs in to the back office."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # Said here as well as by the authenticator's row, so that no page asks for that one.
+    second_factor_since = models.DateTimeField("second factor since", null=True, blank=True, editable=False)
+
+
+class Authenticator(ThrottlingMixin, Device):  # type: ignore[misc]  # django-otp ships no types
+    """The app on somebody's phone that shows six digits. Its secret is sealed, its recovery codes are hashed and count once."""
+
+    # Its id stays a number: django-otp keeps it in the session, and reads it as one.
+    user = models.ForeignKey("accounts.User", on_delete=models.CASCADE, related_name="+")
+    secret_sealed = models.TextField(editable=False)
+    # The step of time of the last code that was taken: none is taken twice. And how many steps the app's clock is off.
+    last_step = models.BigIntegerField(default=-1, editable=False)
+    drift = models.SmallIntegerField(default=0, editable=False)
+    recovery_hashes = ArrayField(models.CharField(max_length=64), default=list, editable=False)
+    # Which SECRET_KEY the hashes were made with; empty: by a release that didn't write it down.
+    hashed_under = models.CharField(max_length=12, default="", db_default="", editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user"], name="accounts_authenticator_once")]
+
+    @property
+    def seal_owner(self) -> str:
+        """Whom the sealed secret opens for."""
+        return f"authenticator:{self.user_id}"
+
+    def get_throttle_factor(self) -> float:
+        """After n wrong codes in a row the next one is looked at after 2^(n-1) seconds."""
+        return 1.0
 
 
 class Workspace(models.Model):
@@ -38,7 +68,16 @@ class Workspace(models.Model):
     keep_items_days = models.PositiveSmallIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1)], help_text="How long ended items are kept. Empty: as the platform does."
     )
+    keep_files_days = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        help_text="How long batch files and results are kept, those that come from now on. 0: until somebody deletes them. "
+        "Empty: as the platform does.",
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    # What belongs to it goes bit by bit; the row stays for the charges and audit entries that name it.
+    deleting_at = models.DateTimeField("being deleted since", null=True, blank=True, editable=False)
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["name"], name="accounts_workspace_name_unique")]
@@ -74,7 +113,7 @@ class Member(models.Model):
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     """Which keys still open the door."""
 
-    def live(self, *, now: datetime) -> "ApiKeyQuerySet":
+    def live(self, *, now: datetime | Now) -> "ApiKeyQuerySet":
         return self.filter(models.Q(expires_at=None) | models.Q(expires_at__gt=now), revoked_at=None)
 
 
@@ -88,6 +127,8 @@ class ApiKey(models.Model):
     )
     prefix = models.CharField(max_length=20, editable=False)
     secret_hash = models.CharField(max_length=64, editable=False)
+    # Which SECRET_KEY the hash was made with; empty: by a release that didn't write it down.
+    hashed_under = models.CharField(max_length=12, default="", db_default="", editable=False)
     scopes = ArrayField(models.CharField(max_length=20), help_text="What the key may be used for.")
     created_by = models.ForeignKey("accounts.User", on_delete=models.SET_NULL, null=True, blank=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -115,7 +156,10 @@ class ActorKind(models.TextChoices):
 
 
 class AuditEntry(models.Model):
-    """Who changed what, when and why. Entries are only ever added: the table itself refuses to change or delete one."""
+    """Who changed what, when and why. Entries are only ever added: the table itself refuses to change or delete one.
+
+    With one exception: names and texts of a workspace that is being deleted are blanked; ids, times and what was done stay.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     created_at = models.DateTimeField("when", db_default=Now(), editable=False)
@@ -168,3 +212,8 @@ class IdempotencyRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.route} {self.key}"
+
+    @property
+    def seal_owner(self) -> str:
+        """Whom the sealed answer opens for."""
+        return f"idempotency:{self.workspace_id}:{self.route}:{self.key}"

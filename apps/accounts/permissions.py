@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.admin import RelatedFieldListFilter
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -15,11 +16,21 @@ from rest_framework.request import Request
 
 from apps.accounts.actions import record_audit
 from apps.accounts.domain.audit import is_secret
+from apps.accounts.domain.second_factor import Step, next_step
 from apps.accounts.models import ApiKey, Member, Role
 from apps.accounts.queries import workspaces_of, workspaces_owned_by
 from apps.lib.admin_lookups import is_comparable
 from apps.lib.http_errors import ApiError
 from apps.lib.keyset_lists import only
+
+
+def sign_in_step(user: Any) -> Step:
+    """What somebody who gave the right password still has to do. `otp_device` is what django-otp found in the session."""
+    return next_step(
+        has_factor=getattr(user, "second_factor_since", None) is not None,
+        is_verified=getattr(user, "otp_device", None) is not None,
+        is_required=settings.SECOND_FACTOR == "required",
+    )
 
 
 def key_of(request: Request) -> ApiKey:

@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from django.utils import timezone
 from rest_framework import serializers
 
 from apps.accounts.domain.keys import KEY_PREFIX, Scope
 from apps.accounts.models import ApiKey
+from apps.lib.clock import current_time
 from apps.lib.ids import public_id
 from apps.lib.strict_fields import TextField
 
@@ -53,6 +53,6 @@ class ApiKeyRequestSerializer(serializers.Serializer[Any]):
     expires_at = serializers.DateTimeField(required=False, allow_null=True, help_text="In the future. Left out or null: never.")
 
     def validate_expires_at(self, value: datetime | None) -> datetime | None:
-        if value is not None and value <= timezone.now():
+        if value is not None and value <= current_time():
             raise serializers.ValidationError("The key would have expired already.")
         return value

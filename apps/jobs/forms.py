@@ -16,6 +16,9 @@ from unfold.widgets import (
 
 from apps.jobs.domain.lifecycle import Lane
 from apps.jobs.domain.table_prompt import CHAT, TablePrompt
+from apps.lib.json_form_field import JsonField
+from apps.prompts.domain.template import MOST_FILLED
+from apps.prompts.domain.variables import Variable, VariableRefusedError, VariableType
 from apps.providers.domain.contract import ContractRefusedError
 from apps.providers.domain.policy import AnswerPolicy, CacheTimes, PolicyRefusedError, check_request, of_metadata, read_policy
 
@@ -34,6 +37,7 @@ _CACHE = [
     ("604800", "on, for a week"),
 ]
 _POLICY = ("cache", "answer_schema", "output_contract", "first_model", "accept_if", "failover")
+_NUMBER_LENGTH = 400
 _TABLE_ENDINGS = (".csv", ".tsv", ".tab", ".xlsx", ".xlsm", ".xls")
 
 
@@ -189,3 +193,50 @@ class NewJobForm(forms.Form):
         if (schema := self.cleaned_data.get("answer_schema")) is not None:
             return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
         return {"type": "json_object"} if self.cleaned_data.get("output_contract") else None
+
+
+def _variable_field(variable: Variable) -> forms.Field:
+    """What a person fills in for a variable; whether it fits is judged where requests are."""
+    common: dict[str, Any] = {"required": False, "label": variable.name, "help_text": variable.description}
+    initial = variable.default
+    match variable.type:
+        case VariableType.BOOLEAN:
+            return forms.BooleanField(**common, initial=initial)
+        case VariableType.CHOICE:
+            choices = [(choice, choice) for choice in variable.choices]
+            return forms.ChoiceField(**common, initial=initial, choices=choices, widget=UnfoldAdminSelectWidget)
+        case VariableType.NUMBER:
+            return JsonField(
+                **common, initial=initial, most_characters=_NUMBER_LENGTH, widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal"})
+            )
+        case VariableType.JSON:
+            return JsonField(**common, initial=initial, most_characters=MOST_FILLED, widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}))
+        case _:
+            return forms.CharField(
+                **common, initial=initial, strip=False, max_length=MOST_FILLED, widget=UnfoldAdminTextareaWidget(attrs={"rows": 4})
+            )
+
+
+class TryPromptForm(forms.Form):
+    """A value for each variable of a version, and the model to ask."""
+
+    def __init__(self, data: Any, *, variables: Sequence[Variable], models: Sequence[str], model: str) -> None:
+        super().__init__(data)
+        self.variables = variables
+        choices = [(name, name) for name in models]
+        self.fields["model"] = forms.ChoiceField(choices=choices, initial=model, widget=UnfoldAdminSelectWidget)
+        for variable in variables:
+            self.fields[f"value_{variable.name}"] = _variable_field(variable)
+
+    def values(self) -> dict[str, Any]:
+        """What was filled in; a text that must be there may be an empty one."""
+        given = [(variable, self.cleaned_data[f"value_{variable.name}"]) for variable in self.variables]
+        return {
+            variable.name: value
+            for variable, value in given
+            if value not in (None, "") or (value == "" and variable.type is VariableType.TEXT and variable.is_required)
+        }
+
+    def refuse(self, refused: VariableRefusedError) -> None:
+        name = f"value_{refused.name}"
+        self.add_error(name if name in self.fields else None, refused.message)

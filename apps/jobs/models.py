@@ -1,6 +1,6 @@
 """Jobs, their items, and the pumps that run them."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import models
 from django.db.models.functions import Now
@@ -41,6 +41,12 @@ class Job(models.Model):
     metadata = models.JSONField(null=True, blank=True)
     max_cost_usd = models.DecimalField(max_digits=20, decimal_places=12, null=True, blank=True)
     on_budget = models.CharField(max_length=4, choices=[("wait", "wait"), ("fail", "fail")], default="wait", db_default="wait")
+    # Budgets live in spend, below; a reference of the claim's hot path has no constraint. Once it is let go, `held_until` says since when.
+    held_by_id = models.UUIDField(null=True, blank=True, help_text="The budget that has no room for it: nothing of it is claimed.")
+    held_until = models.DateTimeField(null=True, blank=True, help_text="When that budget is fresh again. Empty: when it is raised.")
+    held_needs_usd = models.DecimalField(
+        max_digits=20, decimal_places=12, null=True, blank=True, help_text="The most that its next item may cost."
+    )
     policy = models.JSONField(null=True, blank=True, help_text="How answers are to be come by (providers.domain.policy); null: plainly.")
     first_model_name = models.CharField(max_length=200, blank=True, default="", db_default="", help_text="The model that is asked first.")
 
@@ -86,10 +92,15 @@ class Job(models.Model):
             models.Index(fields=["workspace", "id"], name="jobs_job_newest"),
             models.Index(fields=["lane", "workspace", "id"], condition=models.Q(status=JobStatus.RUNNING), name="jobs_job_running"),
             models.Index(fields=["status"], condition=models.Q(ended_at=None), name="jobs_job_open"),
+            models.Index(fields=["held_by_id"], condition=models.Q(ended_at=None, held_by_id__isnull=False), name="jobs_job_held"),
         ]
 
     def __str__(self) -> str:
         return self.public_id
+
+    def is_held(self, now: datetime) -> bool:
+        """Whether it waits for a budget: one that is not fresh again by then."""
+        return self.ended_at is None and self.held_by_id is not None and (self.held_until is None or self.held_until > now)
 
     @property
     def name(self) -> str:
@@ -115,6 +126,7 @@ class Item(models.Model):
     custom_id = models.CharField(max_length=64)
     end_user = models.CharField(max_length=255, db_default="")
     feature = models.CharField(max_length=64, db_default="")
+    prompt_version = models.CharField(max_length=64, default="", db_default="", help_text="Which version of a prompt it was made from.")
     request_body_id = models.BinaryField(max_length=32)
     reply_to = models.CharField(max_length=64, db_default="", help_text="The channel of the web process whose caller waits.")
 
@@ -161,6 +173,14 @@ class Item(models.Model):
             models.Index(fields=["id"], condition=models.Q(state=ItemState.WAITING), name="jobs_item_waiting_newest"),
             models.Index(fields=["ended_at"], condition=models.Q(state=ItemState.DEAD), name="jobs_item_dead_at"),
             models.Index(fields=["custom_id", "id"], name="jobs_item_by_custom_id"),
+            # Those that wait for the budget of an end user or a feature.
+            models.Index(
+                fields=["workspace"], condition=models.Q(state=ItemState.WAITING, error_code="budget_exhausted"), name="jobs_item_held"
+            ),
+            # In the order that they are let go.
+            models.Index(
+                fields=["id"], condition=models.Q(state=ItemState.WAITING, error_code="budget_exhausted"), name="jobs_item_held_by_id"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -169,6 +189,26 @@ class Item(models.Model):
     @property
     def public_id(self) -> str:
         return public_id(ITEM_PREFIX, self.id)
+
+
+class Aside(models.Model):
+    """A budget of an end user or a feature for which items have gone aside, so that the sweep sees when it has room again.
+
+    Written in the claim that sets them aside: whoever raises the budget at that very moment can't see them yet.
+    """
+
+    # Budgets live in spend, below; a reference of the claim has no constraint.
+    budget_id = models.UUIDField(primary_key=True, editable=False)
+    needs_usd = models.DecimalField(
+        max_digits=20, decimal_places=12, null=True, help_text="The most that the cheapest may cost of those that aren't being recalled."
+    )
+    recalled_usd = models.DecimalField(
+        max_digits=20, decimal_places=12, null=True, help_text="The same of those that are being recalled, or were when that broke off."
+    )
+    run_id = models.UUIDField(help_text="The run that was refused last.")
+
+    def __str__(self) -> str:
+        return f"aside for {self.budget_id}"
 
 
 class PumpState(models.TextChoices):

@@ -11,6 +11,18 @@ _SIGNED_64_BITS = (1 << 63) - 1
 
 
 @contextmanager
+def in_turn(key: UUID) -> Iterator[None]:
+    """Hold the lock of `key` while inside; waits while another session holds it. For what takes moments."""
+    number = key.int & _SIGNED_64_BITS
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [number])
+    try:
+        yield
+    finally:
+        _unlock(number)
+
+
+@contextmanager
 def advisory_lock(key: UUID) -> Iterator[bool]:
     """Hold the lock of `key` while inside; yields False at once, without waiting, when another session holds it."""
     number = key.int & _SIGNED_64_BITS

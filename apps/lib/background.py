@@ -12,6 +12,8 @@ INFRASTRUCTURE_ERRORS: tuple[type[Exception], ...] = (
     django.db.InterfaceError,
     psycopg.OperationalError,
     psycopg.InterfaceError,
+    # A standby that is not promoted yet, or a disk that is full: it takes nothing for now.
+    psycopg.errors.ReadOnlySqlTransaction,
     redis.ConnectionError,
     redis.TimeoutError,
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from apps.lib.http_errors import ApiError, error_content
+from apps.lib.http_errors import ApiError, error_content, error_response, find_shortage
 from apps.lib.ids import new_request_id
 
 Message = MutableMapping[str, Any]
@@ -23,12 +23,31 @@ _FORM_BYTES = 65_536
 _TWO_LENGTHS = ApiError(400, "invalid_request", "The request has Content-Length and Transfer-Encoding; send one of the two.")
 
 
-class BodyLimit:
-    """ASGI: `limit_of(path)` gives the most bytes that a body may have; longer ones are answered 413."""
+async def _nobody_is_asked(_scope: Message) -> None:
+    return None
 
-    def __init__(self, application: Application, *, limit_of: Callable[[str], int]) -> None:
+
+class BodyLimit:
+    """ASGI: `limit_of(path)` gives the most bytes that a body may have; longer ones are answered 413.
+
+    `refusal_of(scope, declared length)` may refuse a request for another reason before its body is taken. `ask_sender(scope)` may
+    refuse whoever sends more than `unasked_bytes`, once, before more of it is taken: shorter bodies cost no question.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        *,
+        limit_of: Callable[[str], int],
+        refusal_of: Callable[[Message, int], ApiError | None] = lambda _scope, _declared: None,
+        ask_sender: Callable[[Message], Awaitable[ApiError | None]] = _nobody_is_asked,
+        unasked_bytes: int = 0,
+    ) -> None:
         self.application = application
         self.limit_of = limit_of
+        self.refusal_of = refusal_of
+        self.ask_sender = ask_sender
+        self.unasked_bytes = unasked_bytes
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -43,29 +62,79 @@ class BodyLimit:
         if _declared(scope) > limit + _FORM_BYTES:
             await _refuse(scope, receive, send, _too_long(limit), drained=limit * _DRAINED_TIMES)
             return
-        counted = _Counted(scope, receive, limit + _FORM_BYTES)
+        counted = _Counted(scope, receive, send, limit + _FORM_BYTES, self._ask)
         try:
-            await self.application(scope, counted.receive, send)
+            await counted.look_at_sender(_declared(scope))
+        except _StrangerError as stranger:
+            await self._turn_away(scope, receive, send, stranger)
+            return
+        if refusal := self.refusal_of(scope, _declared(scope)):
+            await _refuse(scope, receive, send, refusal, drained=limit * _DRAINED_TIMES)
+            return
+        try:
+            await self.application(scope, counted.receive, counted.send)
         except _TooLongError:
             await _refuse(scope, receive, send, _too_long(limit), drained=limit * _DRAINED_TIMES - counted.received)
+        except _StrangerError as stranger:
+            await self._turn_away(scope, receive, send, stranger)
+        except OSError as error:
+            # Django spools the body before it answers anything, errors included.
+            shortage = None if counted.is_answered else find_shortage(error)
+            if shortage is None:
+                raise
+            drained = -1 if counted.is_complete else limit * _DRAINED_TIMES - counted.received
+            await _refuse(scope, receive, send, shortage, drained=drained)
+
+    async def _ask(self, scope: Message, length: int) -> bool:
+        """Whether the question was due; _StrangerError when it was, and the answer is no."""
+        if length <= self.unasked_bytes + _FORM_BYTES:
+            return False
+        if refusal := await self.ask_sender(scope):
+            raise _StrangerError(refusal)
+        return True
+
+    async def _turn_away(self, scope: Message, receive: Receive, send: Send, stranger: "_StrangerError") -> None:
+        await _refuse(scope, receive, send, stranger.refusal, drained=self.unasked_bytes * _DRAINED_TIMES)
 
 
 class _TooLongError(Exception):
     pass
 
 
+class _StrangerError(Exception):
+    def __init__(self, refusal: ApiError) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
 class _Counted:
-    def __init__(self, scope: MutableMapping[str, Any], receive: Receive, limit: int) -> None:
+    def __init__(self, scope: Message, receive: Receive, send: Send, limit: int, ask: Callable[[Message, int], Awaitable[bool]]) -> None:
         self._scope = scope
         self._receive = receive
+        self._send = send
         self._limit = limit
+        self._ask = ask
+        self._is_known = False
         self.received = 0
+        self.is_complete = False
+        self.is_answered = False
+
+    async def send(self, message: Message) -> None:
+        self.is_answered = True
+        await self._send(message)
+
+    async def look_at_sender(self, length: int) -> None:
+        """_StrangerError when so long a body is not taken from whoever sends this one."""
+        if not self._is_known:
+            self._is_known = await self._ask(self._scope, length)
 
     async def receive(self) -> Message:
         message = await self._receive()
         self.received += len(message.get("body", b""))
         if self.received > self._limit:
             raise _TooLongError
+        await self.look_at_sender(self.received)
+        self.is_complete = not message.get("more_body")
         if not message.get("more_body") and any(name == b"transfer-encoding" for name, _ in self._scope["headers"]):
             # REST framework takes a body of unknown length for none. Django looks at the headers once all of the body is here.
             self._scope["headers"] = [*self._scope["headers"], (b"content-length", str(self.received).encode())]
@@ -91,9 +160,10 @@ async def _refuse(scope: MutableMapping[str, Any], receive: Receive, send: Send,
         drained -= len(message.get("body", b""))
         if message["type"] != "http.request" or not message.get("more_body"):
             break
-    body = orjson.dumps(error_content(scope["path"], error))
+    answer = error_response(scope["path"], error)
+    body = answer.content if scope["path"].startswith("/admin/") else orjson.dumps(error_content(scope["path"], error))
     headers = [
-        (b"content-type", b"application/json" if scope["path"].startswith("/v1") else b"application/problem+json"),
+        *((name.lower().encode(), value.encode()) for name, value in answer.headers.items()),
         (b"content-length", str(len(body)).encode()),
         (b"connection", b"close"),
         (b"x-request-id", new_request_id().encode()),

@@ -10,6 +10,9 @@ from pathlib import Path
 
 VARIABLE = "AIPLATFORM_FAILPOINTS"
 POINTS = (
+    "validate.loaded",
+    "validate.before_commit",
+    "validate.after_commit",
     "claim.before_commit",
     "claim.after_commit",
     "call.before_send",
@@ -18,8 +21,15 @@ POINTS = (
     "settle.after_commit",
     "finish.before_commit",
     "finish.after_commit",
+    "expire.after_commit",
     "ring.before_publish",
     "ring.after_publish",
+    "deliver.claimed",
+    "deliver.answered",
+    "deliver.before_commit",
+    "deliver.after_commit",
+    "roll_up.before_commit",
+    "roll_up.after_commit",
 )
 _FOLDER = os.environ.get(VARIABLE)
 

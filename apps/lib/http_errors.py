@@ -1,8 +1,10 @@
 """One place that answers errors: OpenAI's envelope under /v1, a plain page under /admin, RFC 9457 problems everywhere else.
 
-A Postgres or Redis that doesn't answer is told as 503 with Retry-After, whichever door it was met behind.
+A Postgres or Redis that doesn't answer, a full disk and a process without file descriptors are told as 503 with Retry-After, whichever
+door they were met behind.
 """
 
+import errno
 import sys
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -17,6 +19,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from apps.lib.background import INFRASTRUCTURE_ERRORS
+from apps.lib.pool_care import replace_dead_connections
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +38,15 @@ _CODES = {
 }
 _TYPES = {403: "permission_denied", 429: "rate_limit_exceeded"}
 _RETRY_AFTER_SECONDS = "5"
+# A disk is not emptied in a moment.
+_STORAGE_RETRY_AFTER_SECONDS = "60"
+# What a write says that finds no room: on the disk, in a quota, beyond the longest file that is allowed.
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE}
+# What OpenAI's packages look at before they repeat a request by themselves.
+GIVE_UP = {"x-should-retry": "false"}
+# Refusals that may pass, or may not: each says which.
+_OPEN = {408, 409, 425, 429}
 # A message of REST framework's may repeat what was sent; not all of it.
 _LONGEST_MESSAGE = 500
 # For people; it needs neither a template nor a session, and so no database.
@@ -47,8 +59,9 @@ _PAGE = (
 class ApiError(Exception):
     """A request is refused; raised by any door or action, answered in one place.
 
-    `code` is for programs, `message` for people: what is wrong where, and what to do. A refusal that will not change by asking again
-    carries `headers={"x-should-retry": "false"}` when its status is one that clients repeat (408, 409, 429, 5xx).
+    `code` is for programs, `message` for people: what is wrong where, and what to do. Of the statuses that clients repeat by themselves
+    (408, 409, 429, 5xx) each refusal says what holds: `headers=GIVE_UP` when asking again will not change it, else a `Retry-After`.
+    All other refusals tell clients by themselves that there is no use in asking again.
     """
 
     def __init__(
@@ -67,7 +80,11 @@ class ApiError(Exception):
         self.message = message
         self.param = param
         self.error_type = error_type or _type_of(status)
-        self.headers = dict(headers or {})
+        self.headers = (GIVE_UP if _is_final(status) else {}) | dict(headers or {})
+
+
+def _is_final(status: int) -> bool:
+    return 400 <= status < 500 and status not in _OPEN
 
 
 def _type_of(status: int) -> str:
@@ -126,18 +143,49 @@ def as_api_error(exception: Exception) -> ApiError | None:
             error = ApiError(400, "invalid_request", f"The request was not taken: {exception}")
         case exceptions.APIException():
             error = _from_rest_framework(exception)
-        case _ if isinstance(exception, INFRASTRUCTURE_ERRORS):
+        case _ if _is_outage(exception):
             error = _unavailable(exception)
+        case OSError():
+            error = find_shortage(exception)
         case _:
             error = None
     return error
 
 
+def _is_outage(exception: BaseException | None) -> bool:
+    """Django wraps the database's own errors, and one of a database that is read-only in a class that says nothing."""
+    return isinstance(exception, INFRASTRUCTURE_ERRORS) or isinstance(getattr(exception, "__cause__", None), INFRASTRUCTURE_ERRORS)
+
+
 def _unavailable(exception: Exception) -> ApiError:
     store = "message store" if isinstance(exception, redis.RedisError) else "database"
     log.warning("store_does_not_answer", store=store, error=str(exception))
+    if store == "database":
+        replace_dead_connections()
     message = f"The platform's {store} does not answer at present. What was accepted is safe; try again in a moment."
     return ApiError(503, "unavailable", message, headers={"Retry-After": _RETRY_AFTER_SECONDS})
+
+
+def storage_short(message: str) -> ApiError:
+    """The refusal of what there is no room for."""
+    return ApiError(503, "storage_short", message, headers={"Retry-After": _STORAGE_RETRY_AFTER_SECONDS})
+
+
+def find_shortage(exception: BaseException | None) -> ApiError | None:
+    """The refusal behind a write that found no room, or a file that could not be opened for too many are; None for every other error."""
+    if not isinstance(exception, OSError):
+        return None
+    if exception.errno in _NO_ROOM:
+        log.error("storage_is_full", error=str(exception))
+        return storage_short(
+            "The platform has no room left for what was sent, and kept nothing of it. What was accepted before is safe. "
+            "Send it again later; 'Retry-After' says when to try."
+        )
+    if exception.errno in _NO_DESCRIPTORS:
+        log.error("no_file_descriptors", error=str(exception))
+        message = "The platform has too many connections and files open at present. What was accepted is safe; try again in a moment."
+        return ApiError(503, "unavailable", message, headers={"Retry-After": _RETRY_AFTER_SECONDS})
+    return None
 
 
 def _from_rest_framework(exception: exceptions.APIException) -> ApiError:
@@ -176,8 +224,10 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's 500: the log has the traceback, the caller gets no detail. Middleware that met a store which is down ends here, too."""
-    if isinstance(exception := sys.exception(), INFRASTRUCTURE_ERRORS):
+    """Django's 500: the log has the traceback, the caller gets no detail. What middleware met ends here, too."""
+    if isinstance(exception := sys.exception(), Exception) and _is_outage(exception):
         return error_response(request.path, _unavailable(exception))
+    if shortage := find_shortage(sys.exception()):
+        return error_response(request.path, shortage)
     message = "Something failed inside the platform; its log has the details. Trying again is safe."
     return error_response(request.path, ApiError(500, "internal_error", message))

@@ -1,14 +1,18 @@
-"""JSON logs: one object a line, with whatever ids are bound (`run_id`, `job_id`), on standard error."""
+"""JSON logs: one object a line, with whatever ids are bound (`run_id`, `job_id`) and without secrets, on standard error."""
 
 import logging
 import sys
+from collections.abc import Collection
 from typing import Any
 
 import structlog
 
+from apps.lib.redaction import Redactor
 
-def configure_logs(level: str) -> dict[str, Any]:
-    """Configure structlog, and return the matching value for Django's `LOGGING`."""
+
+def configure_logs(level: str, *, secrets: Collection[str] = ()) -> dict[str, Any]:
+    """Configure structlog, and return the matching value for Django's `LOGGING`. No line will hold any of `secrets`."""
+    redactor = Redactor(secrets)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -37,10 +41,16 @@ def configure_logs(level: str) -> dict[str, Any]:
                 "processors": [
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                     structlog.processors.JSONRenderer(default=str),
+                    # On the finished line, so that nothing in an exception, an argument or a name gets around it.
+                    lambda _logger, _method, line: redactor(line),
                 ],
             }
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "json"}},
         "root": {"handlers": ["stderr"], "level": level},
-        "loggers": {"uvicorn.access": {"level": "WARNING"}, "asyncio": {"level": logging.getLevelName(logging.WARNING)}},
+        "loggers": {
+            "uvicorn.access": {"level": "WARNING"},
+            "axes": {"level": "WARNING"},
+            "asyncio": {"level": logging.getLevelName(logging.WARNING)},
+        },
     }

@@ -1,20 +1,78 @@
 """Connections to Redis/Valkey, for signals between processes; never a store of record."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from math import isfinite
 
 import redis
 import redis.asyncio
+import structlog
 from django.conf import settings
 
+log = structlog.get_logger(__name__)
+
 _TIMEOUT_SECONDS = 5
+_HASTE_SECONDS = 1
+_REST_SECONDS = 10.0
 
 
 @cache
 def redis_client() -> "redis.Redis":
     """This process's shared, thread-safe client."""
-    return redis.Redis.from_url(
-        settings.REDIS_URL, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS, decode_responses=True
-    )
+    return _client(_TIMEOUT_SECONDS)
+
+
+@cache
+def _hasty_client() -> "redis.Redis":
+    return _client(_HASTE_SECONDS)
+
+
+def _client(timeout: float) -> "redis.Redis":
+    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=timeout, socket_connect_timeout=timeout, decode_responses=True)
+
+
+class _Rest:
+    """Until when a Redis that has just failed us is left alone."""
+
+    until = 0.0
+
+
+def read_figures(key: str) -> dict[str, float]:
+    """The numbers that a hash holds, by name. What is none counts as absent, and so does a key that is no hash: figures may be lost."""
+    try:
+        told = redis_client().hgetall(key)
+    except (redis.ResponseError, UnicodeDecodeError) as error:
+        log.warning("figures_unreadable", key=key, error=str(error))
+        return {}
+    return {str(name): number for name, text in told.items() if (number := _number(str(text))) is not None}
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if isfinite(number) else None
+
+
+@contextmanager
+def figures_pipeline() -> Iterator["redis.client.Pipeline"]:
+    """Figures that may be lost, sent at the end of the block; RedisError when they are.
+
+    Settling must not wait for a Redis that hangs: after a failure nobody asks it for ten seconds.
+    """
+    if time.monotonic() < _Rest.until:
+        msg = "It failed a moment ago and is left alone."
+        raise redis.ConnectionError(msg)
+    with _hasty_client().pipeline(transaction=False) as pipeline:
+        yield pipeline
+        try:
+            pipeline.execute()
+        except redis.RedisError:
+            _Rest.until = time.monotonic() + _REST_SECONDS
+            raise
 
 
 def open_async_redis() -> "redis.asyncio.Redis":

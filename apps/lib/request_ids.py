@@ -1,35 +1,32 @@
-"""The first thing in front of every view: an id for the request, no U+0000 in its address, no body that is compressed.
+"""The first thing in front of every view: an id for the request, no U+0000 and no API key in its address, no body that is compressed.
 
 The id is bound to the log and sent back as `x-request-id`, which clients show in their errors.
 """
 
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable
 
 import structlog
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from apps.lib.background import INFRASTRUCTURE_ERRORS
 from apps.lib.http_errors import ApiError, as_api_error, error_response
 from apps.lib.ids import new_request_id
+from apps.lib.middleware import EitherWay
+from apps.lib.redaction import has_key_in_address
+
+_KEY_IN_ADDRESS = (
+    "An API key stands in the address. Addresses end in the logs of proxies and in histories of browsers: treat this key as leaked, "
+    "revoke it, and send the next one in the header 'Authorization: Bearer <key>' alone."
+)
 
 
-class RequestIdMiddleware:
-    """Works in sync and async; also answers an ApiError that a plain view let out."""
-
-    sync_capable = True
-    async_capable = True
-
-    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
+class RequestIdMiddleware(EitherWay):
+    """Also answers an ApiError that a plain view let out."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        if iscoroutinefunction(self.get_response):
+        if self.is_async:
             return self._answer(request)
         request_id, started = _begin()
         return _end(_refuse(request) or self.get_response(request), request_id, started)
@@ -53,9 +50,11 @@ def _begin() -> tuple[str, float]:
 
 
 def _refuse(request: HttpRequest) -> HttpResponseBase | None:
-    """Postgres takes no U+0000 in a text, and nobody here unpacks a body; refused here, no view can forget it."""
+    """Postgres takes no U+0000 in a text, keys in addresses leak, and nobody here unpacks a body; refused here, no view can forget it."""
     if "\0" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
         return error_response(request.path, ApiError(400, "invalid_request", "The address holds the character U+0000 (%00). Leave it out."))
+    if has_key_in_address(request.path, request.META.get("QUERY_STRING", "")):
+        return error_response(request.path, ApiError(400, "key_in_address", _KEY_IN_ADDRESS))
     if request.META.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() not in {"", "identity"}:
         message = "The header Content-Encoding says that the body is compressed; send it as it is."
         return error_response(request.path, ApiError(415, "unsupported_media_type", message))

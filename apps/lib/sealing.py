@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.core.exceptions import ImproperlyConfigured
 
 _NONCE_BYTES = 12
 _KEY_BYTES = 32
@@ -30,6 +31,9 @@ def read_keys(pairs: list[str]) -> dict[str, bytes]:
 
 def seal(secret: str, *, keys: Mapping[str, bytes], owner: str) -> str:
     """Encrypt `secret` so that it opens only for the same `owner` (for example `provider:<id>`)."""
+    if not keys:
+        msg = "AIPLATFORM_ENCRYPTION_KEYS is not set, so no secret can be kept. .env.example says how to make one."
+        raise ImproperlyConfigured(msg)
     key_id = next(iter(keys))
     nonce = os.urandom(_NONCE_BYTES)
     sealed = AESGCM(keys[key_id]).encrypt(nonce, secret.encode(), owner.encode())

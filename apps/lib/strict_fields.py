@@ -1,7 +1,10 @@
 """Fields of requests that take their own kind alone: REST framework would make a text of a number, and true of "on"."""
 
+import re
+from decimal import Decimal
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 
@@ -17,6 +20,27 @@ class TextField(serializers.CharField):
         return super().to_internal_value(data)
 
 
+class BlankTextField(serializers.CharField):
+    """A text as it is; it may be empty."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_blank=True, trim_whitespace=False, **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class WholeField(serializers.IntegerField):
+    """A whole number, and no text or truth that could be read as one."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, bool) or not isinstance(data, int | float):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
 class TruthField(serializers.BooleanField):
     """True or false."""
 
@@ -24,3 +48,18 @@ class TruthField(serializers.BooleanField):
         if not isinstance(data, bool):
             self.fail("invalid", input=data)
         return data
+
+
+_USD = r"[0-9]{1,8}(\.[0-9]{1,12})?"
+
+
+@extend_schema_field({"type": "string", "pattern": f"^{_USD}$"})
+class DollarsField(serializers.CharField):
+    """US dollars as a text, so that no cent is lost on the way: `12.50`."""
+
+    default_error_messages = {"dollars": "Write US dollars as a text, from 0 to below 100 million with at most 12 places, like '12.50'."}
+
+    def to_internal_value(self, data: Any) -> Decimal:  # type: ignore[override]  # a text in, an amount out
+        if not isinstance(data, str) or not re.fullmatch(_USD, data):
+            self.fail("dollars")
+        return Decimal(data)

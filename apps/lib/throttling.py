@@ -4,6 +4,7 @@ One round trip per request. While Redis is down everybody is let in: a limit on 
 """
 
 import time
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -20,22 +21,40 @@ _TIMEOUT_SECONDS = 0.25
 # A Redis that hangs would cost each request the timeout; after a failure nobody asks for a while.
 _AGAIN_SECONDS = 5.0
 # The bucket refills evenly through the minute and holds one minute's worth. What is kept is the moment at which it is full again;
-# it expires then. Answers 0, or the milliseconds to wait.
-_TAKE = """
+# it expires then. Answers 0, or the milliseconds to wait. For scripts that begin with it.
+BUCKET = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + clock[2] / 1000
-local step = 60000 / tonumber(ARGV[1])
-local full = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now) + step
-if full - now > 60000 + 0.5 then return math.ceil(full - now - 60000) end
-redis.call('SET', KEYS[1], string.format('%.3f', full), 'PX', math.ceil(full - now))
-return 0
+local function take(key, per_minute)
+    local full = math.max(tonumber(redis.call('GET', key) or now), now) + 60000 / tonumber(per_minute)
+    if full - now > 60000 + 0.5 then return math.ceil(full - now - 60000) end
+    redis.call('SET', key, string.format('%.3f', full), 'PX', math.ceil(full - now))
+    return 0
+end
 """
+_TAKE = BUCKET + "return take(KEYS[1], ARGV[1])"
+
+
+class _Rest:
+    """Until when a Redis that has just failed us is left alone."""
+
+    until = 0.0
+
+
+def milliseconds_to_wait(script: str, keys: Sequence[str], *arguments: str | float) -> int:
+    """What a script that ends in a bucket's answer says; 0 while Redis is down."""
+    if time.monotonic() < _Rest.until:
+        return 0
+    try:
+        return int(_client().eval(script, len(keys), *keys, *arguments))
+    except redis.RedisError as error:
+        _Rest.until = time.monotonic() + _AGAIN_SECONDS
+        log.warning("not_throttling", error=str(error), again_in_seconds=_AGAIN_SECONDS)
+        return 0
 
 
 class KeyThrottle(BaseThrottle):
     """REST framework asks it before each view; a refusal becomes 429 with Retry-After."""
-
-    _asleep_until = 0.0
 
     def __init__(self) -> None:
         self._wait_seconds = 0.0
@@ -44,14 +63,9 @@ class KeyThrottle(BaseThrottle):
         kind = "read" if request.method in _READS else "write"
         per_minute = settings.API_READS_PER_MINUTE if kind == "read" else settings.API_WRITES_PER_MINUTE
         key = getattr(request.auth, "pk", None)
-        if not per_minute or key is None or time.monotonic() < KeyThrottle._asleep_until:
+        if not per_minute or key is None:
             return True
-        try:
-            self._wait_seconds = int(_client().eval(_TAKE, 1, f"aiplatform:throttle:{kind}:{key}", per_minute)) / 1000
-        except redis.RedisError as error:
-            KeyThrottle._asleep_until = time.monotonic() + _AGAIN_SECONDS
-            log.warning("not_throttling", error=str(error), again_in_seconds=_AGAIN_SECONDS)
-            return True
+        self._wait_seconds = milliseconds_to_wait(_TAKE, [f"aiplatform:throttle:{kind}:{key}"], per_minute) / 1000
         return self._wait_seconds == 0
 
     def wait(self) -> float:

@@ -1,30 +1,22 @@
 """What the back office's theme needs of the content security policy, and nothing else gets."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from csp.constants import SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+
+from apps.lib.middleware import EitherWay
 
 # Alpine, which the theme is built on, evaluates expressions; its colours are a <style> block and its bars have style attributes.
 _ADMIN_POLICY = {"script-src": [SELF, UNSAFE_EVAL], "style-src": [SELF, UNSAFE_INLINE]}
 
 
-class BackOfficePolicy:
+class BackOfficePolicy(EitherWay):
     """Loosens the policy below /admin/ alone. Inline scripts stay forbidden there, too."""
 
-    sync_capable = True
-    async_capable = True
-
-    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
-
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        if iscoroutinefunction(self.get_response):
+        if self.is_async:
             return self._answer(request)
         return _loosen(request, self.get_response(request))
 

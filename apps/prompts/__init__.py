@@ -1,1 +1,1 @@
-"""What we say: prompts and their versions. Its tables come with the issue that builds it."""
+"""What we say: named prompts with numbered versions that never change once published, and how a context is put together of sections."""

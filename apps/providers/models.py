@@ -5,10 +5,13 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
 
-from apps.lib.ids import uuid7
+from apps.lib.ids import public_id, uuid7
 from apps.providers.domain.base_url import WHAT_IT_MUST_BE, is_base_url
+from apps.providers.domain.kinds import KINDS, USUAL_KIND
 
 TOTAL_TIMEOUT_LIMIT_SECONDS = 900
+PROVIDER_PREFIX = "prov_"
+TARGET_PREFIX = "target_"
 
 
 def validate_base_url(text: str) -> None:
@@ -17,26 +20,25 @@ def validate_base_url(text: str) -> None:
         raise ValidationError(f"The address {WHAT_IT_MUST_BE}")
 
 
-class Kind(models.TextChoices):
-    """Which adapter speaks to a provider."""
-
-    OPENAI = "openai", "OpenAI-compatible"
-    ANTHROPIC = "anthropic", "Anthropic"
-
-
 class Provider(models.Model):
     """An endpoint with one credential; two keys of one company are two providers."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=100, help_text="A short name of your own, for example openai-team-a.")
-    kind = models.CharField(max_length=20, choices=Kind, default=Kind.OPENAI)
+    kind = models.CharField(max_length=20, choices=list(KINDS.items()), default=USUAL_KIND)
     # Not a URLField: that one refuses hosts without a dot, as containers have.
     base_url = models.CharField(
         max_length=500, validators=[validate_base_url], help_text="Up to and including the version, for example https://api.openai.com/v1."
     )
     api_key_sealed = models.TextField(blank=True, default="", editable=False)
     requests_per_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: no limit.")
-    tokens_per_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: no limit.")
+    tokens_per_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Input and output together. Empty: no limit.")
+    input_tokens_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, help_text="For providers that count input and output apart, as Anthropic does. Empty: no limit."
+    )
+    output_tokens_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, help_text="For providers that count input and output apart, as Anthropic does. Empty: no limit."
+    )
     max_concurrency = models.PositiveIntegerField(null=True, blank=True, help_text="Calls in the air at once. Empty: no limit.")
     connect_timeout_seconds = models.FloatField(default=5.0, validators=[MinValueValidator(0.1)])
     read_timeout_seconds = models.FloatField(
@@ -64,6 +66,15 @@ class Provider(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def seal_owner(self) -> str:
+        """What its key is bound to: moved to another row it doesn't open."""
+        return f"provider:{self.id}"
+
+    @property
+    def public_id(self) -> str:
+        return public_id(PROVIDER_PREFIX, self.id)
+
 
 class Model(models.Model):
     """What callers name in `model`; its targets say who answers, in failover order."""
@@ -90,7 +101,11 @@ class Target(models.Model):
     upstream_model = models.CharField(max_length=200, help_text="The provider's own name for the model.")
     position = models.PositiveSmallIntegerField(default=0, help_text="Failover order: 0 is asked first.")
     requests_per_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: the provider's limit alone.")
-    tokens_per_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: the provider's limit alone.")
+    tokens_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Input and output together. Empty: the provider's limit alone."
+    )
+    input_tokens_per_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: the provider's limit alone.")
+    output_tokens_per_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: the provider's limit alone.")
     is_enabled = models.BooleanField(default=True)
     paused_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="Nothing is sent to it until somebody resumes it.")
     paused_reason = models.CharField(max_length=500, blank=True, default="", db_default="", editable=False)
@@ -103,6 +118,10 @@ class Target(models.Model):
 
     def __str__(self) -> str:
         return f"{self.upstream_model} at {self.provider}"
+
+    @property
+    def public_id(self) -> str:
+        return public_id(TARGET_PREFIX, self.id)
 
 
 class TransitionRecord(models.Model):

@@ -2,14 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from apps.lib.ids import first_uuid7
+from apps.lib.redis_client import redis_client
 from apps.lib.sql import server_cursor
 from apps.traces.domain.bodies import open_body
+from apps.traces.domain.slots import LAST_DAY, LAST_HOUR, SINCE_KEY, TargetOutcomes, read_slot
 from apps.traces.models import Exchange, Run
+
+_MOST_ANSWER_BYTES, _MOST_BYTES_TOGETHER = 1_000_000, 8_000_000
 
 
 def read_bodies(ids: Sequence[bytes]) -> dict[bytes, bytes]:
@@ -41,6 +45,17 @@ def list_exchanges(*, run_ids: Sequence[UUID]) -> list[dict[str, Any]]:
     return list(rows)
 
 
+def read_raw_answers(runs: Iterable[dict[str, Any]]) -> dict[bytes, bytes]:
+    """What providers answered in these runs, by body id. Left out: what is gone, what is over 1 MB, and all beyond 8 MB together."""
+    ids = [bytes(one["answer_body_id"]) for run in runs for one in run["exchanges"] if one["answer_body_id"] is not None]
+    chosen, total = [], 0
+    for body_id, size in read_body_sizes(list(dict.fromkeys(ids))).items():
+        if size <= _MOST_ANSWER_BYTES and total + size <= _MOST_BYTES_TOGETHER:
+            chosen.append(body_id)
+            total += size
+    return read_bodies(chosen)
+
+
 def find_item_of_run(run_id: UUID) -> UUID | None:
     """Which item a run tried; None for an unknown run."""
     return Run.objects.filter(id=run_id).values_list("item_id", flat=True).first()
@@ -48,12 +63,15 @@ def find_item_of_run(run_id: UUID) -> UUID | None:
 
 @dataclass(frozen=True, slots=True)
 class TargetCalls:
-    """HTTP requests to one target lately: how many of each outcome, and how long they took (seconds; None without any that ended well)."""
+    """HTTP requests to one target lately: how many of each outcome; how long the good ones took, in all and to the first byte."""
 
     outcomes: dict[str, int]
-    p50_seconds: float | None
-    p95_seconds: float | None
-    p99_seconds: float | None
+    p50_seconds: float | None = None
+    p95_seconds: float | None = None
+    p99_seconds: float | None = None
+    first_byte_p50_seconds: float | None = None
+    first_byte_p95_seconds: float | None = None
+    first_byte_p99_seconds: float | None = None
 
     @property
     def calls(self) -> int:
@@ -64,9 +82,11 @@ class TargetCalls:
 MOST_CALLS = 20_000
 _LATELY = """
 WITH lately AS (
-    SELECT target_id, outcome, duration_seconds FROM traces_exchange WHERE id >= %b AND id < %b ORDER BY id DESC LIMIT %b
+    SELECT target_id, outcome, duration_seconds, first_byte_seconds FROM traces_exchange
+    WHERE id >= %b AND id < %b ORDER BY id DESC LIMIT %b
 )
-SELECT target_id, outcome, count(*), percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY duration_seconds)
+SELECT target_id, outcome, count(*), percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY duration_seconds),
+    percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY first_byte_seconds)
 FROM lately GROUP BY target_id, outcome
 """
 
@@ -76,9 +96,33 @@ def read_calls(*, since: datetime, until: datetime) -> dict[UUID, TargetCalls]:
     found: dict[UUID, TargetCalls] = {}
     with server_cursor() as cursor:
         cursor.execute(_LATELY, (first_uuid7(since), first_uuid7(until), MOST_CALLS))
-        for target_id, outcome, calls, percentiles in cursor:
-            known = found.setdefault(target_id, TargetCalls({}, None, None, None))
+        for target_id, outcome, calls, took, first_byte in cursor:
+            known = found.setdefault(target_id, TargetCalls({}))
             known.outcomes[outcome] = calls
             if outcome == "ok":
-                found[target_id] = TargetCalls(known.outcomes, *percentiles)
+                found[target_id] = TargetCalls(known.outcomes, *took, *(first_byte or ()))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeCounts:
+    """What requests came to, by target; `since` when they have been counted for less than a day (Redis had lost its data)."""
+
+    targets: dict[UUID, TargetOutcomes]
+    since: datetime | None = None
+
+
+def read_outcomes(*, now: datetime) -> OutcomeCounts:
+    """The last hour's by slots of five minutes and the last day's by hours, in one round trip; raises RedisError when Redis is away."""
+    wanted = [("hour", key) for key in LAST_HOUR.keys(now)] + [("day", key) for key in LAST_DAY.keys(now)]
+    with redis_client().pipeline(transaction=False) as pipeline:
+        pipeline.get(SINCE_KEY)
+        for _, key in wanted:
+            pipeline.hgetall(key)
+        since, *slots = list[Any](pipeline.execute())
+    targets: dict[UUID, TargetOutcomes] = {}
+    for (name, _), slot in zip(wanted, slots, strict=True):
+        for target_id, counts in read_slot(slot).items():
+            targets.setdefault(target_id, TargetOutcomes()).add(name, counts)
+    began_at = datetime.fromisoformat(since) if since else None
+    return OutcomeCounts(targets, began_at if began_at and began_at > now - timedelta(days=1) else None)

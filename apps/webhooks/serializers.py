@@ -7,7 +7,7 @@ from rest_framework import serializers
 from apps.lib.ids import public_id
 from apps.lib.strict_fields import TextField, TruthField
 from apps.webhooks.domain.events import EventType
-from apps.webhooks.models import EVENT_PREFIX, Attempt, Delivery, Endpoint
+from apps.webhooks.models import EVENT_PREFIX, Alert, Attempt, Delivery, Endpoint
 
 _EVENTS = [event.value for event in EventType]
 
@@ -48,7 +48,10 @@ class EndpointRequestSerializer(serializers.Serializer[Any]):
     name = TextField(max_length=100, help_text="What receives the events.")
     url = TextField(max_length=2000, help_text="Where they are posted: https, and a host of the public internet.")
     events = serializers.ListField(
-        child=serializers.ChoiceField(choices=_EVENTS), allow_empty=False, required=False, help_text="What it is told of. Left out: all."
+        child=serializers.ChoiceField(choices=_EVENTS),
+        allow_empty=False,
+        required=False,
+        help_text="What it is told of. Left out: how batches end.",
     )
 
 
@@ -89,3 +92,19 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
 
     def get_event_id(self, delivery: Delivery) -> str:
         return public_id(EVENT_PREFIX, delivery.event_id)
+
+
+class AlertSerializer(serializers.ModelSerializer[Alert]):
+    """Something that a person should look at. `path` is the page of the back office; `count` is how often it was noticed while open."""
+
+    id = serializers.CharField(source="public_id", read_only=True)
+    state = serializers.ChoiceField(choices=["open", "acknowledged", "resolved"], read_only=True)
+    data = serializers.DictField(read_only=True)  # type: ignore[assignment]  # the framework takes fields out of the class
+
+    class Meta:
+        model = Alert
+        fields = [
+            *("id", "kind", "severity", "state", "title", "text", "path", "data", "count", "first_seen_at", "last_seen_at"),
+            *("acknowledged_at", "acknowledged_by", "resolved_at"),
+        ]
+        read_only_fields = fields

@@ -1,12 +1,15 @@
 """Accounts in the back office: who sees what, and a key's secret shown once."""
 
 import re
+from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from apps.accounts.actions import authenticate_key
+from apps.accounts.actions import authenticate_key, revoke_api_key
+from apps.accounts.admin.keys import ApiKeyAdmin
 from apps.accounts.models import ApiKey, Role, User
 from apps.lib.http_errors import ApiError
 from tests.factories.accounts import make_api_key, make_office_client, make_user, make_workspace
@@ -20,6 +23,20 @@ def office() -> Client:
     return make_office_client()
 
 
+def test_a_key_that_is_revoked_while_its_form_is_saved_stays_revoked(office: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, _ = make_api_key()
+    save_form = ApiKeyAdmin.save_form
+
+    def meanwhile(*arguments: Any, **options: Any) -> Any:
+        revoke_api_key(key_id=key.pk, now=timezone.now())
+        return save_form(*arguments, **options)
+
+    monkeypatch.setattr(ApiKeyAdmin, "save_form", meanwhile)
+    assert office.post(reverse("admin:accounts_apikey_change", args=[key.pk]), {"name": "renamed", "scopes": ["files"]}).status_code == 302
+    key.refresh_from_db()
+    assert (key.name, key.scopes, key.revoked_at is None) == ("renamed", ["files"], False)
+
+
 def add_key(client: Client, workspace: str = "acme", **values: object) -> str:
     """The page that follows."""
     form = {"workspace": make_workspace(workspace).pk, "name": "nightly", "scopes": ["batches", "files"]} | values
@@ -30,8 +47,6 @@ def test_a_new_keys_secret_is_shown_once_and_opens_the_door(office: Client) -> N
     page = add_key(office)
     secret = re.search(r'id="new-key"[^>]* value="([^"]+)"', page)
     assert secret
-    from django.utils import timezone
-
     key = authenticate_key(f"Bearer {secret[1]}", now=timezone.now())
     assert (key.name, key.scopes, key.created_by) == ("nightly", ["batches", "files"], User.objects.get(username="root"))
     assert secret[1] not in office.get(reverse(KEYS)).content.decode()
@@ -53,8 +68,6 @@ def test_revoking_asks_first(office: Client) -> None:
 
 
 def test_a_revoked_key_is_refused_at_once(office: Client) -> None:
-    from django.utils import timezone
-
     key, secret = make_api_key()
     office.post(reverse(KEYS), {"action": "revoke", "_selected_action": [key.pk], "confirmed": "yes"})
     with pytest.raises(ApiError) as refused:
@@ -185,3 +198,13 @@ def test_a_user_is_added_with_a_hashed_password(office: Client) -> None:
 def test_nobody_who_is_not_staff_comes_in() -> None:
     client = make_office_client(make_user(is_staff=False, acme=Role.OWNER))
     assert client.get(reverse("admin:index")).status_code == 302
+
+
+def test_owners_give_no_key_what_belongs_to_all_workspaces() -> None:
+    owner, form = make_office_client(make_user("grace", acme=Role.OWNER)), {"name": "mine", "scopes": ["chat", "platform"]}
+    form["workspace"] = str(make_workspace("acme").pk)
+    assert "platform" not in owner.get(reverse("admin:accounts_apikey_add")).content.decode().split('id="id_scopes"')[1].split("</form>")[0]
+    assert "platform is not one of the available choices" in owner.post(reverse("admin:accounts_apikey_add"), form).content.decode()
+    assert not ApiKey.objects.filter(name="mine").exists()
+    make_office_client().post(reverse("admin:accounts_apikey_add"), form)
+    assert ApiKey.objects.get(name="mine").scopes == ["chat", "platform"]

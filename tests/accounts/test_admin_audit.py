@@ -19,9 +19,13 @@ from apps.jobs.actions.bury import Death, bury
 from apps.jobs.domain.lifecycle import JobStatus
 from apps.jobs.models import Item
 from tests.factories.accounts import make_api_key, make_client, make_office_client, make_user, make_workspace
+from tests.factories.alerts import make_alert
 from tests.factories.files import make_file
 from tests.factories.jobs import make_job, make_pump, make_route
+from tests.factories.prompts import make_prompt, make_version
+from tests.factories.providers import make_model, make_provider
 from tests.factories.webhooks import URL, make_delivery, make_endpoint
+from tests.spend.purses import make_budget
 
 pytestmark = pytest.mark.django_db
 
@@ -61,10 +65,17 @@ def price_form() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def own_budget() -> Any:
+    return make_budget("workspace", workspace=make_workspace(), period="day", cap="5").pk
+
+
 def dead_job() -> Any:
     return make_job(status=JobStatus.RUNNING).pk
 
 
+OWN_PASSWORD = {
+    "old_password": "a long enough password", "new_password1": "correct horse battery", "new_password2": "correct horse battery",
+}  # fmt: skip
 PASSWORD = {"password1": "correct horse battery", "password2": "correct horse battery", "usable_password": "true"}
 
 
@@ -84,7 +95,23 @@ def new_job(client: Client) -> Any:
     return client.post(reverse("admin:jobs_job_new"), form)
 
 
+def try_out(client: Client) -> Any:
+    make_route()
+    version = make_version(user="Say {{ what }}.", variables=[{"name": "what"}])
+    path = f"{reverse('admin:jobs_job_try')}?prompt={version.prompt_id}&version=1"
+    return client.post(path, {"model": "small", "value_what": "hello"})
+
+
+def take_prices(client: Client) -> Any:
+    provider = make_provider(base_url="https://api.openai.com/v1")
+    make_model("priced", provider).targets.update(upstream_model="gpt-4o-mini")
+    page = client.get(reverse("admin:providers_provider_prices"))
+    seen = page.context["changes"] if page.status_code == 200 else ()
+    return client.post(reverse("admin:providers_provider_prices"), {"chosen": [change.key for change in seen]})
+
+
 CHANGES: dict[str, Case] = {
+    "providers_provider_prices": Case(take_prices, "imported", "price list"),
     "jobs_job_new": Case(new_job, "submitted", "job"),
     "jobs_job_pause": Case(send("jobs_job_pause", {}, dead_job), "paused", "job"),
     "jobs_job_resume": Case(send("jobs_job_resume", {}, lambda: make_job(status=JobStatus.PAUSED).pk), "resumed", "job"),
@@ -124,6 +151,7 @@ CHANGES: dict[str, Case] = {
         send("accounts_user_change", user_form(email="g@example.org"), lambda: make_user("grace").pk), "changed", "user"
     ),
     "auth_user_password_change": Case(send("auth_user_password_change", PASSWORD, lambda: make_user("grace").pk), "changed", "user"),
+    "password_change": Case(send("password_change", OWN_PASSWORD), "changed", "user"),
     "accounts_user_delete": Case(send("accounts_user_delete", {"post": "yes"}, lambda: make_user("grace").pk), "deleted", "user"),
     "accounts_user_changelist": Case(
         lambda client: client.post(
@@ -190,13 +218,48 @@ CHANGES: dict[str, Case] = {
         send("webhooks_endpoint_rotate", {}, lambda: make_endpoint().pk), "rotated secret", "webhook endpoint"
     ),
     "webhooks_delivery_again": Case(send("webhooks_delivery_again", {}, lambda: make_delivery().pk), "sent again", "webhook delivery"),
+    "webhooks_alert_acknowledge": Case(send("webhooks_alert_acknowledge", {}, lambda: make_alert().pk), "acknowledged", "alert"),
+    "spend_budget_add": Case(
+        lambda client: client.post(
+            reverse("admin:spend_budget_add"),
+            {"scope": "workspace", "workspace": make_workspace().pk, "period": "day", "cap_usd": "5", "is_hard": "on"},
+        ),
+        "added",
+        "budget",
+    ),
+    "spend_budget_change": Case(
+        send("spend_budget_change", {"cap_usd": "7", "is_hard": "on", "is_active": "on"}, own_budget),
+        "changed",
+        "budget",
+    ),
+    "spend_budget_top_up": Case(
+        send("spend_budget_top_up", {"amount_usd": "7", "reason": "a busy week"}, own_budget), "topped up", "budget"
+    ),
+    "jobs_job_try": Case(try_out, "submitted", "job"),
+    "prompts_prompt_add": Case(
+        lambda client: client.post(
+            reverse("admin:prompts_prompt_add"), {"workspace": make_workspace().pk, "name": "letter", "description": "Answers."}
+        ),
+        "created",
+        "prompt",
+    ),
+    "prompts_prompt_draft": Case(
+        send("prompts_prompt_draft", {"user": "Say hello.", "variables": "[]"}, lambda: make_prompt().pk), "began draft", "prompt"
+    ),
+    "prompts_prompt_publish": Case(
+        send("prompts_prompt_publish", {"version": "1"}, lambda: make_version(is_published=False).prompt_id), "published", "prompt"
+    ),
+    "prompts_prompt_archive": Case(
+        send("prompts_prompt_archive", {"version": "1"}, lambda: make_version().prompt_id), "archived", "prompt"
+    ),
     "spend_price_add": Case(lambda client: client.post(reverse("admin:spend_price_add"), price_form()), "added", "price"),
 }
 # These change nothing that others see or pay for.
 HARMLESS = {
     "providers_provider_desk",
-    "index", "login", "logout", "password_change", "password_change_done", "autocomplete", "jsi18n", "view_on_site", "app_list", "search",
-    "toggle_sidebar", "jobs_job_progress", "jobs_job_errors", "jobs_job_download", "files_file_content",
+    "index", "login", "logout", "password_change_done", "autocomplete", "jsi18n", "view_on_site", "app_list", "search",
+    "toggle_sidebar", "jobs_job_progress", "jobs_job_errors", "jobs_item_by_model", "jobs_job_download", "files_file_content",
+    "prompts_prompt_compare",
 }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ def refusal(header: str | None, now: datetime = NOW) -> str:
     with pytest.raises(ApiError) as caught:
         authenticate_key(header, now=now)
     assert (caught.value.status, caught.value.code) == (401, "invalid_api_key")
-    assert caught.value.headers == {"WWW-Authenticate": "Bearer"}
+    assert caught.value.headers == {"WWW-Authenticate": "Bearer", "x-should-retry": "false"}
     return caught.value.message
 
 

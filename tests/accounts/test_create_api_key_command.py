@@ -26,6 +26,8 @@ def test_standard_output_is_the_secret_alone() -> None:
     key = authenticate_key(f"Bearer {secret}", now=timezone.now())
     assert (key.workspace.name, key.name) == ("acme", "default")
     assert key.secret_hash != secret
+    # What belongs to all workspaces has to be named.
+    assert set(key.scopes) == {"files", "batches", "chat", "jobs", "prompts", "spend", "admin"}
 
 
 def test_the_workspace_is_made_once() -> None:

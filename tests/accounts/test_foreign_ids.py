@@ -18,9 +18,12 @@ from apps.accounts.models import Workspace
 from apps.files.actions import start_upload
 from apps.lib.ids import public_id
 from tests.factories.accounts import make_api_key, make_client, make_workspace
+from tests.factories.alerts import make_alert
 from tests.factories.files import make_file
+from tests.factories.prompts import make_prompt, make_version
 from tests.factories.webhooks import make_delivery, make_endpoint
 from tests.jobs.rows import make_job
+from tests.spend.purses import make_budget
 
 Make = Callable[[Workspace], str]
 
@@ -54,6 +57,20 @@ def _delivery(workspace: Workspace) -> str:
     return make_delivery(workspace).public_id
 
 
+def _alert(workspace: Workspace) -> str:
+    return make_alert(workspace).public_id
+
+
+def _prompt(workspace: Workspace) -> str:
+    prompt = make_prompt(workspace)
+    make_version(prompt, is_published=False)
+    return prompt.public_id
+
+
+def _budget(workspace: Workspace) -> str:
+    return make_budget("workspace", workspace=workspace, period="day").public_id
+
+
 # Route -> what makes an object of a workspace and gives its public id.
 SAMPLES: dict[str, Make] = {
     "v1/files/<str:file_id>": _file,
@@ -77,16 +94,31 @@ SAMPLES: dict[str, Make] = {
     "api/jobs/<str:job_id>/results": _batch,
     "api/jobs/<str:job_id>/resume": _batch,
     "api/keys/<str:key_id>/revoke": _key,
+    "api/alerts/<str:alert_id>": _alert,
+    "api/alerts/<str:alert_id>/acknowledge": _alert,
     "api/webhooks/<str:webhook_id>": _webhook,
     "api/webhooks/<str:webhook_id>/deliveries": _webhook,
     "api/webhooks/<str:webhook_id>/rotate": _webhook,
     "api/webhooks/<str:webhook_id>/test": _webhook,
+    "api/prompts/<str:prompt_id>": _prompt,
+    "api/prompts/<str:prompt_id>/draft": _prompt,
+    "api/prompts/<str:prompt_id>/publish": _prompt,
+    "api/prompts/<str:prompt_id>/versions": _prompt,
+    "api/budgets/<str:budget_id>": _budget,
+    "api/budgets/<str:budget_id>/top_up": _budget,
     "api/deliveries/<str:delivery_id>": _delivery,
     "api/deliveries/<str:delivery_id>/replay": _delivery,
 }
 # Routes whose parameter names nothing that a workspace owns.
-PLATFORM_WIDE = {"v1/models/<path:name>", "v1/models/<str:name>"}
-CHANGES = ("cancel", "complete", "parts", "lane", "pause", "rerun", "replay", "resume", "revoke", "rotate", "test")
+PLATFORM_WIDE = {
+    "v1/models/<path:name>", "v1/models/<str:name>", "api/providers/<str:provider_id>", "api/providers/<str:provider_id>/pause",
+    "api/providers/<str:provider_id>/resume", "api/targets/<str:target_id>", "api/targets/<str:target_id>/pause",
+    "api/targets/<str:target_id>/resume",
+}  # fmt: skip
+CHANGES = (
+    *("acknowledge", "cancel", "complete", "parts", "lane", "pause", "publish", "rerun", "replay", "resume", "revoke", "rotate", "test"),
+    "top_up",
+)
 # Read the database on threads of their own, so that what a test makes must really be committed.
 ASYNC = {"api/jobs/<str:job_id>/events"}
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -136,7 +168,9 @@ def test_the_owner_is_answered_otherwise(route: str) -> None:
     """Else the matrix above would prove nothing."""
     path = "/" + re.sub("<.*>", SAMPLES[route](make_workspace("ours")), route)
     client = make_client("ours")
-    answers = [client.generic(method, path, b'{"lane": "bulk"}', content_type="application/json") for method in ("GET", "POST")]
+    answers = [
+        client.generic(method, path, b'{"lane": "bulk", "amount_usd": "1"}', content_type="application/json") for method in ("GET", "POST")
+    ]
     for answer in answers:
         answer.close() if getattr(answer, "is_async", False) else b"".join(answer)  # a stream that is read to its end is closed
     statuses = {answer.status_code for answer in answers}

@@ -1,23 +1,22 @@
 """A request that is sent twice counts once: with a key, or as a silent retry of OpenAI's package; on every POST of the API."""
 
 import json
-import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from apps.accounts.actions import forget_records
-from apps.accounts.domain.idempotency import KEPT, KEY_HEADER, REPLAYED_HEADER, RETRY_HEADER
+from apps.accounts.actions import Answer, answer_once, forget_records
+from apps.accounts.domain.idempotency import KEPT, KEY_HEADER, REPLAYED_HEADER, RETRY_HEADER, Once, fingerprint_json
 from apps.accounts.domain.keys import Scope
 from apps.accounts.models import ApiKey, IdempotencyRecord
 from apps.files.models import File, Part
 from apps.jobs.models import Job
 from apps.lib.ids import uuid7
+from tests.crowds import all_at_once
 from tests.factories.accounts import make_client, make_workspace
 from tests.factories.files import make_file
 
@@ -111,6 +110,46 @@ def test_a_replay_needs_the_scope_and_a_live_key() -> None:
     assert submit(Client(), **{KEY_HEADER: "k"}).status_code == 401
 
 
+SECRETS = {
+    "/api/keys": {"name": "n", "scopes": ["admin"]},
+    "/api/webhooks": {"name": "n", "url": "https://hooks.example/in", "events": ["batch.completed"]},
+}
+
+
+@pytest.mark.parametrize("path", SECRETS)
+def test_what_one_key_was_given_in_secret_is_not_told_to_another(path: str) -> None:
+    body = json.dumps(SECRETS[path])
+    first, other = make_client(), make_client("acme", Scope.ADMIN)
+    made, again, theirs = (
+        client.post(path, body, content_type="application/json", headers={KEY_HEADER: "deploy-1"}) for client in (first, first, other)
+    )
+    assert (made.status_code, theirs.status_code) == (201, 201), (made.content, theirs.content)
+    assert (again.content, again.headers[REPLAYED_HEADER]) == (made.content, "true")
+    assert REPLAYED_HEADER not in theirs.headers
+    assert theirs.json()["secret"] != made.json()["secret"]
+    assert theirs.json()["id"] != made.json()["id"]
+
+
+def test_a_key_with_fewer_scopes_gets_its_own_refusal() -> None:
+    body = json.dumps({"name": "n", "scopes": ["admin", "jobs"]})
+    made, refused = (
+        client.post("/api/keys", body, content_type="application/json", headers={KEY_HEADER: "deploy-1"})
+        for client in (make_client(), make_client("acme", Scope.ADMIN))
+    )
+    assert (made.status_code, refused.status_code, refused.json()["code"]) == (201, 403, "missing_scope")
+    assert made.json()["secret"] not in refused.content.decode()
+
+
+def test_a_secret_that_was_recorded_for_the_whole_workspace_is_told_to_nobody_anymore() -> None:
+    """As releases before kept it: whose request it answered is not known."""
+    client, body = make_client(), '{"name": "n", "scopes": ["admin"]}'
+    once = Once(make_workspace().id, "POST /api/keys", "key:deploy-1", fingerprint_json(body.encode()), is_guess=False, is_retry=False)
+    answer_once(once, perform=lambda: Answer(201, b'{"secret": "aip-of-before"}', "application/json"), now=timezone.now())
+    made = client.post("/api/keys", body, content_type="application/json", headers={KEY_HEADER: "deploy-1"})
+    assert (made.status_code, made.headers.get(REPLAYED_HEADER)) == (201, None)
+    assert made.json()["secret"] != "aip-of-before"
+
+
 def test_the_silent_retry_of_openais_package_gets_the_original_and_a_second_order_does_not() -> None:
     client = make_client()
     first = submit(client, **{RETRY_HEADER: "0"})
@@ -120,6 +159,15 @@ def test_the_silent_retry_of_openais_package_gets_the_original_and_a_second_orde
     assert ordered_again.json()["id"] != first.json()["id"]
     assert submit(client, **{RETRY_HEADER: "2"}).json()["id"] == ordered_again.json()["id"]
     assert Job.objects.count() == 2
+
+
+def test_anothers_request_is_not_taken_for_the_original_of_a_retry() -> None:
+    """Two programs of one workspace order the same; that one's request got lost on its way must not cost it its batch."""
+    one, other = make_client(), make_client()
+    first = submit(one, **{RETRY_HEADER: "0"})
+    retried = submit(other, **{RETRY_HEADER: "1"})
+    assert (retried.status_code, REPLAYED_HEADER in retried.headers) == (200, False)
+    assert retried.json()["id"] != first.json()["id"]
 
 
 def test_a_retry_long_after_or_without_an_original_is_a_new_request() -> None:
@@ -163,22 +211,14 @@ def test_parts_and_completion_of_an_upload_count_once() -> None:
 def test_a_hundred_at_once_make_one_batch() -> None:
     client, file = make_client(), make_file(b"{}\n", workspace=make_workspace())
     body = json.dumps({"input_file_id": file.public_id, "endpoint": "/v1/chat/completions", "completion_window": "24h"})
-    start, answers = threading.Barrier(20), []
+    answers: list[Any] = []
 
     def ask() -> None:
-        try:
-            start.wait()
-            for _ in range(5):
-                answer = client.post("/v1/batches", body, content_type="application/json", headers={KEY_HEADER: "k"})
-                answers.append(answer)
-        finally:
-            connection.close()
+        for _ in range(5):
+            answer = client.post("/v1/batches", body, content_type="application/json", headers={KEY_HEADER: "k"})
+            answers.append(answer)
 
-    threads = [threading.Thread(target=ask) for _ in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    all_at_once(20, ask)
     assert len(answers) == 100
     assert {answer.status_code for answer in answers} <= {200, 409}
     assert all(answer.headers["Retry-After"] == "1" for answer in answers if answer.status_code == 409)

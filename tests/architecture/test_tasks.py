@@ -3,6 +3,7 @@
 import ast
 
 from aiplatform.celery import QUEUES, app
+from apps.lib.rings import is_known_type, read_arguments
 from tests.architecture.source import functions, modules
 
 
@@ -30,6 +31,15 @@ def test_every_scheduled_task_exists() -> None:
     app.loader.import_default_modules()
     assert app.conf.beat_schedule
     assert [entry["task"] for entry in app.conf.beat_schedule.values() if entry["task"] not in app.tasks] == []
+
+
+def test_every_argument_of_a_task_has_a_type_that_messages_are_held_to() -> None:
+    app.loader.import_default_modules()
+    ours = {name: task for name, task in app.tasks.items() if not name.startswith("celery.")}
+    hints = [(name, hint) for name, task in ours.items() for hint in read_arguments(task.run)[0].values()]
+    assert hints
+    assert [name for name, hint in hints if not is_known_type(hint)] == []
+    assert [name for name, task in ours.items() if getattr(task, "only_on", QUEUES[0]) not in QUEUES] == []
 
 
 def test_a_task_is_one_statement() -> None:

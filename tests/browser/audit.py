@@ -112,7 +112,13 @@ _NARROW = """() => {
 }"""
 
 
+# The back office names its parts once everything has loaded; pages of other origins have none of its scripts.
+_IS_READY = """() => document.readyState === "complete"
+  && (!document.querySelector("script[src*=keyboard]") || !!document.documentElement.dataset.keyboard)"""
+
+
 def structure_of(page: Page) -> list[str]:
+    page.wait_for_function(_IS_READY)
     return _run(page, _STRUCTURE)
 
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.contrib.auth.models import Group
 from django.utils import timezone
@@ -11,12 +12,16 @@ from apps.accounts.models import ActorKind, ApiKey, AuditEntry, Member, Role, Us
 from apps.jobs.domain.lifecycle import JobStatus
 from apps.jobs.models import Item, Job
 from apps.traces.models import Exchange, Run
+from apps.webhooks.domain.alerts import Severity
 from tests.factories.accounts import make_api_key, make_user, make_workspace
+from tests.factories.alerts import PLATFORM, make_alert
 from tests.factories.files import make_file
 from tests.factories.jobs import make_job, make_pump, make_route
+from tests.factories.prompts import make_prompt, make_version
 
 LONG_NAME = "Preisliste Herbst 2026 (endgültig) mit einem recht langen Namen.csv"
-LIMITED = {"requests_per_minute": 600, "tokens_per_minute": 200_000, "max_concurrency": 100}
+LETTER = "<letter>\n{{ letter }}\n</letter>"
+LIMITED = {"requests_per_minute": 600, "tokens_per_minute": 200_000, "input_tokens_per_minute": 150_000, "max_concurrency": 100}
 
 
 def live_in() -> Job:
@@ -40,10 +45,21 @@ def live_in() -> Job:
     make_job(workspace=marketing, status=JobStatus.FAILED, done=0, dead=0, running=0, waiting=0, errors=errors, ended_at=timezone.now())
     metadata = {"priority": "default", "feature": "product-texts", "ticket": "SHOP-1482", "note": "Herbstkatalog, Teil 2: Größen und Maße"}
     job = make_job(done=5, dead=2, running=2, waiting=4, metadata=metadata, feature="product-texts", end_user="ada@example.org")
+    _prompt()
     make_pump()
     make_pump("exec-interactive", pid=4712, in_flight=1, done=312)
     _records(job)
     return job
+
+
+def _prompt() -> None:
+    """With versions to compare, and a draft."""
+    prompt = make_prompt(make_workspace(), name="antwort-auf-reklamationen.de")
+    kept = "\n".join(f"Rule {number}: be friendly, brief and exact." for number in range(20))
+    texts: dict[str, Any] = {"user": LETTER, "variables": [{"name": "letter"}]}
+    for tone in ("dry", "warm"):
+        make_version(prompt, system=f"{kept}\nAnswer in a {tone} tone.\n{kept}", parameters={"temperature": 0}, **texts)
+    make_version(prompt, is_published=False, system="Answer politely.", output_schema={"type": "object"}, **texts)
 
 
 def _people() -> None:
@@ -71,6 +87,10 @@ def _records(job: Job) -> None:
         object_label=job.public_id, workspace=job.workspace, changes={"lane": {"before": "bulk", "after": "default"}},
         reason="The catalogue goes to print tonight.", request_id="req_01a1fdc62dad7ab297d4f2c0a4f2433c", address="10.0.0.7",
     )  # fmt: skip
+    make_alert(severity=Severity.CRITICAL, fingerprint="poison", kind="dead.poison", title="1 item killed the worker that ran it alone")
+    make_alert(title=f"1,204 of 38,000 items of {LONG_NAME} are dead")
+    make_alert(PLATFORM, severity=Severity.INFO, fingerprint="a", title="primary has not answered for small for 7 minutes", path="")
+    make_alert(fingerprint="one more")
     newest = Item.objects.filter(job=job, state="done").latest("id")
     Item.objects.filter(pk=newest.pk).update(end_user="ada@example.org", feature="product-texts", cost_usd=Decimal("0.000125"))
     headers = {"x-ratelimit-remaining-requests": "597", "x-ratelimit-reset-requests": "1s"}

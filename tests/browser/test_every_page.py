@@ -8,15 +8,16 @@ from playwright.sync_api import Page
 from pytest_django.live_server_helper import LiveServer
 
 from apps.jobs.models import Item, Job
+from apps.prompts.models import PromptVersion
 from apps.traces.models import Exchange, Run
 from tests.accounts.test_admin_isolation import pages
 from tests.browser.audit import contrast_of, narrowness_of, structure_of
 from tests.browser.lived_in import live_in
+from tests.browser.looks import NARROW, WIDE
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
-WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 380, "height": 800}
 # Parts of pages, files, redirects and what takes a POST alone.
-_NO_PAGES = {"progress", "errors", "download", "content", "history", "pause", "resume", "lane", "bare"}
+_NO_PAGES = {"progress", "errors", "download", "content", "history", "pause", "resume", "lane", "bare", "overview_csv"}
 
 
 def paths(job: Job) -> Iterator[str]:
@@ -25,6 +26,8 @@ def paths(job: Job) -> Iterator[str]:
     run = Run.objects.filter(item_id=done.pk).latest("id")
     shown: dict[Any, Any] = {Job: job.pk, Item: done.pk, Run: run.pk, Exchange: Exchange.objects.filter(run_id=run.pk).latest("id").pk}
     yield from ("/admin/", "/admin/jobs/", "/admin/password_change/", f"/admin/jobs/item/{dead_item(job)}/change/")
+    version = PromptVersion.objects.latest("id")
+    yield f"/admin/jobs/job/try-prompt/?prompt={version.prompt_id}&version={version.number}"
     for status in ("failed", "paused", "completed"):
         yield f"/admin/jobs/job/{Job.objects.filter(status=status).latest('id').pk}/change/"
     for page in pages():

@@ -18,8 +18,11 @@ from tests.factories.jobs import make_job, make_route
 from tests.simulated import Simulator
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
-# How the part looks with the focus and without it; a frame around it may be the one that changes.
-_LOOKS = """(part) => {
+# How the part with the focus looks with it and without it, and the part itself; a frame around it may be the one that changes.
+# Asked in one go: a page that renews itself may replace the part between two questions.
+_LOOKS = """() => {
+  const part = document.activeElement;
+  if (!part || part === document.body || part.matches("iframe")) return null;
   const look = () => [part, part.parentElement, part.parentElement.parentElement].map((at) => {
     const style = getComputedStyle(at);
     return [style.outlineStyle, style.outlineWidth, style.outlineColor, style.boxShadow, style.borderColor].join(" ");
@@ -28,7 +31,7 @@ _LOOKS = """(part) => {
   part.blur();
   const bare = look();
   part.focus({ focusVisible: true, preventScroll: true });
-  return [focused, bare];
+  return [focused, bare, part.outerHTML.slice(0, 160)];
 }"""
 
 
@@ -62,11 +65,11 @@ class Keyboard:
 
     def _is_bare(self) -> str:
         """The part that has the focus and doesn't show it; empty when it does."""
-        stop = self.page.evaluate_handle("document.activeElement").as_element()
-        if stop is None or stop.evaluate("(part) => part === document.body || part.matches('iframe')"):
+        looks = self.page.evaluate(_LOOKS)
+        if looks is None:
             return ""
-        focused, bare = stop.evaluate(_LOOKS)
-        return str(stop.evaluate("(part) => part.outerHTML.slice(0, 160)")) if focused == bare else ""
+        focused, bare, stop = looks
+        return str(stop) if focused == bare else ""
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ class Stack:
             "AIPLATFORM_FLOWER_PORT": str(free_port()),
             "AIPLATFORM_LOCAL_MODEL": "off",
         }
+        self.home = home
         self.environment = outside | own
 
     def manage(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -30,6 +32,11 @@ class Stack:
         return subprocess.run(
             command, env=self.environment | environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
         )
+
+    def state(self) -> dict[str, Any]:
+        """What it keeps of itself: environment, secrets, pids."""
+        found: dict[str, Any] = json.loads((self.home / "stack.json").read_text())
+        return found
 
     def up(self) -> dict:
         done = self.manage("up", "--detach")

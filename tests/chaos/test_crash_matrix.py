@@ -1,77 +1,104 @@
 """Every failpoint, killed, stopped beyond the lease and then continued, or broken by an exception: each item still ends once."""
 
-import os
-import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
-import psutil
 import pytest
+from django.utils import timezone
 
-from apps.jobs.actions import ring, sweep
+from apps.jobs.actions import submit_batch, sweep
 from apps.jobs.domain.lifecycle import ItemState, JobStatus
 from apps.jobs.models import Item, Job, Pump
 from apps.lib.failpoints import POINTS, VARIABLE
+from apps.ops.queries.invariants import check_invariants
 from apps.providers.models import Model, Provider, Target
-from apps.spend.models import Charge
+from apps.spend.models import BudgetPeriod, Charge, Price, Waste
 from apps.traces.models import Run
+from tests.chaos.points import Points
+from tests.chaos.tables import note
 from tests.chaos.workers import QUICK, until, worker
-from tests.jobs.rows import make_job
+from tests.jobs.batches import CHAT, input_line, jsonl, make_input_file
+from tests.jobs.rows import make_workspace
 from tests.simulated import Simulator
+from tests.spend.purses import make_budget
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.timeout(120)]
-ACTIONS = ("kill", pytest.param("stop", marks=pytest.mark.long), pytest.param("raise", marks=pytest.mark.long))
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.timeout(180)]
+ACTIONS = ("kill", "stop", "raise")
 ITEMS = 160
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 WINDOW = int(QUICK["JOBS_MAX_IN_FLIGHT"])
-LEASE_SECONDS, SWEEP_SECONDS = 3, 1
-SETTINGS = {"JOBS_LEASE_SECONDS": str(LEASE_SECONDS), "JOBS_RENEW_SECONDS": "0.75"}
+COLUMNS = ("point", "action", "lease", "items", "lost", "charged twice", "stale writes", "extra calls", "taken back", "recovered after")
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long a lease is, how often it is renewed, and how often beat sweeps (here the test does)."""
+
+    name: str
+    lease_seconds: float
+    renew_seconds: float
+    sweep_seconds: float
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {"JOBS_LEASE_SECONDS": f"{self.lease_seconds:g}", "JOBS_RENEW_SECONDS": f"{self.renew_seconds:g}"}
+
+    @property
+    def longest_seconds(self) -> float:
+        """Until what was lost must have been found and done."""
+        return self.lease_seconds + 15
+
+
+SMALL, DEFAULTS = Pace("small", 3, 0.75, 1), Pace("defaults", 60, 15, 10)
 
 
 @dataclass
 class Workers:
-    """The two worker sets that a batch passes, and the folder in which points are armed."""
+    """The worker sets that a batch passes, and the folder of their files and points."""
 
-    folder: Path
-    processes: list[psutil.Process]
-    rows: list[str] = field(default_factory=list)
+    points: Points
+    storage: Path
+    pace: Pace
 
-    def arm(self, point: str, action: str) -> None:
-        ready = self.folder / f"{point}.new"
-        ready.write_text(action)
-        ready.rename(self.folder / point)
 
-    def has_fired(self, point: str) -> bool:
-        return any(self.folder.glob(f"{point}.*"))
-
-    def pid_of(self, point: str) -> int:
-        return int(next(self.folder.glob(f"{point}.*")).suffix[1:])
-
-    def disarm(self) -> None:
-        for file in self.folder.iterdir():
-            file.unlink()
+@contextmanager
+def working(folder: Path, pace: Pace) -> Iterator[Workers]:
+    points, storage = folder / "points", folder / "storage"
+    points.mkdir()
+    settings = pace.settings | {VARIABLE: str(points), "AIPLATFORM_STORAGE": str(storage)}
+    with ExitStack() as stack:
+        for name in ("exec", "ingest"):
+            stack.enter_context(worker(name, **settings))
+        yield Workers(Points(points), storage, pace)
 
 
 @pytest.fixture(scope="module")
-def workers(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Workers]:
-    folder = tmp_path_factory.mktemp("points")
-    settings = SETTINGS | {VARIABLE: str(folder)}
-    with worker("exec", **settings) as runs, worker("ingest", **settings) as finishes:
-        made = Workers(folder, [runs, finishes])
+def workers(request: pytest.FixtureRequest, django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
+    """One pair for all cases of a pace."""
+    with working(tmp_path_factory.mktemp("matrix"), request.param) as made:
         yield made
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled():
-        lines = ["", "", "point                 action   items  extra calls  taken back  recovered after", *made.rows]
-        sys.stdout.write("\n".join(lines))
 
 
 def submit(simulator: Simulator) -> Job:
     provider = Provider.objects.create(name="simulated", base_url=simulator.base_url)
     model = Model.objects.create(name="small")
     Target.objects.create(model=model, provider=provider, upstream_model="simulated")
-    return make_job(prompts=[f"[[sim delay=0.2]] item {n}" for n in range(ITEMS)], model_id=model.id)
+    Price.objects.create(
+        provider_id=provider.id, upstream_model="simulated", effective_from=BEGIN, input_usd_per_million=1, output_usd_per_million=10
+    )
+    workspace = make_workspace()
+    # So that money is set aside for every run; none of them is used up.
+    make_budget(cap="1000")
+    make_budget("workspace", "1000", workspace=workspace)
+    file = make_input_file(jsonl(input_line(f"[[sim delay=0.2]] {n}") for n in range(ITEMS)), workspace=workspace)
+    request = {"input_file_id": file.public_id, "endpoint": CHAT, "completion_window": "24h", "metadata": {"max_cost_usd": "1000"}}
+    return submit_batch(workspace_id=workspace.id, api_key_id=None, values=request, now=timezone.now())
 
 
 def has_status(job: Job, status: JobStatus) -> Callable[[], bool]:
@@ -82,43 +109,88 @@ def has_status(job: Job, status: JobStatus) -> Callable[[], bool]:
     return asked
 
 
-def let_go_on(pid: int, job: Job) -> None:
-    """Continue a stopped process once others have taken over what it held, or the job ended without it."""
-    stopped = psutil.Process(pid)
-    until(lambda: stopped.status() == psutil.STATUS_STOPPED, "the process stopped")
-    stopped_at = time.monotonic()
-
-    def was_overtaken() -> bool:
-        held = Item.objects.filter(state=ItemState.RUNNING, pump_id__in=Pump.objects.filter(pid=pid).values("id")).exists()
-        return not held and time.monotonic() - stopped_at > LEASE_SECONDS + SWEEP_SECONDS
-
-    until(was_overtaken, "its items were taken back", meanwhile=sweep)
-    os.kill(pid, signal.SIGCONT)
+def holds_nothing(pid: int) -> bool:
+    return not Item.objects.filter(state=ItemState.RUNNING, pump_id__in=Pump.objects.filter(pid=pid).values("id")).exists()
 
 
-@pytest.mark.parametrize("action", ACTIONS)
-@pytest.mark.parametrize("point", POINTS)
-def test_each_item_ends_once(point: str, action: str, workers: Workers, simulator: Simulator) -> None:
+def sweeping(pace: Pace) -> Callable[[], object]:
+    """As beat does."""
+    swept_at = 0.0
+
+    def when_due() -> None:
+        nonlocal swept_at
+        if time.monotonic() - swept_at >= pace.sweep_seconds:
+            swept_at = time.monotonic()
+            sweep()
+
+    return when_due
+
+
+def strike(workers: Workers, simulator: Simulator, point: str, action: str) -> None:
+    """One job on the way through, one point armed; what has come of it is a row of the table."""
+    pace, points = workers.pace, workers.points
+    began, beat = timezone.now(), sweeping(pace)
+    points.arm(point, action)
     job = submit(simulator)
-    workers.arm(point, action)
-    ring(lane="default", job_id=job.id)
-    until(lambda: workers.has_fired(point), f"{point} was passed", meanwhile=sweep)
+    until(lambda: points.has_fired(point), f"{point} was passed", meanwhile=beat)
     fired_at = time.monotonic()
     if action == "stop":
-        let_go_on(workers.pid_of(point), job)
-    until(has_status(job, JobStatus.COMPLETED), "the job completed", seconds=60, meanwhile=sweep)
+        pid = points.pid_of(point)
+        points.let_go_on(point, lambda: holds_nothing(pid), after_seconds=pace.lease_seconds + pace.sweep_seconds, meanwhile=beat)
+    until(has_status(job, JobStatus.COMPLETED), "the job completed", seconds=pace.longest_seconds + 60, meanwhile=beat)
     recovered = time.monotonic() - fired_at
     until(lambda: not Pump.objects.filter(ended_at=None).gone().exists(), "no pump is left for dead", meanwhile=sweep)
-    workers.disarm()
-
-    assert (job.done, job.dead) == (ITEMS, 0)
-    assert Item.objects.filter(job=job, state=ItemState.DONE).count() == ITEMS
-    charges = dict(Charge.objects.filter(job_id=job.id).values_list("item_id", "run_id"))
-    assert charges == dict(Item.objects.filter(job=job).values_list("id", "run_id")), "each item is charged for the run that ended it"
-    assert Charge.objects.filter(job_id=job.id).count() == ITEMS
-    assert Run.objects.filter(job_id=job.id, decision="done").count() == ITEMS
-    extra = simulator.calls()["total"] - ITEMS
-    assert 0 <= extra <= WINDOW
-    taken_back = Run.objects.filter(job_id=job.id, outcome="lost").count()
-    workers.rows.append(f"{point:<21} {action:<7} {ITEMS:>6}  {extra:>11}  {taken_back:>10}  {recovered:>12.1f} s")
+    points.disarm()
+    figures = measure(job, simulator)
+    shown = [figures[name] for name in ("lost", "doubled", "stale", "extra", "taken_back")]
+    note("The crash matrix", COLUMNS, (point, action, f"{pace.lease_seconds:g} s", ITEMS, *shown, f"{recovered:.1f} s"))
+    assert (figures["lost"], figures["doubled"], figures["stale"]) == (0, 0, 0)
+    assert 0 <= figures["extra"] <= WINDOW
+    assert recovered <= pace.longest_seconds
+    assert_all_is_whole(began)
     until(lambda: not Pump.objects.filter(ended_at=None).exists(), "the pumps ended", meanwhile=sweep)
+
+
+def measure(job: Job, simulator: Simulator) -> dict[str, int]:
+    charges = list(Charge.objects.filter(job_id=job.id).values_list("item_id", "run_id"))
+    lost_runs = set(Run.objects.filter(job_id=job.id, outcome="lost").values_list("id", flat=True))
+    ended_by = Item.objects.filter(job=job, state=ItemState.DONE).values_list("run_id", flat=True)
+    return {
+        "lost": ITEMS - len(ended_by),
+        "doubled": len(charges) - len({item_id for item_id, _ in charges}),
+        "stale": len(lost_runs.intersection(ended_by)) + len(lost_runs.intersection(run_id for _, run_id in charges)),
+        "extra": simulator.calls()["total"] - ITEMS,
+        "taken_back": len(lost_runs),
+    }
+
+
+def assert_all_is_whole(since: datetime) -> None:
+    charged = sum(Charge.objects.values_list("cost_usd", flat=True), Decimal(0))
+    assert set(BudgetPeriod.objects.exclude(rank=0).values_list("reserved_usd", "spent_usd")) == {(Decimal(0), charged)}
+    wasted = sum(Waste.objects.values_list("amount_usd", flat=True), Decimal(0))
+    assert BudgetPeriod.objects.get(rank=0).spent_usd == charged + wasted
+    findings = check_invariants(since=since - timedelta(minutes=1), at_rest=True)
+    assert [finding for finding in findings if finding.broken] == []
+
+
+def kept_in(settings: Any, folder: Path) -> None:
+    """Files where the workers look for them."""
+    settings.STORAGES = settings.STORAGES | {"default": settings.STORAGES["default"] | {"OPTIONS": {"location": str(folder)}}}
+
+
+_ELSEWHERE = ("deliver.", "expire.", "roll_up.")
+CASES = [(SMALL, point, action) for point in POINTS if not point.startswith(_ELSEWHERE) for action in ACTIONS]
+CASES += [(DEFAULTS, "settle.before_commit", "kill")]
+# What make test runs: killed at each step of an item once, and one that comes back after its lease with an answer in its hands.
+_STEPS = ("validate.loaded", "claim.after_commit", "call.before_send", "call.answered", "settle.before_commit", "settle.after_commit")
+_KILLED = (*_STEPS, "finish.before_commit", "ring.before_publish")
+ALWAYS = [(SMALL, "call.answered", "stop"), *((SMALL, point, "kill") for point in _KILLED)]
+PARAMETERS = [
+    pytest.param(*case, marks=() if case in ALWAYS else pytest.mark.long, id="-".join((case[0].name, *case[1:]))) for case in CASES
+]
+
+
+@pytest.mark.parametrize(("workers", "point", "action"), PARAMETERS, indirect=["workers"])
+def test_each_item_ends_once(workers: Workers, point: str, action: str, simulator: Simulator, settings: Any) -> None:
+    kept_in(settings, workers.storage)
+    strike(workers, simulator, point, action)

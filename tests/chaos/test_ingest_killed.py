@@ -6,14 +6,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from django.conf import settings as django_settings
 from django.db import connection
+from django.utils import timezone
 
+from apps.files.actions import remove_strays
 from apps.files.models import File
 from apps.jobs.actions import finish_job, validate_job
 from apps.jobs.domain.lifecycle import JobStatus
 from apps.jobs.models import Item, Job
+from tests.factories.files import make_file, stored_names
 from tests.jobs.batches import clock, end_item, file_lines, input_line, jsonl, submit
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos]
@@ -26,18 +32,29 @@ from django.utils import timezone
 from apps.jobs import actions
 getattr(actions, sys.argv[1])(job_id=uuid.UUID(sys.argv[2]), clock=timezone.now)
 """
+_EXPIRY = """
+import django, importlib
+django.setup()
+from django.utils import timezone
+from apps.jobs import actions
+importlib.import_module("apps.files.actions.expire_files")._AT_ONCE = 2
+actions.expire_files(now=timezone.now())
+"""
 _LINES = 30_000
+
+
+def start(program: str, *arguments: str, **settings: str) -> "subprocess.Popen[bytes]":
+    """A process of its own on the test's database and files."""
+    parts = connection.get_connection_params()
+    url = f"postgresql://{parts['user']}:{parts.get('password', '')}@{parts['host']}:{parts['port']}/{parts['dbname']}"
+    storage = django_settings.STORAGES["default"]["OPTIONS"]["location"]
+    environment = os.environ | {"DATABASE_URL": url, "AIPLATFORM_STORAGE": str(storage), "DJANGO_SETTINGS_MODULE": "aiplatform.settings"}
+    return subprocess.Popen([sys.executable, "-c", program, *arguments], env=environment | settings)
 
 
 def kill_when(verb: str, job: Job, is_time: Callable[[], bool]) -> None:
     """Run `verb` in a process of its own and kill it once `is_time`."""
-    parts = connection.get_connection_params()
-    url = f"postgresql://{parts['user']}:{parts.get('password', '')}@{parts['host']}:{parts['port']}/{parts['dbname']}"
-    from django.conf import settings
-
-    storage = settings.STORAGES["default"]["OPTIONS"]["location"]
-    environment = os.environ | {"DATABASE_URL": url, "AIPLATFORM_STORAGE": str(storage), "DJANGO_SETTINGS_MODULE": "aiplatform.settings"}
-    process = subprocess.Popen([sys.executable, "-c", _WORKER, verb, str(job.id)], env=environment)
+    process = start(_WORKER, verb, str(job.id))
     deadline = time.monotonic() + 60
     while not is_time():
         assert process.poll() is None, "the worker was done before it could be killed"
@@ -81,3 +98,20 @@ def test_finishing_killed_in_the_middle_leaves_no_rows_and_is_done_again() -> No
     assert File.objects.count() == before + 1
     job.refresh_from_db()
     assert len(file_lines(job.output_file_id)) == _LINES
+
+
+def test_expiry_killed_between_rows_and_bytes_is_gone_on_with(tmp_path: Path) -> None:
+    """What a bite has let go is gone for everybody; its bytes go with the strays, and the next run takes the rest."""
+    due = [make_file(expires_after_seconds=3600, now=timezone.now() - timedelta(days=2)) for _ in range(4)]
+    kept = make_file(purpose="user_data")
+    (tmp_path / "expire.after_commit").write_text("kill")
+    process = start(_EXPIRY, AIPLATFORM_FAILPOINTS=str(tmp_path))
+    assert process.wait(60) == -signal.SIGKILL
+    assert File.objects.present().count() == 3
+    assert stored_names() == sorted(file.storage_key for file in [*due, kept])
+    assert start(_EXPIRY).wait(60) == 0
+    assert set(File.objects.present()) == {kept}
+    first = File.objects.filter(storage_key__in=stored_names()).exclude(id=kept.id)
+    assert first.count() == 2
+    assert remove_strays(now=timezone.now() + timedelta(days=2)) == 2
+    assert stored_names() == [kept.storage_key]

@@ -1,22 +1,20 @@
 """Postgres or Valkey is killed while calls are in the air: every answer is kept, no call is made again, nothing counts as lost."""
 
-import json
 import os
 import signal
-from pathlib import Path
 
 import openai
 import psutil
 import psycopg
 import pytest
 
+from tests.chaos import traffic
 from tests.chaos.stack import Stack
 from tests.chaos.workers import until
 from tests.simulated import Simulator
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
 ITEMS = 25
-MODEL = "slow"
 PROMPT = "Take your time, number {}. [[sim delay=10]]"
 CONFIG = """
 [[providers]]
@@ -31,27 +29,12 @@ output_usd_per_million = "2"
 """
 
 
-def client_of(stack: Stack, url: str) -> openai.OpenAI:
-    made = stack.manage("create_api_key", "--workspace", "chaos")
-    assert made.returncode == 0, made.stderr
-    return openai.OpenAI(base_url=f"{url}/v1", api_key=made.stdout.split()[-1])
-
-
-def lines() -> bytes:
-    bodies = [{"model": MODEL, "messages": [{"role": "user", "content": PROMPT.format(n)}]} for n in range(ITEMS)]
-    requests = [{"custom_id": f"n{n}", "method": "POST", "url": "/v1/chat/completions", "body": body} for n, body in enumerate(bodies)]
-    return "\n".join(map(json.dumps, requests)).encode()
-
-
-@pytest.mark.parametrize("store", ["postgres", "valkey"])
-def test_a_killed_store_costs_no_call_and_no_answer(store: str, stack: Stack, tmp_path: Path, simulator: Simulator) -> None:
+@pytest.mark.parametrize("store", ["postgres", pytest.param("valkey", marks=pytest.mark.long)])
+def test_a_killed_store_costs_no_call_and_no_answer(store: str, stack: Stack, simulator: Simulator) -> None:
     up = stack.up()
-    config = tmp_path / "config.toml"
-    config.write_text(CONFIG.format(base_url=simulator.base_url))
-    applied = stack.manage("apply", str(config))
-    assert applied.returncode == 0, applied.stderr
-    client = client_of(stack, up["url"])
-    file = client.files.create(file=("slow.jsonl", lines()), purpose="batch")
+    traffic.apply(stack, CONFIG.format(base_url=simulator.base_url))
+    client = traffic.client_of(stack, up["url"], max_retries=2)
+    file = client.files.create(file=("slow.jsonl", traffic.lines("slow", map(PROMPT.format, range(ITEMS)))), purpose="batch")
     batch = client.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
     until(lambda: simulator.calls()["total"] == ITEMS, "all calls were in the air")
 

@@ -22,9 +22,10 @@ from tests.simulated import Simulator
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.timeout(240)]
 
-ITEMS = 600
+ITEMS = 1500
 
 
+@pytest.mark.long
 def test_limits_pauses_and_keys_are_changed_while_a_job_runs(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     provider = make_provider(base_url=simulator.base_url, max_concurrency=40)
     save_provider_key(provider_id=provider.id, api_key="sk-aaaa")

@@ -72,6 +72,21 @@ def test_a_killed_worker_loses_nothing(simulator: Simulator) -> None:
     assert 600 <= simulator.calls()["total"] <= 600 + 2 * WINDOW
 
 
+@pytest.mark.long
+def test_a_worker_broken_off_loses_nothing(simulator: Simulator) -> None:
+    """SIGQUIT ends it at once, wherever it is."""
+    job, rounds = submit(simulator, 600), 4
+    for number in range(1, rounds + 1):
+        with worker("exec") as process:
+            until(lambda number=number: some_are_done(job, 100 * number), "a part was done", meanwhile=sweep)
+            process.send_signal(signal.SIGQUIT)
+            process.wait(60)
+    with worker("exec"):
+        run_out(job)
+    assert_each_ended_once(job, 600)
+    assert 600 <= simulator.calls()["total"] <= 600 + rounds * 2 * WINDOW
+
+
 def test_a_worker_told_to_stop_settles_what_is_in_the_air_and_repeats_nothing(simulator: Simulator) -> None:
     with worker("exec") as first:
         job = submit(simulator, 600)
@@ -119,7 +134,8 @@ def test_failures_are_tried_again_and_the_hopeless_ones_die_with_a_reason(simula
         run_out(job)
         run_out(hopeless)
     assert_each_ended_once(job, 40)
-    assert Run.objects.filter(job_id=job.id, decision="retry").count() == 8
+    # Those that fail one after another show that the target is down, and cost no attempt.
+    assert Run.objects.filter(job_id=job.id, outcome="failed_upstream", decision__in=["retry", "snooze"]).count() == 8
     dead = Item.objects.get(job=hopeless)
     assert (dead.state, dead.outcome, dead.status_code, dead.attempts) == (ItemState.DEAD, "rejected", 400, 1)
     assert dead.error_message

@@ -41,6 +41,7 @@ def test_up_status_down_and_up_again_with_its_data(stack: Stack) -> None:
         assert connection.execute("SELECT number FROM kept").fetchone() == (7,)
 
 
+@pytest.mark.long
 def test_a_second_up_and_a_busy_port_are_refused_and_leave_the_first_alone(stack: Stack, tmp_path: Path) -> None:
     first = stack.up()
     again = stack.manage("up")
@@ -53,6 +54,7 @@ def test_a_second_up_and_a_busy_port_are_refused_and_leave_the_first_alone(stack
     assert all(psutil.pid_exists(pid) for pid in first["pids"].values())
 
 
+@pytest.mark.long
 def test_a_killed_supervisor_leaves_nothing_and_the_next_one_starts(stack: Stack) -> None:
     first = stack.up()
     processes = _everyone(first["pids"])

@@ -28,23 +28,23 @@ QUICK = {
 }
 
 
-def test_database_url() -> str:
+def own_database_url() -> str:
     parts = connection.get_connection_params()
     password = f":{quote(str(parts['password']), safe='')}" if parts.get("password") else ""
     return f"postgresql://{parts['user']}{password}@{parts['host']}:{parts['port']}/{parts['dbname']}"
 
 
 @contextmanager
-def worker(name: str, **settings: str) -> Iterator[psutil.Process]:
-    """One worker set; whatever of it is still alive at the end is killed."""
+def worker(name: str, *, root: Path = ROOT, **settings: str) -> Iterator[psutil.Process]:
+    """One worker set, of the code in `root`; whatever of it is still alive at the end is killed."""
     with TemporaryDirectory(prefix="chaos-") as home:
-        parts = platform_parts(python=sys.executable, project=ROOT, home=Path(home), port=1, flower_port=1, cores=2, worker_stop_seconds=30)
+        parts = platform_parts(python=sys.executable, project=root, home=Path(home), port=1, flower_port=1, cores=2, worker_stop_seconds=30)
         part = next(part for part in parts if part.name == name)
         log = Path(home) / "worker.log"
-        environment = os.environ | {"DATABASE_URL": test_database_url(), "AIPLATFORM_ROLE": name} | QUICK | settings
+        environment = os.environ | {"DATABASE_URL": own_database_url(), "AIPLATFORM_ROLE": name} | QUICK | settings
         with log.open("wb") as output:
             child = subprocess.Popen(
-                part.command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+                part.command, cwd=root, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
             )
         try:
             until(lambda: " ready." in log.read_text(errors="replace"), "the worker started", seconds=60)
@@ -84,7 +84,9 @@ def run_out(job: Job, *, seconds: float = 90) -> None:
 
 
 def claiming_pids(worker_set: str = "exec") -> list[int]:
-    return list(Pump.objects.filter(worker_set=worker_set, ended_at=None).values_list("pid", flat=True))
+    """Of the pumps that live: a killed one's row stays open until a sweep has seen that its lease is over."""
+    pids = Pump.objects.filter(worker_set=worker_set, ended_at=None).values_list("pid", flat=True)
+    return [pid for pid in pids if psutil.pid_exists(pid)]
 
 
 def stop(process: psutil.Process) -> None:

@@ -1,7 +1,7 @@
 """Files for tests, and where their bytes are."""
 
 import io
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from django.conf import settings
@@ -11,7 +11,8 @@ from apps.files.actions import create_file
 from apps.files.models import File
 from tests.factories.accounts import make_workspace
 
-NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+# Yesterday at noon: files are not kept for ever.
+NOW = (datetime.now(UTC) - timedelta(days=1)).replace(hour=12, minute=0, second=0, microsecond=0)
 
 
 def make_file(

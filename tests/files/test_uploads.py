@@ -219,8 +219,8 @@ def test_when_the_storage_fails_midway_nothing_stays(client: Client, monkeypatch
 
     monkeypatch.setattr(FileSystemStorage, "_save", save)
     answer = upload(client)
-    assert answer.status_code == 500
-    assert "space" not in answer.content.decode()
+    assert (answer.status_code, answer.json()["error"]["code"], answer["Retry-After"]) == (503, "storage_short", "60")
+    assert "No space left" not in answer.content.decode()
     assert stored_names() == []
     assert spooled() == []
     with pytest.raises(OSError, match="No space"):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cache
 from html import escape
 
 from tests.hostile.cases import FORM_TYPE, FileCase, Pieces, RequestCase, form, part, request
@@ -31,7 +32,9 @@ def new_job(
 
 
 def _table(table: Hostile) -> RequestCase:
+    @cache
     def content() -> Iterable[bytes]:
+        """Made once: a workbook holds the second of its making, and another second may be packed to another length."""
         return (table.make(),)
 
     told = "" if table.message is None else escape(table.message, quote=True)

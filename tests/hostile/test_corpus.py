@@ -114,21 +114,30 @@ def test_the_corpus(platform: Platform) -> None:
     platform.known |= run_a_normal_batch(platform)
     warm_up(platform)
     before = platform.sizes()
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        batches = list(pool.map(lambda file: submit(platform, file), FILES))
-        list(pool.map(lambda case: judge_request(platform, case), REQUESTS))
-    for file, batch_id in zip(FILES, batches, strict=True):
-        judge_batch(platform, file, until_ended(platform, batch_id))
-    until_all_ended()
+    run_the_corpus(platform)
     growth = platform.growth(before)
     print_table(platform, growth)
     assert platform.failures == [], "\n".join(platform.failures)
+    if max(growth.values()) >= MOST_GROWTH_BYTES:
+        # The biggest ones may have met, and what that took stays with a process. A leak grows each time.
+        before = platform.sizes()
+        run_the_corpus(platform)
+        growth = platform.growth(before)
     assert max(growth.values()) < MOST_GROWTH_BYTES, growth
     nothing_runs_as_script(platform)
     exports_are_harmless(platform)
     nothing_is_half_done(platform)
     run_a_normal_batch(platform)
     nothing_stays(platform)
+
+
+def run_the_corpus(platform: Platform) -> None:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        batches = list(pool.map(lambda file: submit(platform, file), FILES))
+        list(pool.map(lambda case: judge_request(platform, case), REQUESTS))
+    for file, batch_id in zip(FILES, batches, strict=True):
+        judge_batch(platform, file, until_ended(platform, batch_id))
+    until_all_ended()
 
 
 def run_a_normal_batch(platform: Platform) -> Known:

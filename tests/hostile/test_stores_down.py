@@ -104,6 +104,11 @@ class Place:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(10)
 
+    def tells_of_the_inside(self, *texts: str) -> bool:
+        """Whether one of these texts says where a store is, or who may ask it."""
+        inside = [str(self._postgres.port), str(self._valkey.port), 'user "', "127.0.0.1", "Connection refused"]
+        return any(word in text for word in inside for text in texts)
+
     def log(self) -> str:
         return (self.home / "web.log").read_text()
 
@@ -155,7 +160,7 @@ def test_without_postgres_every_door_says_try_again(place: tuple[Place, str]) ->
     platform.kill("postgres")
     with ThreadPoolExecutor(len(asked)) as pool:
         answers = list(pool.map(lambda request: ask(platform, secret, *request), asked))
-        watching = pool.map(lambda path: requests.get(platform.url + path, timeout=60).status_code, ("/healthz", "/readyz", "/metrics"))
+        watching = list(pool.map(lambda path: requests.get(platform.url + path, timeout=60), ("/healthz", "/readyz", "/metrics")))
         pages = list(pool.map(lambda path: session.get(platform.url + path, timeout=60), ADMIN_PAGES))
     for (method, path), answer in zip(asked, answers, strict=True):
         # An async view looks at the method first, every other one at the key.
@@ -168,7 +173,9 @@ def test_without_postgres_every_door_says_try_again(place: tuple[Place, str]) ->
         assert (page.status_code, page.headers["Retry-After"]) == (503, "5"), page.text
         assert page.headers["Content-Type"].startswith("text/html")
         assert "database does not answer" in page.text
-    assert list(watching) == [200, 503, 200]
+    assert [answer.status_code for answer in watching] == [200, 503, 200]
+    assert "postgres" in watching[1].json()["failing"]
+    assert not platform.tells_of_the_inside(*(answer.text for answer in (*answers, *pages, *watching[:2])))
     platform.start_store("postgres")
     platform.wait_until("/v1/files", secret)
     assert session.get(f"{platform.url}/admin/").status_code == 200
@@ -219,7 +226,9 @@ def test_without_valkey_work_is_taken_in_all_the_same(place: tuple[Place, str]) 
         pages = list(pool.map(lambda path: session.get(platform.url + path, timeout=60), ADMIN_PAGES))
     assert [(*request, answer.text) for request, answer in zip(asked, answers, strict=True) if answer.status_code >= 500] == []
     assert [page.url for page in pages if page.status_code >= 500] == []
-    assert requests.get(f"{platform.url}/readyz", timeout=60).status_code == 503
+    unready = requests.get(f"{platform.url}/readyz", timeout=60)
+    assert (unready.status_code, unready.json()["failing"]) == (503, ["redis"])
+    assert not platform.tells_of_the_inside(unready.text, *(answer.text for answer in answers))
     assert requests.get(f"{platform.url}/metrics", timeout=60).status_code == 200
     platform.start_store("valkey")
     assert "Traceback" not in platform.log()

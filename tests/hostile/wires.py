@@ -192,6 +192,16 @@ def _addresses() -> Iterator[RequestCase]:
     ):
         yield request("GET /v1/files/{id}", f"the address {target[:24]}", "", status=404, target=target)
     yield request("GET /v1/files/{id}", "a NUL in the address", "U+0000", target="/v1/files/%00")
+    for door, target in (
+        (LIST, "/v1/files?api_key=<key>"),
+        (LIST, "/v1/files?limit=1&key=<key>"),
+        ("GET /v1/files/{id}", "/v1/files/<key>"),
+        ("GET /api/jobs/{id}/events", "/api/jobs/<batch>/events?access_token=<key>"),
+        ("GET /metrics", "/metrics?token=%61ip-" + "a" * 43),
+        ("GET /admin/", "/admin/login/?next=/admin/?key=<key>"),
+        ("GET /nothing", "/nothing?<key>"),
+    ):
+        yield request(door, f"a key in the address {target[:30]}", "treat this key as leaked", target=target)
     yield request("GET /v1/files/{id}", "bytes in the address", NO_HTTP, target=b"/v1/files/\xff\xfe", status=None)
     yield request("GET /v1/files/{id}", "an address of 1 MB", NO_HTTP, target="/v1/files/" + "a" * (1 << 20))
     for target in ("/static/../../etc/passwd", "/static/%2e%2e/%2e%2e/etc/passwd", "/static/..%5c..%5cetc", "/static/%00"):

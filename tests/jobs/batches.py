@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +22,8 @@ from apps.traces.domain.bodies import make_body
 from tests.jobs.rows import make_workspace
 
 CHAT = "/v1/chat/completions"
-NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+# Yesterday at noon: files are not kept for ever.
+NOW = (datetime.now(UTC) - timedelta(days=1)).replace(hour=12, minute=0, second=0, microsecond=0)
 
 
 def clock() -> datetime:

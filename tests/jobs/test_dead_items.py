@@ -1,6 +1,9 @@
 """The triage desk: dead items are grouped by what they died of, run again (a dry run first) or discarded; in API and back office."""
 
 import json
+from collections.abc import Callable
+from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -15,12 +18,15 @@ from apps.jobs.models import Item, Job
 from apps.jobs.tasks import requeue_dead_item
 from apps.lib.ids import uuid7
 from apps.lib.redis_client import redis_client
+from apps.spend.models import Price
 from apps.traces.queries import read_bodies
 from tests.factories.accounts import make_client, make_office_client, make_user, make_workspace
 from tests.factories.jobs import make_route
 from tests.jobs.rows import make_job
 
 pytestmark = pytest.mark.django_db
+
+module = import_module("apps.jobs.actions.requeue_dead")
 
 
 def make_dead(*messages: str, code: str = "server_error", **values: Any) -> Job:
@@ -66,6 +72,26 @@ def test_a_dry_run_counts_and_estimates_and_changes_nothing() -> None:
     assert (answer["items"], answer["jobs"], answer["left"], answer["impossible"]) == (2, 1, 0, 0)
     assert 0 < float(answer["estimate"]["least_cost_usd"]) < float(answer["estimate"]["most_cost_usd"])
     assert set(job.items.values_list("state", flat=True)) == {ItemState.DEAD}
+
+
+def test_what_many_cost_together_may_be_any_sum() -> None:
+    job = make_dead("down", "down")
+    job.items.update(cost_usd="99999999.999999999999")
+    Price.objects.update(input_usd_per_million=10**7, output_usd_per_million=10**7, request_usd=60_000_000)
+    assert [group["cost_usd"] for group in groups(make_client())] == ["199999999.999999999998"]
+    estimate = post(make_client(), "requeue", job_id=job.public_id, dry_run=True).json()["estimate"]
+    assert 120_000_000 <= float(estimate["least_cost_usd"]) < float(estimate["most_cost_usd"])
+
+
+def test_a_dry_run_goes_by_the_policy_of_the_jobs() -> None:
+    job = make_dead("down", "down")
+    plain = post(make_client(), "requeue", job_id=job.public_id, dry_run=True).json()["estimate"]
+    make_route("tiny")
+    Job.objects.filter(id=job.id).update(policy={"first_model": "tiny", "has_contract": True, "cache_seconds": 60})
+    told = post(make_client(), "requeue", job_id=job.public_id, dry_run=True).json()["estimate"]
+    assert [(one["least_calls"], one["most_calls"]) for one in (plain, told)] == [(2, 2), (0, 6)]
+    assert float(told["least_cost_usd"]) == 0
+    assert float(told["most_cost_usd"]) > 3 * float(plain["most_cost_usd"])
 
 
 def test_a_group_runs_again_with_another_model_and_limit_as_the_next_revision() -> None:
@@ -137,6 +163,53 @@ def test_discarded_items_stay_dead_when_the_job_is_rerun() -> None:
 def test_a_wish_that_makes_no_sense_is_refused_by_name(body: dict[str, Any], param: str) -> None:
     answer = post(make_client(), "requeue", **body)
     assert (answer.status_code in {400, 404}, answer.json()["param"]) == (True, param)
+
+
+def test_a_slow_requeue_has_its_day_after_the_last_item_is_ready() -> None:
+    job = make_dead("down", "down", status=JobStatus.COMPLETED)
+    post(make_client(), "requeue", job_id=job.public_id, per_minute=1)
+    job.refresh_from_db()
+    last = job.items.order_by("-not_before")[0].not_before
+    assert job.expires_at - last > timedelta(hours=23, minutes=59)
+
+
+def overtake(monkeypatch: pytest.MonkeyPatch, rival: Callable[[], object]) -> None:
+    """Somebody else is quicker: between the choice of the items and the lock on their job."""
+    real = module._requeue_in
+
+    def slow(*arguments: Any, **named: Any) -> int:
+        monkeypatch.setattr(module, "_requeue_in", real)
+        rival()
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(module, "_requeue_in", slow)
+
+
+def test_whoever_comes_second_opens_no_empty_revision_and_changes_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    job, client = make_dead("down", status=JobStatus.COMPLETED), make_client()
+    asked = job.items.get().request_body_id
+
+    def rival() -> None:
+        assert post(client, "requeue", job_id=job.public_id).json()["items"] == 1
+        Item.objects.filter(job=job).update(state=ItemState.DONE)
+        Job.objects.filter(id=job.id).update(status=JobStatus.COMPLETED)
+
+    overtake(monkeypatch, rival)
+    answer = post(client, "requeue", job_id=job.public_id, max_tokens=900).json()
+    job.refresh_from_db()
+    assert (answer["items"], answer["jobs"], job.status, job.revision, job.dead) == (0, 0, JobStatus.COMPLETED, 2, 0)
+    assert job.items.get().request_body_id == asked
+    assert AuditEntry.objects.filter(verb="requeued").count() == 1
+
+
+def test_what_was_discarded_a_moment_ago_is_not_requeued(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would run, and should it die again nobody would see it."""
+    job, client = make_dead("down", "down", status=JobStatus.COMPLETED), make_client()
+    first = job.items.order_by("id")[0]
+    overtake(monkeypatch, lambda: post(client, "discard", item_ids=[first.public_id], reason="no"))
+    assert post(client, "requeue", job_id=job.public_id).json()["items"] == 1
+    job.refresh_from_db()
+    assert (job.dead, list(job.items.order_by("id").values_list("state", flat=True))) == (1, [ItemState.DEAD, ItemState.WAITING])
 
 
 def test_discarding_needs_a_reason_and_strangers_reach_nothing() -> None:

@@ -1,17 +1,22 @@
 """The page for a new job: what is chosen, what will be asked, and who may submit."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from apps.accounts.models import Role, Workspace
 from apps.files.models import File
 from apps.jobs.models import Job
+from apps.providers.models import Target
+from apps.spend.models import Price
 from tests.factories.accounts import make_office_client, make_user, make_workspace
 from tests.jobs.batches import input_line, jsonl, make_model
+from tests.spend.purses import make_budget
 
 pytestmark = pytest.mark.django_db
 TABLE = b"text,n\nhello,1\nworld,2\n"
@@ -203,3 +208,26 @@ def test_cells_that_look_like_formulas_are_pointed_out(workspace: Workspace) -> 
     page = send(office, workspace, b"text,n\n=1+1,-5\n@SUM(A1),2\nplain,3\n").content.decode()
     assert "2 cells look like a formula (<code>=1+1</code>)" in page
     assert "look like a formula" not in send(office, workspace).content.decode()
+
+
+def test_what_it_may_cost_and_which_budgets_it_touches_stands_beside_it(workspace: Workspace) -> None:
+    target = Target.objects.get(upstream_model="small")
+    Price.objects.create(
+        provider_id=target.provider_id, upstream_model="small", effective_from=timezone.now(),
+        input_usd_per_million=Decimal(1000), output_usd_per_million=Decimal(1000),
+    )  # fmt: skip
+    make_budget("workspace", "0.5", workspace=workspace, period="month")
+    client = make_office_client()
+    page = send(client, workspace).content.decode()
+    for text in (
+        "Likely cost",
+        "Cost at the very most",
+        "Nothing was asked of it yet",
+        "workspace acme, month",
+        "$0.5000 of $0.50",
+        "it will wait",
+    ):
+        assert text in page
+    page = send(client, workspace, max_tokens="10").content.decode()
+    assert "it will wait" not in page
+    assert "Over in about" in page

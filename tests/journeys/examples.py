@@ -12,11 +12,18 @@ from apps.files.models import UPLOAD_PREFIX, File, Part, Upload
 from apps.jobs.domain.lifecycle import JobStatus
 from apps.jobs.models import Item, Job
 from apps.lib.ids import public_id
-from apps.webhooks.models import Delivery, Endpoint, Event
+from apps.prompts.models import Prompt
+from apps.providers.models import Model, Provider
+from apps.spend.models import Budget, BudgetPeriod
+from apps.webhooks.models import Alert, Delivery, Endpoint, Event
 from tests.factories.accounts import make_api_key, make_workspace
+from tests.factories.alerts import make_alert
 from tests.factories.files import make_file
 from tests.factories.jobs import make_job
+from tests.factories.prompts import make_prompt, make_version
+from tests.factories.providers import make_model, make_provider
 from tests.factories.webhooks import make_delivery, make_endpoint
+from tests.spend.purses import make_budget
 
 
 def example_id(schema: dict[str, Any], parameter: str) -> UUID:
@@ -30,7 +37,7 @@ def example_id(schema: dict[str, Any], parameter: str) -> UUID:
 
 
 def prepare(schema: dict[str, Any], operation: str) -> None:
-    """What the examples name is there: a file, a job with something that failed, its first item, a key, an upload, a webhook."""
+    """The examples name what is there: a file, a job with a failure, its first item, a key, an upload, a webhook, a provider, ..."""
     has_ended = operation == "watch_job"
     for model in (Item, Job, Part, Upload, File):
         model.objects.all().delete()
@@ -46,6 +53,20 @@ def prepare(schema: dict[str, Any], operation: str) -> None:
     delivery = make_delivery(make_workspace())
     Delivery.objects.filter(id=delivery.id).update(endpoint=make_endpoint(make_workspace(), id=example_id(schema, "webhook_id")))
     Delivery.objects.filter(id=delivery.id).update(id=example_id(schema, "delivery_id"))
+    Provider.objects.filter(name="example").delete()
+    provider = make_provider("example", id=example_id(schema, "provider_id"))
+    Model.objects.filter(name="example").delete()
+    make_model("example", provider, is_enabled=False).targets.update(id=example_id(schema, "target_id"))
+    Alert.objects.all().delete()
+    Alert.objects.filter(id=make_alert().id).update(id=example_id(schema, "alert_id"))
+    BudgetPeriod.objects.all().delete()
+    Budget.objects.all().delete()
+    budget_id = example_id(schema, "budget_id")
+    make_budget("feature", id=budget_id, workspace=make_workspace(), subject="documents", period="month")
+    Prompt.objects.all().delete()
+    prompt = make_prompt(make_workspace(), name="example")
+    Prompt.objects.filter(id=prompt.id).update(id=example_id(schema, "prompt_id"))
+    make_version(Prompt.objects.get(name="example"), is_published=False)
     _prepare_upload(schema, has_part=operation == "complete_upload")
 
 

@@ -1,10 +1,12 @@
 """Schemathesis as the tests run it: which checks, with which values, and what it did."""
 
+import base64
 import json
 import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +23,16 @@ CHECKS = (
 # What is well-formed may still be refused with 400, for reasons that no schema can tell.
 _REFUSALS = {
     "a cursor that no list gave out": (
+        "list_alerts",
+        "list_prompts",
+        "list_prompt_versions",
+        "list_budgets",
         "list_jobs",
         "list_items",
         "list_native_files",
         "list_native_models",
         "list_keys",
+        "list_providers",
         "list_webhooks",
         "list_deliveries",
     ),
@@ -37,7 +44,16 @@ _REFUSALS = {
         *("create_chat_completion", "create_completion", "create_embedding", "create_response"),
     ),
     "a key that would have expired already": ("create_key",),
+    "a text without its variables, a variable that nothing uses, a model that is not there, a version that is not": (
+        *("save_prompt_draft", "publish_prompt"),
+    ),
+    "a name that the scope has no use for, or wants and has not": ("create_budget",),
+    "nothing to top up by": ("top_up_budget",),
+    "a period and a moment together, or moments in the wrong order; a model, a provider or an id that nobody knows; a cursor": (
+        *("retrieve_spend", "list_spend_parts", "export_spend_parts", "read_spend_course", "export_spend_course", "list_spend_movers"),
+    ),
 }
+_REPORT = "report.ndjson"
 _FINE = ["2xx", "400", "401", "403", "404", "409", "429"]
 # Operations that take something away: they get ids of their own, which nobody else asks for.
 _DELETES = {"file_id": ("delete_file", "delete_native_file"), "webhook_id": ("delete_webhook",)}
@@ -60,22 +76,29 @@ class Findings:
 
 
 def run_schemathesis(
-    folder: Path, *options: str, url: str, schema: dict[str, Any], secret: str, ids: dict[str, list[str]], checks: tuple[str, ...] = CHECKS
+    folder: Path,
+    *options: str,
+    url: str,
+    schema: dict[str, Any],
+    secret: str,
+    ids: dict[str, list[str]],
+    checks: tuple[str, ...] = CHECKS,
+    phases: tuple[str, ...] = PHASES,
 ) -> Findings:
     """Fuzz every operation of `schema` at `url`; most of the time a path names one of `ids`, by the parameter's name."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "schema.json").write_bytes(orjson.dumps(schema))
     (folder / "schemathesis.toml").write_text("\n".join(f"{name} = {_toml(value)}" for name, value in _configuration(ids).items()) + "\n")
-    report = folder / "report.ndjson"
+    report = folder / _REPORT
     command = [
         *(str(Path(sys.executable).parent / "schemathesis"), "--config-file", "schemathesis.toml", "run", "schema.json", "--url", url),
-        *("--header", f"Authorization: Bearer {secret}", "--checks", ",".join(checks), "--phases", ",".join(PHASES)),
+        *("--header", f"Authorization: Bearer {secret}", "--checks", ",".join(checks), "--phases", ",".join(phases)),
         *("--continue-on-failure", "--no-color", "--request-timeout", "20", "--report-ndjson-path", str(report)),
         # NUL is in no schema, and refused everywhere: tests/lib/test_hostile_requests.py.
         *("--generation-allow-x00", "false", *options),
     ]
     done = subprocess.run(command, cwd=folder, env=dict(os.environ), capture_output=True, text=True, check=False)
-    findings = _read(report, schema)
+    findings = _read(report, schema, "coverage" if "coverage" in phases else phases[0])
     assert (done.returncode == 0) == (findings.failures == []), done.stdout[-8000:] + done.stderr[-4000:]
     if findings.failures:
         sys.stdout.write(done.stdout[done.stdout.find("=== FAILURES") :])
@@ -107,8 +130,8 @@ def _toml(value: Any) -> str:
     return json.dumps(value)
 
 
-def _read(report: Path, schema: dict[str, Any]) -> Findings:
-    """The report that schemathesis wrote, counted by us: what it says of itself is not taken on trust."""
+def _read(report: Path, schema: dict[str, Any], whole: str) -> Findings:
+    """The report that schemathesis wrote, counted by us: what it says of itself is not taken on trust. The phase `whole` has met all."""
     by_phase, statuses = Counter[str](), Counter[int]()
     labels, failures = set(), []
     for line in report.read_bytes().splitlines():
@@ -118,7 +141,7 @@ def _read(report: Path, schema: dict[str, Any]) -> Findings:
         recorder = ended["recorder"]
         made = recorder.get("interactions", {})
         by_phase[ended["phase"]] += len(made)
-        labels |= {recorder["label"]} if ended["phase"] == "coverage" else set()
+        labels |= {recorder["label"]} if ended["phase"] == whole else set()
         statuses.update(entry["response"]["status_code"] for entry in made.values() if entry.get("response"))
         failures += [f"{recorder['label']}: no answer" for entry in made.values() if not entry.get("response")]
         for checks in recorder.get("checks", {}).values():
@@ -126,3 +149,27 @@ def _read(report: Path, schema: dict[str, Any]) -> Findings:
     told = {f"{method.upper()} {path}" for path, methods in schema["paths"].items() for method in methods}
     assert labels == told, labels ^ told
     return Findings(len(labels), by_phase, statuses, failures)
+
+
+def find_told(folder: Path, words: Collection[str]) -> list[str]:
+    """Where an answer of the run in this folder holds one of these words that its request did not bring along."""
+    return [
+        f"{label}: {word}"
+        for label, request, content in _exchanges(folder / _REPORT)
+        for word in words
+        if word.encode() in content and word.encode() not in request
+    ]
+
+
+def _exchanges(report: Path) -> Iterator[tuple[str, bytes, bytes]]:
+    """Each request as it was sent, and what was answered."""
+    for line in report.read_bytes().splitlines():
+        ended = orjson.loads(line).get("ScenarioFinished")
+        for made in ended["recorder"].get("interactions", {}).values() if ended else ():
+            if made.get("response"):
+                asked, answer = made["request"], made["response"]
+                yield ended["recorder"]["label"], asked["uri"].encode() + _bytes(asked.get("body")), _bytes(answer["content"])
+
+
+def _bytes(value: Any) -> bytes:
+    return base64.b64decode(value["$base64"]) if isinstance(value, dict) else b""

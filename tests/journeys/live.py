@@ -28,14 +28,18 @@ class Live:
     url: str
     provider_url: str
     pids: dict[str, int]
+    flower_url: str = ""
 
 
 @contextmanager
-def running_parts(folder: Path, *names: str, latency: str = "fixed:20") -> Iterator[Live]:
+def running_parts(folder: Path, *names: str, latency: str = "fixed:20", **settings: str) -> Iterator[Live]:
     """Run parts of a stack with their real flags, and a simulated provider beside them."""
     port = free_port()
     provider_port = free_port(taken=[port])
-    parts = platform_parts(python=sys.executable, project=ROOT, home=folder, port=port, flower_port=port, cores=1, worker_stop_seconds=10)
+    flower_port = free_port(taken=[port, provider_port])
+    parts = platform_parts(
+        python=sys.executable, project=ROOT, home=folder, port=port, flower_port=flower_port, cores=1, worker_stop_seconds=10
+    )
     commands = {part.name: part.command for part in parts}
     simulate = ("simulate_provider", "--port", str(provider_port), "--latency", latency)
     commands["simulator"] = (sys.executable, str(ROOT / "manage.py"), *simulate)
@@ -45,7 +49,7 @@ def running_parts(folder: Path, *names: str, latency: str = "fixed:20") -> Itera
         # Rings that nobody heard are for jobs that the next test does not have.
         stack.callback(redis_client().flushdb)
         for name in ("simulator", *names):
-            environment = dict(os.environ) | {"DATABASE_URL": database_url, "AIPLATFORM_ROLE": name}
+            environment = dict(os.environ) | {"DATABASE_URL": database_url, "AIPLATFORM_ROLE": name} | settings
             log = stack.enter_context((folder / f"{name}.log").open("wb"))
             process = start_process(commands[name], environment=environment, folder=ROOT, output=log)
             stack.callback(stop_process, process, stop_signal=signal.SIGTERM, grace_seconds=15)
@@ -53,7 +57,10 @@ def running_parts(folder: Path, *names: str, latency: str = "fixed:20") -> Itera
         _wait_for(provider_port, folder / "simulator.log")
         if "web" in names:
             _wait_for(port, folder / "web.log")
-        yield Live(url=f"http://127.0.0.1:{port}", provider_url=f"http://127.0.0.1:{provider_port}/v1", pids=pids)
+        if "flower" in names:
+            _wait_for(flower_port, folder / "flower.log")
+        provider_url, flower_url = f"http://127.0.0.1:{provider_port}/v1", f"http://127.0.0.1:{flower_port}/flower"
+        yield Live(url=f"http://127.0.0.1:{port}", provider_url=provider_url, pids=pids, flower_url=flower_url)
 
 
 def _wait_for(port: int, log: Path) -> None:

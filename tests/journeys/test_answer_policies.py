@@ -82,6 +82,12 @@ def test_a_batch_with_everything(client: OpenAI) -> None:
     assert [output[name]["response"].get("cache") for name in ("good", "again")].count("hit") == 1
     contents = {name: entry["response"]["body"]["choices"][0]["message"]["content"] for name, entry in output.items()}
     assert contents == {"good": '{"n":1}', "again": '{"n":1}', "mended": '{"n":2}'}
+    # Who served each answer: the first model's provider, the model's own; nobody for what came from the cache.
+    served = {name: (entry["response"].get("cache"), entry["response"].get("served_by")) for name, entry in output.items()}
+    assert served.pop("mended") == (None, "simulated/small")
+    assert set(served.values()) == {(None, "simulated/tiny"), ("hit", None)}
+    told = {item["custom_id"]: item["served_by"] for item in make_client().get(f"/api/jobs/{job.public_id}/items").json()["data"]}
+    assert told == {name: entry["response"].get("served_by") for name, entry in output.items()} | {"wrong": None}
     assert errors["wrong"]["error"]["code"] == "output_contract"
     assert "$.n" in errors["wrong"]["error"]["message"]
     # Of three that were asked, one was accepted; the others were asked of the model itself, and once more for a repair.
@@ -92,7 +98,7 @@ def test_a_batch_with_everything(client: OpenAI) -> None:
     assert (told["cache_hits"], told["first_accepted_share"], told["repaired"]) == (1, 0.3333, 1)
     assert told["policy"]["first_model"] == "tiny"
     item = make_client().get(f"/api/items/{Item.objects.get(custom_id='mended').public_id}").json()
-    assert item["answered_by"] == "repair"
+    assert (item["answered_by"], item["served_by"]) == ("repair", "simulated/small")
     assert [exchange["upstream_model"] for exchange in item["runs"][0]["exchanges"]] == ["tiny", "small", "small"]
 
 

@@ -13,13 +13,20 @@ from typing import Any
 import pytest
 import requests
 from django.conf import settings
+from django.utils import timezone
 
-from apps.accounts.domain.keys import Scope
+from apps.accounts.domain.keys import WORKSPACE_SCOPES, Scope, prefix_of
+from apps.accounts.models import ApiKey
+from tests.factories.accounts import make_workspace
+from tests.factories.alerts import make_alert
+from tests.factories.prompts import make_prompt, make_version
+from tests.factories.providers import make_model, make_provider
 from tests.jobs.calls.callers import make_callable, make_secret
 from tests.journeys.examples import example_model
 from tests.journeys.fuzz_workspace import Filler, with_real_examples
-from tests.journeys.fuzzing import CHECKS, PHASES, run_schemathesis
+from tests.journeys.fuzzing import CHECKS, PHASES, find_told, run_schemathesis
 from tests.journeys.live import Live, running_parts
+from tests.spend.purses import make_budget
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -43,6 +50,16 @@ def prepare(live: Live, secret: str) -> dict[str, Any]:
     make_callable(model, base_url=live.provider_url)
     filler = Filler(live.url, secret, model)
     ids = filler.fill()
+    # One that answers for nobody may be paused without harm to the others' work.
+    provider = make_provider("idle")
+    target = make_model("idle", provider, is_enabled=False).targets.get()
+    ids |= {"provider_id": [provider.public_id], "target_id": [target.public_id]}
+    ids |= {"alert_id": [make_alert().public_id]}
+    prompt = make_prompt(make_workspace(), name="fuzzed")
+    make_version(prompt, is_published=False)
+    ids |= {"prompt_id": [prompt.public_id]}
+    # A fuzzed cap bounds nobody's work.
+    ids |= {"budget_id": [make_budget("feature", workspace=make_workspace(), subject="idle", period="month").public_id]}
     filler.close()
     return {"url": live.url, "secret": secret, "schema": with_real_examples(schema, ids), "ids": ids}
 
@@ -60,6 +77,31 @@ def test_both_apis_keep_to_their_schema(live: Live, tmp_path: Path) -> None:
     assert {phase for phase, made in found.by_phase.items() if made} == set(PHASES)
     assert found.by_phase.total() > 1000
     assert found.statuses[200] > found.by_phase.total() / 10
+
+
+@pytest.mark.parametrize("phases", [("fuzzing",), pytest.param(("coverage", "fuzzing"), marks=pytest.mark.fuzz)])
+@pytest.mark.timeout(600)
+def test_keys_that_are_wrong_revoked_or_another_workspaces_are_told_nothing(phases: tuple[str, ...], live: Live, tmp_path: Path) -> None:
+    secret = make_secret()
+    ready = prepare(live, secret)
+    # Names of models, providers and their targets belong to all.
+    theirs = {one for name, ids in ready["ids"].items() if name not in {"name", "provider_id", "target_id"} for one in ids}
+    revoked = make_secret()
+    ApiKey.objects.filter(prefix=prefix_of(revoked)).update(revoked_at=timezone.now())
+    keys = {"wrong": "aip-" + "w" * 43, "revoked": revoked, "foreign": make_secret("other", *WORKSPACE_SCOPES)}
+    # Most of what such a key asks for is refused, however good it is.
+    checks = ("not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance")
+    for who, key in keys.items():
+        folder = tmp_path / who
+        options = ("--max-examples", "4", "--generation-deterministic")
+        found = run_schemathesis(folder, *options, checks=checks, phases=phases, **(ready | {"secret": key}))
+        told = find_told(folder, theirs)
+        report(f"A key that is {who}", f"{found.told()}; ids of others told {len(told)}")
+        assert (found.failures, told) == ([], [])
+        assert found.by_phase.total() > 3 * found.operations
+        assert who == "foreign" or min(found.statuses) >= 400
+        # What is told would be found.
+        assert find_told(folder, {"not_found" if who == "foreign" else "invalid_api_key"})
 
 
 @pytest.mark.fuzz

@@ -44,7 +44,9 @@ def test_every_endpoint_with_the_sdk(live: Live) -> None:
     with OpenAI(base_url=f"{live.url}/v1", api_key=make_secret(), max_retries=0) as client:
         assert [model.id for model in client.models.list()] == ["small"]
         assert client.models.retrieve("small").owned_by == "aiplatform"
-        chat = client.chat.completions.create(model="small", messages=ask("hi"), user="u1", extra_headers={"X-Feature": "search"})
+        chat = client.chat.completions.create(
+            model="small", messages=ask("hi"), user="u1", extra_headers={"X-Feature": "search", "X-Prompt-Version": "v7"}
+        )
         assert chat.choices[0].message.content
         assert chat.usage is not None
         assert chat.usage.prompt_tokens == 20
@@ -59,7 +61,7 @@ def test_every_endpoint_with_the_sdk(live: Live) -> None:
         assert int(raw.headers["openai-processing-ms"]) > 0
     assert (item.state, item.output_tokens) == (ItemState.DONE, 30)
     assert Charge.objects.count() == Item.objects.filter(state=ItemState.DONE).count() == 5
-    assert Charge.objects.filter(feature="search", end_user="u1").count() == 1
+    assert Charge.objects.filter(feature="search", end_user="u1", prompt_version="v7").count() == 1
     assert set(Job.objects.values_list("status", flat=True)) == {JobStatus.COMPLETED}
     refused_calls(live)
     asyncio.run(concurrent_calls(live))

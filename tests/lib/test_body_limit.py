@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from apps.lib.body_limit import BodyLimit
+from apps.lib.http_errors import ApiError
 
 LIMIT = 1_000_000
 FORM = 65_536
@@ -89,7 +90,7 @@ async def test_the_refusal_is_told_like_any_other(path: str) -> None:
     headers = dict(exchange.sent[0]["headers"])
     answer = json.loads(exchange.sent[1]["body"])
     assert headers[b"x-request-id"].startswith(b"req_")
-    assert headers[b"connection"] == b"close"
+    assert (headers[b"connection"], headers[b"x-should-retry"]) == (b"close", b"false")
     assert "1 MB" in (answer["error"]["message"] if path.startswith("/v1") else answer["detail"])
     assert headers[b"content-type"] == (b"application/json" if path.startswith("/v1") else b"application/problem+json")
 
@@ -111,6 +112,38 @@ async def test_two_ways_of_telling_the_length_are_refused() -> None:
 async def test_a_client_that_waits_for_the_answer_gets_it_before_it_has_sent_everything() -> None:
     exchange = Exchange([b"x"], declared=1_200_000, is_patient=True)
     assert await asyncio.wait_for(exchange.run(), 30) == 413
+
+
+@pytest.mark.parametrize("declared", [900_000, None])
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_a_long_body_is_taken_from_somebody_known(declared: int | None, *, is_known: bool) -> None:
+    asked = []
+
+    async def ask(scope: MutableMapping[str, Any]) -> ApiError | None:
+        asked.append(scope["path"])
+        return None if is_known else ApiError(401, "invalid_api_key", "No.")
+
+    exchange = Exchange([b"x" * 100_000] * 9, declared=declared, is_chunked=declared is None)
+    await BodyLimit(exchange.application, limit_of=lambda _path: LIMIT, ask_sender=ask, unasked_bytes=300_000)(
+        exchange.scope, exchange.receive, exchange.send
+    )
+    assert asked == ["/v1/files"]
+    if is_known:
+        assert (exchange.sent[0]["status"], exchange.read_by_application) == (200, 900_000)
+    else:
+        assert exchange.sent[0]["status"] == 401
+        assert exchange.read_by_application <= (0 if declared else 300_000 + FORM)
+
+
+async def test_nobody_is_asked_for_a_short_body() -> None:
+    async def ask(_scope: MutableMapping[str, Any]) -> ApiError | None:
+        raise AssertionError
+
+    exchange = Exchange([b"x" * 100_000] * 3, is_chunked=True)
+    await BodyLimit(exchange.application, limit_of=lambda _path: LIMIT, ask_sender=ask, unasked_bytes=300_000)(
+        exchange.scope, exchange.receive, exchange.send
+    )
+    assert exchange.sent[0]["status"] == 200
 
 
 async def test_other_kinds_of_connection_pass() -> None:

@@ -38,6 +38,8 @@ def test_an_empty_variable_counts_as_missing() -> None:
         lambda: env(A="inf").seconds("A", 1),
         lambda: env(A="nan").seconds("A", 1),
         lambda: env(A="maybe").flag("A"),
+        *(partial(env(A=text).number, "A", 3) for text in ("x", "-1", "inf", "nan")),
+        *(partial(env(A=text).each_of, "A", ("one", "two")) for text in ("three", "one,three", "One")),
         *(partial(env(A=text).ports, "A", "443") for text in ("0", "65536", "https", "443,-1", ",")),
         *(partial(env(A=text).networks, "A") for text in ("10.0.0.1/8", "ten", "10.0.0.0/8,x")),
     ],
@@ -50,6 +52,11 @@ def test_a_wrong_value_is_refused_with_the_variables_name(read: Callable[[], obj
 def test_flags_and_lists() -> None:
     assert [env(A=text).flag("A") for text in ("1", "TRUE", "yes", "on", "0", "False", "no", "off")] == [True] * 4 + [False] * 4
     assert env(A=" a, ,b ,").listed("A") == ["a", "b"]
+
+
+def test_numbers_and_some_of_several_words() -> None:
+    assert [env(A=text).number("A", 3) for text in ("", "0", "2.5")] == [3, 0, 2.5]
+    assert [env(A=text).each_of("A", ("one", "two")) for text in ("", "two", "one, two")] == [frozenset(), {"two"}, {"one", "two"}]
 
 
 def test_ports_and_networks() -> None:

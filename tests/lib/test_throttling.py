@@ -10,7 +10,6 @@ from structlog.testing import capture_logs
 
 from apps.lib import throttling
 from apps.lib.redis_client import redis_client
-from apps.lib.throttling import KeyThrottle
 from tests.factories.accounts import make_client
 
 pytestmark = pytest.mark.django_db
@@ -64,7 +63,7 @@ def test_zero_means_no_limit(settings: Any) -> None:
 @pytest.fixture
 def _no_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throttling, "_client", lambda: redis.Redis(port=1, socket_connect_timeout=0.25))
-    monkeypatch.setattr(KeyThrottle, "_asleep_until", 0.0)
+    monkeypatch.setattr(throttling._Rest, "until", 0.0)
 
 
 @pytest.mark.usefixtures("_no_redis")

@@ -78,5 +78,15 @@ def test_a_lost_redis_is_named_and_nothing_else_is_asked(client: Client, monkeyp
     assert "does not answer" in answer.json()["checks"]["redis"]
 
 
+def test_a_redis_that_drops_rings_when_it_is_full_is_named(client: Client) -> None:
+    redis_client().config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        answer = client.get("/readyz")
+    finally:
+        redis_client().config_set("maxmemory-policy", "noeviction")
+    assert (answer.status_code, "redis" in answer.json()["failing"]) == (503, True)
+    assert "set maxmemory-policy to noeviction (now allkeys-lru)" in answer.json()["checks"]["redis"]
+
+
 def test_only_reading_is_allowed(client: Client) -> None:
     assert [client.post(path).status_code for path in ("/healthz", "/readyz", "/metrics")] == [405, 405, 405]

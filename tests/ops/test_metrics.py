@@ -1,12 +1,14 @@
 """/metrics: the open work, the pumps, and the counters that settle keeps."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
+from apps.accounts.domain.keys import WORKSPACE_SCOPES, Scope
 from apps.jobs.actions.keep_transitions import keep_transitions
 from apps.jobs.domain.lifecycle import JobStatus
 from apps.jobs.queries import COUNTERS_KEY
@@ -15,6 +17,7 @@ from apps.providers.actions import pause
 from apps.providers.domain.transitions import Transition
 from apps.providers.models import TransitionRecord
 from apps.webhooks.models import DeliveryState
+from tests.factories.accounts import make_api_key
 from tests.factories.jobs import make_job, make_pump
 from tests.factories.providers import make_model, make_provider
 from tests.factories.webhooks import make_delivery
@@ -112,15 +115,20 @@ def test_requests_and_failovers_by_the_providers_names(client: Client) -> None:
 
 
 def test_buckets_and_breakers_as_redis_knows_them(client: Client) -> None:
-    provider = make_provider("team-a", max_concurrency=8)
+    provider = make_provider("team-a", max_concurrency=8, output_tokens_per_minute=8000)
     target = make_model("small", provider).targets.get()
-    redis_client().hset(f"limits:{{provider:{provider.id.hex}}}", mapping={"pump:a": "5,9999999999999", "limit": "20"})
+    redis_client().hset(
+        f"limits:{{provider:{provider.id.hex}}}", mapping={"pump:a": "5,9999999999999", "limit": "20", "output_tokens": "90"}
+    )
     redis_client().hset(f"limits:{{target:{target.id.hex}}}", mapping={"breaker": "open", "open_until": "9999999999999"})
     pause(target_id=target.id, now=timezone.now(), reason="bad answers")
     values = scrape(client)
     whole, part = ("", "team-a", ""), ("small", "team-a", "small-upstream")
     assert (values["aiplatform_bucket_in_flight", *whole], values["aiplatform_bucket_limit", *whole]) == (5, 8)
     assert ("aiplatform_bucket_limit", *part) not in values
+    # model, of, provider, upstream_model
+    assert values["aiplatform_bucket_left", "", "output_tokens", "team-a", ""] == 90
+    assert values["aiplatform_bucket_per_minute", "", "output_tokens", "team-a", ""] == 8000
     breaker = {state: values["aiplatform_breaker", "small", "team-a", state, "small-upstream"] for state in ("open", "closed", "half-open")}
     assert breaker == {"open": 1, "closed": 0, "half-open": 0}
     assert (values["aiplatform_bucket_paused", *part], values["aiplatform_bucket_paused", *whole]) == (1, 0)
@@ -150,3 +158,21 @@ def test_a_lost_redis_takes_away_its_own_figures_alone(client: Client, monkeypat
     assert (values["aiplatform_part_up", "postgres"], values["aiplatform_part_up", "redis"]) == (1, 0)
     assert values["aiplatform_open_jobs", "running"] == 1
     assert ("aiplatform_queue_messages", "bulk") not in values
+
+
+def test_strangers_see_no_figures() -> None:
+    """A proxy on this machine asks for others, so what it forwards counts as theirs."""
+    secret, without = make_api_key(None, Scope.PLATFORM)[1], make_api_key(None, *WORKSPACE_SCOPES)[1]
+    from_elsewhere: tuple[dict[str, Any], ...] = (
+        {"REMOTE_ADDR": "203.0.113.9"},
+        {"REMOTE_ADDR": "10.0.0.9"},
+        {"REMOTE_ADDR": ""},
+        {"HTTP_X_FORWARDED_FOR": "203.0.113.9"},
+        {"HTTP_FORWARDED": "for=203.0.113.9"},
+    )
+    for where in from_elsewhere:
+        for key, status in (("", 401), ("aip-" + "a" * 43, 401), (without, 403), (secret, 200)):
+            answer = Client(**where).get("/metrics", headers={"Authorization": f"Bearer {key}"})
+            assert (answer.status_code, b"aiplatform_" in answer.content) == (status, status == 200), (where, key)
+    for address in ("127.0.0.1", "::1"):
+        assert Client(REMOTE_ADDR=address).get("/metrics").status_code == 200

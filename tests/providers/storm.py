@@ -31,17 +31,21 @@ class Upstream:
     def __init__(self) -> None:
         self.status, self.headers = 200, dict[str, str]()
         self.body: Any = None
+        # What a prompt that makes it fail has in it.
+        self.poison = b"poison"
         self.asked: list[float] = []
+        self.keys: list[str] = []
         self.now = self.most = 0
         self.latency = 0.0
         self.base_url = ""
 
     async def answer(self, request: web.Request) -> web.Response:
-        await request.read()
+        body = await request.read()
         self.asked.append(time.monotonic())
+        self.keys.append(request.headers.get("Authorization", "").removeprefix("Bearer "))
         self.now += 1
         self.most = max(self.most, self.now)
-        status, headers = self.status, self.headers
+        status, headers = 500 if self.poison in body else self.status, self.headers
         try:
             if self.latency:
                 await asyncio.sleep(self.latency)
@@ -80,6 +84,7 @@ class Item:
     """One item, how often it was tried, and what it came to."""
 
     tries: Tries = field(default_factory=Tries)
+    prompt: str = "hello"
     completion: Completion | None = None
     decision: Decision | None = None
     ended_at: float = 0.0
@@ -88,12 +93,15 @@ class Item:
 class Pumps:
     """So many items carried by several gates, each with a window; what is to be tried again waits outside of any slot."""
 
-    def __init__(self, items: int, routes: Sequence[Route], *, gates: int = 2, window: int = 25) -> None:
+    def __init__(self, items: int, routes: Sequence[Route], *, gates: int = 2, window: int = 25, policy: Policy | None = None) -> None:
         self.items = [Item() for _ in range(items)]
         self.ready = deque(self.items)
         self.waiting: list[tuple[float, Item]] = []
+        self.routes = routes
         self.catalogue = make_catalogue(*routes)
         self.window = window
+        self.policy = policy or Policy(base_seconds=0.1)
+        self.longest_wait = float("inf")
         self.gates = [make_gate() for _ in range(gates)]
         self.ended: list[Item] = []
 
@@ -134,9 +142,9 @@ class Pumps:
         await asyncio.gather(*running)
 
     async def _carry(self, item: Item, gate: Gate, session: aiohttp.ClientSession) -> None:
-        completion = await complete(make_call(), session=session, catalogue=self.catalogue, clock=clock, gate=gate)
+        completion = await complete(make_call(item.prompt), session=session, catalogue=self.catalogue, clock=clock, gate=gate)
         step = next_step(
-            completion.outcome, item.tries, Policy(base_seconds=0.1), chance=0.5,
+            completion.outcome, item.tries, self.policy, chance=0.5,
             retry_after_seconds=completion.retry_after_seconds, is_probe=completion.is_probe,
         )  # fmt: skip
         item.tries, item.completion = step.tries, completion
@@ -144,7 +152,7 @@ class Pumps:
             item.decision, item.ended_at = step.decision, time.monotonic()
             self.ended.append(item)
         else:
-            self.waiting.append((time.monotonic() + step.delay_seconds, item))
+            self.waiting.append((time.monotonic() + min(step.delay_seconds, self.longest_wait), item))
 
 
 async def until(is_true: Any, *, seconds: float = 30) -> None:
@@ -162,3 +170,28 @@ async def shift(pumps: Pumps, route: Route, **fields: float) -> None:
         for bucket in gate.buckets.values():
             bucket.next_at = bucket.blocked_until = 0.0
         gate.wake()
+
+
+@asynccontextmanager
+async def hurried(pumps: Pumps, route: Route) -> AsyncIterator[None]:
+    """What a breaker waits for, open or in its slow start, is over within a tenth of a second."""
+
+    async def hurry() -> None:
+        while True:
+            await asyncio.sleep(0.1)
+            await shift(pumps, route, open_until=0)
+            if any(bucket.said.is_slow for gate in pumps.gates for bucket in gate.buckets.values()):
+                await shift(pumps, route, slow_from=1)
+
+    pumps.longest_wait = 0.3
+    hurrying = asyncio.create_task(hurry())
+    try:
+        yield
+    finally:
+        hurrying.cancel()
+        await asyncio.gather(hurrying, return_exceptions=True)
+
+
+async def ask(session: aiohttp.ClientSession, gate: Gate, *routes: Route) -> Completion:
+    """One call through this gate, by a catalogue of these routes."""
+    return await complete(make_call(), session=session, catalogue=make_catalogue(*routes), clock=clock, gate=gate)

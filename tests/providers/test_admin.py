@@ -1,5 +1,7 @@
 """Providers in the back office: the key goes in and never comes out."""
 
+from typing import Any
+
 import pytest
 from django.conf import settings
 from django.test import Client
@@ -7,8 +9,9 @@ from django.urls import reverse
 
 from apps.accounts.models import Role
 from apps.lib.sealing import unseal
+from apps.providers.actions import save_provider_key
+from apps.providers.admin.catalogue import ProviderAdmin
 from apps.providers.models import Model, Provider
-from apps.providers.queries import sealed_owner
 from tests.factories.accounts import make_office_client, make_user
 from tests.factories.jobs import make_route
 
@@ -29,7 +32,7 @@ def form(**values: object) -> dict[str, object]:
 
 
 def key_of(provider: Provider) -> str:
-    return unseal(provider.api_key_sealed, keys=settings.ENCRYPTION_KEYS, owner=sealed_owner(provider.id))
+    return unseal(provider.api_key_sealed, keys=settings.ENCRYPTION_KEYS, owner=provider.seal_owner)
 
 
 def test_a_key_is_stored_sealed_and_on_no_page(office: Client) -> None:
@@ -52,6 +55,21 @@ def test_an_empty_key_leaves_the_stored_one(office: Client) -> None:
     assert (provider.name, key_of(provider)) == ("renamed", KEY)
 
 
+def test_a_key_that_is_replaced_while_the_form_is_saved_stays_replaced(office: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    office.post(reverse("admin:providers_provider_add"), form(api_key=KEY))
+    provider = Provider.objects.get()
+    save_form = ProviderAdmin.save_form
+
+    def meanwhile(*arguments: Any, **options: Any) -> Any:
+        save_provider_key(provider_id=provider.pk, api_key="sk-newer")
+        return save_form(*arguments, **options)
+
+    monkeypatch.setattr(ProviderAdmin, "save_form", meanwhile)
+    office.post(reverse("admin:providers_provider_change", args=[provider.id]), form(name="renamed", max_concurrency="7"))
+    provider.refresh_from_db()
+    assert (provider.name, provider.max_concurrency, key_of(provider)) == ("renamed", 7, "sk-newer")
+
+
 def test_a_refused_form_does_not_send_the_key_back(office: Client) -> None:
     page = office.post(reverse("admin:providers_provider_add"), form(api_key=KEY, total_timeout_seconds="901")).content.decode()
     assert "less than or equal to 900" in page
@@ -62,6 +80,36 @@ def test_a_refused_form_does_not_send_the_key_back(office: Client) -> None:
 def test_a_base_url_must_be_one(office: Client) -> None:
     page = office.post(reverse("admin:providers_provider_add"), form(base_url="not a url")).content.decode()
     assert "The address must begin with http" in page
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9002/v1", "http://127.0.0.2:9001/v1", "https://127.0.0.1:9001/v1"])
+def test_a_stored_key_does_not_go_to_another_server(office: Client, address: str) -> None:
+    office.post(reverse("admin:providers_provider_add"), form(api_key=KEY))
+    provider = Provider.objects.get()
+    change = reverse("admin:providers_provider_change", args=[provider.id])
+    for nothing in ("", "  "):
+        page = office.post(change, form(base_url=address, api_key=nothing)).content.decode()
+        assert "Enter the key again: the address changed." in page
+    provider.refresh_from_db()
+    assert (provider.base_url, key_of(provider)) == ("http://127.0.0.1:9001/v1", KEY)
+    assert office.post(change, form(base_url=address, api_key="sk-again")).status_code == 302
+    provider.refresh_from_db()
+    assert (provider.base_url, key_of(provider)) == (address, "sk-again")
+
+
+def test_another_path_of_the_same_server_keeps_the_key(office: Client) -> None:
+    office.post(reverse("admin:providers_provider_add"), form(api_key=KEY, base_url="https://llm.example/v1"))
+    provider = Provider.objects.get()
+    address = "https://LLM.example:443/v2"
+    assert office.post(reverse("admin:providers_provider_change", args=[provider.id]), form(base_url=address)).status_code == 302
+    provider.refresh_from_db()
+    assert (provider.base_url, key_of(provider)) == (address, KEY)
+
+
+def test_a_provider_without_a_key_moves_freely(office: Client) -> None:
+    office.post(reverse("admin:providers_provider_add"), form())
+    change = reverse("admin:providers_provider_change", args=[Provider.objects.get().id])
+    assert office.post(change, form(base_url="http://127.0.0.1:9009/v1")).status_code == 302
 
 
 def test_a_model_with_its_targets(office: Client) -> None:

@@ -12,6 +12,7 @@ from apps.accounts.models import AuditEntry
 from apps.jobs.actions.call_threads import in_thread
 from apps.jobs.actions.claim import claim_items
 from apps.jobs.domain.fairness import ModelBounds
+from apps.jobs.domain.lifecycle import ItemState
 from apps.jobs.models import Item
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import uuid7
@@ -22,14 +23,24 @@ from apps.providers.domain.outcomes import Outcome
 from apps.providers.domain.transitions import Transition
 from apps.providers.models import Provider, TransitionRecord
 from apps.providers.queries import find_callable, load_catalogue, read_standings
+from apps.traces.domain.slots import LAST_DAY, LAST_HOUR, SINCE_KEY, field_name
 from tests.factories.accounts import make_office_client
+from tests.factories.jobs import make_item
 from tests.factories.jobs import make_job as make_ended_job
+from tests.factories.jobs import make_route as make_other_route
 from tests.factories.providers import make_gate, make_model, make_provider, make_route
 from tests.jobs.rows import make_job
 
 pytestmark = pytest.mark.django_db
 
 NOW = timezone.now()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> None:
+    for pattern in ("aiplatform:usage*", "aiplatform:outcomes*"):
+        for key in redis_client().scan_iter(pattern):
+            redis_client().delete(key)
 
 
 def test_a_paused_target_is_left_out_and_another_takes_over() -> None:
@@ -101,9 +112,55 @@ def test_the_page_shows_what_redis_and_postgres_know() -> None:
     page = make_office_client().get(reverse("admin:providers_provider_desk"))
     text = " ".join(page.content.decode().split())
     assert page.status_code == 200
-    for told in ("open, for", "<td>7</td><td>412</td>", "60/min told", "breaker opened", f"{job.items.count() - 2:,}"):
+    for told in ("open, for", "<td>7</td> <td>-</td><td>412</td>", "60/min told", "breaker opened", f"{job.items.count() - 2:,}"):
         assert told in text, told
-    assert "takes calls" in text
+    assert "takes no calls: see its target" in text
+    # Good answers took 1.204 s, until their first byte 0.412 s; three of them were charged.
+    for told in ("1.20 / 1.20 / 1.20 s", "0.41 / 0.41 / 0.41 s", "3 answers", "1,200 / 300 tokens", "$0.0004"):
+        assert told in text, told
+
+
+def test_the_page_shows_what_came_of_the_last_hour_and_day() -> None:
+    target = make_model("small", make_provider()).targets.get()
+    now, outcomes = timezone.now(), {"ok": 1200, "throttled": 7}
+    for slots, times in ((LAST_HOUR, 1), (LAST_DAY, 10)):
+        redis_client().hset(
+            slots.key(now.timestamp()), mapping={field_name(target.id, outcome): times * number for outcome, number in outcomes.items()}
+        )
+    redis_client().set(SINCE_KEY, (now - timedelta(hours=3)).isoformat())
+    text = " ".join(make_office_client().get(reverse("admin:providers_provider_desk")).content.decode().split())
+    for told in ("ok 1,200", "throttled 7", "ok 12,000", "throttled 70", "Outcomes have been counted since"):
+        assert told in text, told
+
+
+def test_what_targets_were_used_for_is_told_apart() -> None:
+    make_ended_job(done=3, dead=0)
+    other = make_other_route("large", upstream_model="gpt-x")
+    make_item(make_ended_job(done=0, dead=0), route=other, state=ItemState.DONE, position=1)
+    provider = read_standings(now=timezone.now()).providers[0]
+    assert {one.row.model.name: one.usage.calls for one in provider.targets} == {"small": 3, "large": 1}
+    assert (provider.usage.calls, provider.usage.output_tokens) == (4, 400)
+
+
+def test_the_page_shows_what_is_left_of_each_limit() -> None:
+    provider = make_provider(input_tokens_per_minute=40_000)
+    model = make_model("small", provider)
+    target = model.targets.get()
+    model.targets.update(requests_per_minute=600)
+    redis_client().hset(f"limits:{{provider:{provider.id.hex}}}", mapping={"input_tokens": "650.5", "output_tokens": "31", "tokens": "9"})
+    redis_client().hset(
+        f"limits:{{target:{target.id.hex}}}", mapping={"requests": "8.2", "told_output_tokens": "8000", "output_tokens": "77"}
+    )
+    page = make_office_client().get(reverse("admin:providers_provider_desk"))
+    text = " ".join(page.content.decode().split())
+    for told in (
+        "<span>Input tokens left now</span><strong>650</strong><span>40,000/min set</span>",
+        # A field of a limit that is no more says nothing.
+        "<span>Tokens left now</span><strong>no limit</strong>",
+        '<span class="whole">8 requests</span>, <span class="whole">77 output tokens</span>',
+    ):
+        assert told in text, told
+    assert "Output tokens left now" not in text
 
 
 def test_the_switch_asks_first_and_is_audited() -> None:
@@ -134,8 +191,8 @@ def test_without_calls_or_providers_the_page_says_what_to_do() -> None:
 def test_without_redis_the_page_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     make_model("small", make_provider())
     monkeypatch.setattr("apps.providers.queries.look", _cut_off)
-    standings, is_told = read_standings(now=NOW)
-    assert (is_told, standings[0].bucket) == (False, BucketState())
+    standings = read_standings(now=NOW)
+    assert (standings.is_told, standings.providers[0].bucket) == (False, BucketState())
     assert "Redis does not answer" in make_office_client().get(reverse("admin:providers_provider_desk")).content.decode()
 
 
@@ -147,8 +204,19 @@ def test_transitions_are_kept_for_a_month() -> None:
     provider = make_provider()
     record_transitions([Transition(provider.id, None, "blocked", NOW - timedelta(days=days)) for days in (1, 29, 31)])
     record_transitions([Transition(None, uuid7(), "open", NOW)])
+    record_transitions([Transition(uuid7(), None, "blocked", NOW)])
     assert TransitionRecord.objects.count() == 3
     assert forget_transitions(now=NOW) == 1
+
+
+@pytest.mark.parametrize(("found", "told"), [(None, 50), ("0", 50), ("20", 20), ("80", 50)])
+def test_a_set_limit_of_calls_in_the_air_is_told_until_less_was_found_right(found: str | None, told: int) -> None:
+    provider = make_provider(max_concurrency=50)
+    redis_client().hset(
+        f"limits:{{provider:{provider.id.hex}}}", mapping={"pump:a": "3,9999999999999"} | ({"limit": found} if found else {})
+    )
+    (standing,) = read_standings(now=timezone.now()).providers
+    assert (standing.bucket.in_flight, standing.bucket.concurrency_limit) == (3, told)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +227,12 @@ def test_transitions_are_kept_for_a_month() -> None:
         ({"slow_from": "1000", "breaker": "closed"}, {"breaker": "closed", "slow_percent": None}),
         ({"blocked": "102500", "paused": "99000"}, {"blocked_seconds": 2.5, "paused_seconds": None}),
         ({"pump:a": "3,100001", "pump:b": "4,99999", "pump:c": "5,200000"}, {"in_flight": 8, "pumps": 2}),
+        (
+            {"input_tokens": "5.5", "output_tokens": "-1", "told_input_tokens": "40000"},
+            {"input_tokens_left": 5, "output_tokens_left": 0, "told_input_tokens": 40000, "told_output_tokens": None},
+        ),
         ({"requests": "-3.5", "tokens": "17.9", "limit": "0"}, {"requests_left": 0, "tokens_left": 17, "concurrency_limit": None}),
+        ({"budget": "0"}, {"retry_budget": 0}),
     ],
 )
 def test_read_bucket(state: dict[str, str], told: dict[str, Any]) -> None:
@@ -178,3 +251,13 @@ async def test_what_happens_in_redis_is_told_to_the_pump_that_brought_it_about()
         assert [(one.what, one.target_id) for one in gate.happened] == [("open", route.target_id)]
         await gate._sync([target])
         assert len(gate.happened) == 1
+
+
+def test_a_provider_whose_targets_get_no_calls_does_not_seem_to_take_any() -> None:
+    provider = make_provider()
+    targets = [make_model(name, provider).targets.get() for name in ("large", "small")]
+    office, desk = make_office_client(), reverse("admin:providers_provider_desk")
+    pause(target_id=targets[0].id, now=NOW, reason="x")
+    assert "1 of 2 targets take no calls" in office.get(desk).content.decode()
+    redis_client().hset(f"limits:{{target:{targets[1].id.hex}}}", mapping={"breaker": "open", "open_until": "9999999999999"})
+    assert "takes no calls: see its targets" in office.get(desk).content.decode()

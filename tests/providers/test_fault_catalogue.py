@@ -1,12 +1,13 @@
-"""The faults of a provider, each with the tests that show what becomes of it. The figures are in docs/adr/0010 and bench/README.md."""
+"""The faults of a provider, each with the tests that show what becomes of it. The figures are in docs/faults.md."""
 
-import ast
-from functools import cache
-from pathlib import Path
+import re
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.faults import ROOT, assert_shown, shown_in
+
+TOLD = (ROOT.parent / "docs" / "faults.md").read_text()
+CONFORMANCE = "providers/adapters/test_conformance.py"
 
 # Paths below tests/, and the tests there.
 FAULTS: dict[str, tuple[str, dict[str, list[str]]]] = {
@@ -45,11 +46,16 @@ FAULTS: dict[str, tuple[str, dict[str, list[str]]]] = {
     "F38": (
         "5xx storm: the breaker opens, three probes at a time in all pumps, slow start; no item dies",
         {
-            "providers/test_storms.py": ["test_a_storm_of_5xx_opens_the_breaker_and_probes_end_it"],
+            "providers/test_storms.py": [
+                "test_a_storm_of_5xx_opens_the_breaker_and_probes_end_it",
+                "test_a_storm_of_5xx_kills_no_item_of_a_small_job",
+                "test_an_item_that_alone_makes_it_fail_dies_all_the_same",
+            ],
             "providers/limits/test_shared.py": [
                 "test_sync_half_open_lets_three_probes_through_in_all_pumps",
                 "test_sync_open_for_ten_seconds_then_half_as_long_again_up_to_thirty",
                 "test_sync_three_good_probes_close_it_slowly",
+                "test_sync_failures_in_a_row_are_counted_over_all_pumps_however_far_apart",
             ],
             "jobs/domain/test_retry.py": ["test_next_step_a_probe_that_failed_costs_no_attempt_for_as_long_as_outages_last"],
         },
@@ -99,10 +105,17 @@ FAULTS: dict[str, tuple[str, dict[str, list[str]]]] = {
         },
     ),
     "F45": (
-        "Usage that is missing, zero, negative or beyond reason is settled by our own estimate and noted",
+        "Usage that is missing, zero, negative or beyond reason is settled by our own estimate and noted; far beyond it, people are told",
         {
-            "providers/domain/test_check_reading.py": ["test_usage_that_makes_no_sense_is_settled_by_our_estimate_and_flagged"],
-            "providers/actions/test_complete.py": ["test_complete_usage_that_makes_no_sense_is_estimated"],
+            "providers/domain/test_check_reading.py": [
+                "test_usage_that_makes_no_sense_is_settled_by_our_estimate_and_flagged",
+                "test_usage_far_beyond_our_estimate_is_charged_and_flagged",
+            ],
+            "providers/actions/test_complete.py": [
+                "test_complete_usage_that_makes_no_sense_is_estimated",
+                "test_complete_usage_far_beyond_our_estimate_is_told_once",
+            ],
+            "ops/test_watch.py": ["test_use_that_is_far_beyond_our_estimate"],
             "providers/adapters/test_conformance.py": ["test_over_http_a_usage_that_makes_no_sense_is_estimated_and_told"],
         },
     ),
@@ -111,14 +124,16 @@ FAULTS: dict[str, tuple[str, dict[str, list[str]]]] = {
         {"providers/test_targets.py": ["test_a_credential_or_a_model_that_is_refused_pauses_its_target"]},
     ),
     "F47": (
-        "DNS, TLS, refused connections: not sent, free, twenty times at most",
+        "DNS, TLS, refused connections: not sent, free, twenty times at most; what is our own fault does not count against the target",
         {
             "providers/adapters/test_http.py": [
                 "test_what_could_not_be_sent_is_not_sent",
                 "test_a_failed_tls_handshake_is_not_sent",
                 "test_a_certificate_that_nobody_vouches_for_is_not_sent",
+                "test_without_descriptors_of_our_own_it_is_not_sent_and_said_to_be_ours",
             ],
-            "jobs/domain/test_retry.py": ["test_next_step_unreachable_is_dead_after_twenty_tries"],
+            "providers/test_targets.py": ["test_what_we_lack_ourselves_opens_no_breaker_and_asks_nobody_else"],
+            "jobs/domain/test_retry.py": ["test_next_step_unreachable_counts_after_twenty_tries"],
         },
     ),
     "F48": (
@@ -129,8 +144,15 @@ FAULTS: dict[str, tuple[str, dict[str, list[str]]]] = {
         },
     ),
     "F49": (
-        "Ten times slower without errors: nothing opens, nothing is asked twice",
-        {"providers/test_targets.py": ["test_slow_answers_open_nothing"]},
+        "Ten times slower without errors: concurrency is halved, to a quarter at the least; nothing opens, nothing is asked twice",
+        {
+            "providers/test_targets.py": ["test_slow_answers_open_nothing_and_lower_concurrency"],
+            "providers/limits/test_bucket.py": ["test_an_answer_is_late_that_takes_long_in_all_and_for_each_token"],
+            "providers/limits/test_shared.py": [
+                "test_sync_answers_that_are_late_halve_concurrency_down_to_a_quarter_and_open_nothing",
+                "test_sync_what_stays_late_at_a_quarter_becomes_the_usual",
+            ],
+        },
     ),
     "F50": (
         "A fallback has its own limiter and breaker",
@@ -157,26 +179,23 @@ FAULTS: dict[str, tuple[str, dict[str, list[str]]]] = {
 }
 
 
-@cache
-def shown_in(path: str) -> dict[str, list[str]]:
-    """The tests of a module by name, each with its decorators."""
-    tree = ast.parse((ROOT / path).read_text())
-    return {
-        node.name: [ast.unparse(decorator) for decorator in node.decorator_list]
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
-    }
-
-
 def test_every_fault_of_a_provider_is_listed() -> None:
     assert list(FAULTS) == [f"F{number}" for number in range(35, 53)]
 
 
+def test_people_are_told_of_every_fault_once_with_a_figure_and_a_test_that_shows_it() -> None:
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in TOLD.splitlines() if re.match(r"\| F\d\d ", line)]
+    assert [row[0] for row in rows] == list(FAULTS)
+    for fault, *told, figure, test in rows:
+        assert all(told)
+        assert re.search(r"\d", figure)
+        assert test.strip("`") in [name for names in FAULTS[fault][1].values() for name in names]
+
+
+def test_people_are_told_of_every_test_that_all_adapters_pass() -> None:
+    assert set(re.findall(r"^\| `(test_\w+)` \| \d+ \|$", TOLD, re.MULTILINE)) == set(shown_in(CONFORMANCE))
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_shows_a_fault_exists_and_runs(fault: str) -> None:
-    _, shown_by = FAULTS[fault]
-    assert shown_by
-    for path, names in shown_by.items():
-        for name in names:
-            assert name in shown_in(path)
-            assert not [decorator for decorator in shown_in(path)[name] if "skip" in decorator or "xfail" in decorator]
+    assert_shown(FAULTS[fault][1])

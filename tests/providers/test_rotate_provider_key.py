@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.utils import timezone
 
 from apps.accounts.models import AuditEntry
-from apps.providers.actions import save_provider_key
+from apps.providers.actions import declare_provider, pause, rotate_provider_key, save_provider_key
+from apps.providers.actions.save_provider_key import read_provider_key
 from apps.providers.domain.calls import Route
 from apps.providers.models import Model
 from apps.providers.queries import load_catalogue
@@ -52,6 +55,27 @@ def test_rotate_from_standard_input_stands_in_the_audit_log(model: Model, monkey
     entry = AuditEntry.objects.get(object_type="provider")
     assert (entry.actor_kind, entry.verb, entry.object_label) == ("command", "rotate key", "primary")
     assert "sk-typed" not in str(entry.__dict__)
+
+
+def test_a_file_that_is_applied_in_the_same_moment_brings_neither_the_old_key_back_nor_takes_a_pause_away(model: Model) -> None:
+    provider = model.targets.get().provider
+    others: list[str] = []
+
+    def meanwhile(execute: Any, sql: str, *arguments: Any) -> Any:
+        """Between its reading and its writing somebody else commits."""
+        if sql.startswith('UPDATE "providers_provider"') and not others:
+            others.append(sql)
+            rotate_provider_key(name="primary", api_key="sk-newer")
+            pause(provider_id=provider.id, now=timezone.now(), reason="maintenance")
+        return execute(sql, *arguments)
+
+    with connection.execute_wrapper(meanwhile):
+        told = declare_provider(name="primary", values={"requests_per_minute": 300}, api_key=None)
+    assert told == ["provider primary: requests_per_minute 600 -> 300"]
+    assert others
+    provider.refresh_from_db()
+    assert read_provider_key(provider_id=provider.id) == "sk-newer"
+    assert (provider.requests_per_minute, provider.paused_reason) == (300, "maintenance")
 
 
 @pytest.mark.parametrize(

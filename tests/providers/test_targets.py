@@ -1,42 +1,19 @@
 """Which targets a fault keeps out, and for how long: credentials, models, limits of one model and of a whole key, slowness."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from uuid import uuid4
 
 import aiohttp
 import pytest
 
-from apps.providers.actions import Gate, complete, open_session
-from apps.providers.domain.calls import Completion, Route
+from apps.providers.actions import Gate
 from apps.providers.domain.limits import BucketLimits
 from apps.providers.domain.outcomes import Outcome
-from tests.factories.providers import MODEL_ID, clock, make_call, make_catalogue, make_gate
-from tests.providers.storm import Pumps, Upstream, serve, until
-
-
-@pytest.fixture
-async def upstreams() -> AsyncIterator[list[Upstream]]:
-    async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(serve(Upstream())) for _ in range(2)]
-
-
-@pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with open_session(max_connections=100) as found:
-        yield found
-
-
-@pytest.fixture
-async def gate() -> AsyncIterator[Gate]:
-    async with make_gate() as found:
-        yield found
-
-
-async def ask(session: aiohttp.ClientSession, gate: Gate, *routes: Route) -> Completion:
-    return await complete(make_call(), session=session, catalogue=make_catalogue(*routes), clock=clock, gate=gate)
+from tests.factories.providers import MODEL_ID, make_catalogue
+from tests.faults import figure
+from tests.lib.descriptors import no_descriptors
+from tests.providers.storm import Pumps, Upstream, ask, shift, until
 
 
 @pytest.mark.parametrize(
@@ -60,6 +37,9 @@ async def test_a_credential_or_a_model_that_is_refused_pauses_its_target(
         paused = await ask(session, gate, route)
         assert (paused.outcome, paused.error_code, paused.exchanges) == (Outcome.CREDENTIAL, "target_paused", ())
     assert len(upstream.asked) == 1
+    figure(
+        "F46" if status in {401, 403, 404} else "F37", f"{status} {error}: calls after the first of 21 asked for: {len(upstream.asked) - 1}"
+    )
     # A breaker is for outages: nothing of this reaches it.
     await until(lambda: gate.buckets[f"target:{route.target_id.hex}"].said.paused_ms > 0)
     assert gate.buckets[f"target:{route.target_id.hex}"].said.breaker == "closed"
@@ -94,17 +74,50 @@ async def test_a_429_where_the_limit_is_the_providers_blocks_all_its_targets(
     assert [gate.is_open(route) for route in (own, first, sibling)] == [False, False, False]
 
 
-async def test_slow_answers_open_nothing(upstreams: list[Upstream]) -> None:
+async def test_slow_answers_open_nothing_and_lower_concurrency(upstreams: list[Upstream]) -> None:
     (upstream, _) = upstreams
-    upstream.latency = 0.02
+    upstream.latency = 0.12
     route = upstream.route()
-    pumps = Pumps(200, [route])
+    pumps = Pumps(800, [route])
+    buckets = [gate._of(route)[0] for gate in pumps.gates]
     work = asyncio.create_task(pumps.run())
-    await until(lambda: len(pumps.ended) >= 100)
-    upstream.latency = 0.2
+    await until(lambda: len(pumps.ended) >= 150)
+    await until(lambda: all(bucket.said.usual_ms > 0 for bucket in buckets))
+    # However slow the machine makes them already.
+    before, upstream.latency = upstream.most, 1.5 + 4 * max(bucket.said.usual_ms for bucket in buckets) / 1000
+    # Twenty late answers and ten seconds; those are cut short.
+    lowest = [before]
+    while not work.done() and min(lowest) > before // 2:
+        await shift(pumps, route, timed_at=0)
+        await asyncio.sleep(0.2)
+        lowest += [bucket.said.limit for bucket in buckets if bucket.said.limit]
+    good = float(await pumps.gates[0].shared.redis.hget(f"limits:{{target:{route.target_id.hex}}}", "good"))
+    upstream.latency = 0.0
     await asyncio.wait_for(work, 60)
-    assert (pumps.dead(), len(upstream.asked)) == (0, 200)
-    assert {gate.buckets[f"target:{route.target_id.hex}"].said.epoch for gate in pumps.gates} == {0}
+    assert (pumps.dead(), len(upstream.asked)) == (0, 800)
+    assert {bucket.said.epoch for bucket in buckets} == {0}
+    # To half of what was in the air when it began, and never below a quarter of what last went well.
+    assert good // 4 <= min(lowest) <= before // 2
+    figure(
+        "F49", f"concurrency {before} before, limited to {min(lowest)} once answers were late; calls beyond one an item 0, breaker closed"
+    )
+
+
+async def test_what_we_lack_ourselves_opens_no_breaker_and_asks_nobody_else(
+    upstreams: list[Upstream], session: aiohttp.ClientSession, gate: Gate
+) -> None:
+    first, second = (upstream.route() for upstream in upstreams)
+    bucket = gate._of(first)[0]
+    # Redis has been asked, and the connection to it stays.
+    await until(lambda: bucket.synced_at > 0)
+    with no_descriptors():
+        found = [await ask(session, gate, first, second) for _ in range(15)]
+    assert {(one.outcome, one.error_code, one.is_probe) for one in found} == {(Outcome.NOT_SENT, "no_connection_of_ours", False)}
+    assert {len(one.exchanges) for one in found} == {1}
+    assert (bucket.streak, bucket.news.failed, bucket.said.breaker) == (0, 0, "closed")
+    answered = await ask(session, gate, first, second)
+    assert answered.exchanges[-1].target_id == first.target_id
+    assert answered.outcome is Outcome.OK
 
 
 async def test_a_fallback_keeps_to_its_own_limit(upstreams: list[Upstream]) -> None:
@@ -116,7 +129,9 @@ async def test_a_fallback_keeps_to_its_own_limit(upstreams: list[Upstream]) -> N
     assert pumps.dead() == 0
     assert len(fallback.asked) == 90
     # A second's worth at once, the rest at 98 % of 30 a second.
-    assert max(fallback.asked) - min(fallback.asked) >= (90 - 29.4) / 29.4 - 0.3
+    took = max(fallback.asked) - min(fallback.asked)
+    assert took >= (90 - 29.4) / 29.4 - 0.3
+    figure("F50", f"fallback of 1,800 a minute: 90 calls took {took:.1f} s, beyond its limit none")
 
 
 async def test_bulk_work_waits_for_its_own_target_and_does_not_spill_over(
@@ -167,4 +182,6 @@ async def test_retry_after_in_all_its_forms_blocks_the_bucket(
     own = (2.0, 2.2)
     asked = {"seconds": (20, 22), "float": (20.5, 22.6), "ms": (20, 22), "huge": (86_400, 95_040)}
     expected = asked | dict.fromkeys(("none", "past", "negative", "garbage", "zero"), own)
-    assert {name: bounds[0] - 0.5 <= waits[name] <= bounds[1] for name, bounds in expected.items()} == dict.fromkeys(expected, True)
+    right = {name: bounds[0] - 0.5 <= waits[name] <= bounds[1] for name, bounds in expected.items()}
+    assert right == dict.fromkeys(expected, True)
+    figure("F36", f"{len(waits)} forms of Retry-After, misread {list(right.values()).count(False)}")

@@ -2,12 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from apps.lib.redis_client import redis_client
 from apps.spend.models import Charge
-from apps.spend.queries import read_cost_of_day
+from apps.spend.queries import read_cost_of_day, read_usage_of_day
 from tests.factories.accounts import make_workspace
 from tests.factories.jobs import DONE_COST, make_job
 
@@ -54,3 +55,26 @@ def test_each_scope_is_remembered_apart() -> None:
     assert read_cost_of_day(day_began_at=DAY, now=NOON, workspace_ids=[ours]) == DONE_COST
     assert read_cost_of_day(day_began_at=DAY, now=NOON, workspace_ids=[make_workspace("globex").id]) == 0
     assert read_cost_of_day(day_began_at=DAY, now=NOON, workspace_ids=[]) == 0
+
+
+GARBAGE = [
+    "x", "1 2 3", "2099-01-01T00:00:00+00:00 0", "2026-11-20T11:00:00 0", "2026-11-19T11:00:00+00:00 0", "2026-11-20T11:00:00+00:00 NaN",
+    "2026-11-20T11:00:00+00:00 -5", "[]", "{}", '{"until": 5, "rows": []}', '{"until": "2099-01-01T00:00:00+00:00", "rows": []}',
+    '{"until": "2026-11-20T11:00:00+00:00", "rows": [[1, 2]]}', '{"until": "2026-11-20T11:00:00+00:00", "rows": 7}', b"\xff\xfe",
+    '{"until": "2026-11-20T11:00:00+00:00", "rows": [["a", "b", "c", "d", "e", "f", "g"]]}', None,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_what_cannot_have_been_remembered_is_summed_up_anew(garbage: Any) -> None:
+    charge(NOON - timedelta(hours=2))
+    client = redis_client()
+    for key in ("aiplatform:cost:2026-11-20:all", "aiplatform:usage-by-target:2026-11-20"):
+        client.delete(key)
+        client.set(key, garbage) if garbage is not None else client.rpush(key, "a list")
+    try:
+        assert cost(NOON) == cost(NOON) == DONE_COST
+        for _ in range(2):
+            assert [usage.cost_usd for usage in read_usage_of_day(day_began_at=DAY, now=NOON).values()] == [DONE_COST]
+    finally:
+        client.delete("aiplatform:usage-by-target:2026-11-20")

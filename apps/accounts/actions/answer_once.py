@@ -77,14 +77,14 @@ def _under_way() -> ApiError:
 
 
 def _read(record: IdempotencyRecord) -> Answer:
-    text = unseal(record.answer_sealed, keys=settings.ENCRYPTION_KEYS, owner=_owner(record))
+    text = unseal(record.answer_sealed, keys=settings.ENCRYPTION_KEYS, owner=record.seal_owner)
     return Answer(status=record.status or 200, content=text.encode(), content_type=record.content_type)
 
 
 def _write(once: Once, answer: Answer, *, now: datetime) -> None:
     row = _row(once, now=now)
     row.status, row.content_type = answer.status, answer.content_type
-    row.answer_sealed = seal(answer.content.decode(), keys=settings.ENCRYPTION_KEYS, owner=_owner(row))
+    row.answer_sealed = seal(answer.content.decode(), keys=settings.ENCRYPTION_KEYS, owner=row.seal_owner)
     IdempotencyRecord.objects.bulk_create(
         [row],
         update_conflicts=True,
@@ -104,7 +104,3 @@ def _row(once: Once, *, now: datetime, result_id: UUID | None = None) -> Idempot
         created_at=now,
         expires_at=now + once.kept,
     )
-
-
-def _owner(record: IdempotencyRecord) -> str:
-    return f"idempotency:{record.workspace_id}:{record.route}:{record.key}"

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import transaction
 
 from apps.accounts.actions.record_audit import record_audit
-from apps.accounts.domain.keys import Scope, hash_secret, make_secret, prefix_of
+from apps.accounts.domain.keys import WORKSPACE_SCOPES, Scope, hash_secret, make_secret, mark_pepper, prefix_of
 from apps.accounts.models import ApiKey
 
 
@@ -26,7 +26,7 @@ def create_api_key(
     *,
     workspace_id: UUID,
     name: str,
-    scopes: Sequence[Scope] = tuple(Scope),
+    scopes: Sequence[Scope] = WORKSPACE_SCOPES,
     expires_at: datetime | None = None,
     created_by_id: UUID | None = None,
 ) -> NewApiKey:
@@ -37,6 +37,7 @@ def create_api_key(
         name=name,
         prefix=prefix_of(secret),
         secret_hash=hash_secret(secret, pepper=settings.SECRET_KEY),
+        hashed_under=mark_pepper(settings.SECRET_KEY),
         scopes=[scope.value for scope in scopes],
         expires_at=expires_at,
         created_by_id=created_by_id,

@@ -1,5 +1,6 @@
 """API keys: made, shown once, and revoked."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
@@ -7,14 +8,14 @@ from django.db.models import QuerySet
 from django.forms import CheckboxSelectMultiple, ModelForm, MultipleChoiceField
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from apps.accounts.actions import create_api_key, revoke_api_key
-from apps.accounts.domain.keys import Scope
+from apps.accounts.domain.keys import WORKSPACE_SCOPES, Scope
 from apps.accounts.models import ApiKey
 from apps.accounts.permissions import Audited, ByOwners, WorkspaceFilter
+from apps.lib.clock import current_time
 
 _STATE_COLOURS = {"live": "success", "revoked": "danger", "expired": "warning"}
 _WHAT_FOR = {
@@ -22,20 +23,26 @@ _WHAT_FOR = {
     Scope.BATCHES: "batches: submit, list, cancel batches",
     Scope.FILES: "files: upload, download, delete",
     Scope.JOBS: "jobs: watch, pause, resume",
+    Scope.PROMPTS: "prompts: read, write and publish prompts",
     Scope.SPEND: "spend: read what it cost",
     Scope.ADMIN: "admin: manage keys and webhooks",
+    Scope.PLATFORM: "platform: see, pause and resume the providers that all workspaces share",
 }
+
+
+def _scopes(offered: Sequence[Scope]) -> MultipleChoiceField:
+    return MultipleChoiceField(
+        choices=[(scope.value, _WHAT_FOR[scope]) for scope in offered],
+        initial=[scope.value for scope in WORKSPACE_SCOPES],
+        widget=CheckboxSelectMultiple,
+        help_text="What the key may be used for. Give a program no more than it needs.",
+    )
 
 
 class ApiKeyForm(ModelForm):  # type: ignore[type-arg]  # Django's own form
     """A key's name, scopes and expiry."""
 
-    scopes = MultipleChoiceField(
-        choices=[(scope.value, _WHAT_FOR.get(scope, scope.value)) for scope in Scope],
-        initial=[scope.value for scope in Scope],
-        widget=CheckboxSelectMultiple,
-        help_text="What the key may be used for. Give a program no more than it needs.",
-    )
+    scopes = _scopes(tuple(Scope))
 
     class Meta:
         model = ApiKey
@@ -62,9 +69,17 @@ class ApiKeyAdmin(Audited, ByOwners, ModelAdmin):  # type: ignore[misc]  # unfol
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
         return ("workspace", "name", "scopes", "expires_at", *self.get_readonly_fields(request, obj)[1:])
 
+    def get_form(self, request: HttpRequest, obj: ApiKey | None = None, **options: Any) -> Any:
+        """What belongs to all workspaces is for superusers to give; an owner who changes such a key takes it back."""
+        form = super().get_form(request, obj, **options)
+        if not request.user.is_superuser and "scopes" in form.base_fields:
+            form.base_fields["scopes"] = _scopes(WORKSPACE_SCOPES)
+        return form
+
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:  # noqa: FBT001 -- Django's signature
         if change:
-            super().save_model(request, obj, form, change)
+            # Whoever revokes it at this moment has revoked it.
+            obj.save(update_fields=form.changed_data)
             return
         made = create_api_key(
             workspace_id=obj.workspace_id,
@@ -96,7 +111,7 @@ class ApiKeyAdmin(Audited, ByOwners, ModelAdmin):  # type: ignore[misc]  # unfol
     def state(self, key: ApiKey) -> str:
         if key.revoked_at:
             return "revoked"
-        return "expired" if key.expires_at and key.expires_at <= timezone.now() else "live"
+        return "expired" if key.expires_at and key.expires_at <= current_time() else "live"
 
     @admin.display(description="may be used for")
     def allowed(self, key: ApiKey) -> str:
@@ -113,7 +128,7 @@ class ApiKeyAdmin(Audited, ByOwners, ModelAdmin):  # type: ignore[misc]  # unfol
             context = self.admin_site.each_context(request) | {"title": "Revoke these keys?", "keys": allowed, "opts": self.opts}
             return TemplateResponse(request, "accounts/revoke.html", context)
         reason = request.POST.get("reason", "")
-        revoked = sum(revoke_api_key(key_id=key.pk, now=timezone.now(), reason=reason) for key in allowed)
+        revoked = sum(revoke_api_key(key_id=key.pk, now=current_time(), reason=reason) for key in allowed)
         messages.success(request, f"{revoked} key{'' if revoked == 1 else 's'} revoked.")
         return None
 

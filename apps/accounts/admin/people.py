@@ -4,18 +4,21 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from apps.accounts.actions import end_second_factor
 from apps.accounts.models import Member, Role, User, Workspace
 from apps.accounts.permissions import Audited, ByWorkspace
+from apps.accounts.queries import may_delete_workspace
 
 admin.site.unregister(Group)
 
@@ -35,7 +38,8 @@ class PlatformUserAdmin(Audited, UserAdmin, ModelAdmin):  # type: ignore[misc,ty
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
-    list_display = ("username", "email", "is_staff", "is_superuser", "is_active", "last_login")
+    list_display = ("username", "email", "is_staff", "is_superuser", "is_active", "second_factor_since", "last_login")
+    actions = ("reset_second_factor",)
     list_after_template = "accounts/empty.html"
     empty_hint = "Nobody matches. 'Add user' makes somebody who can sign in; then make them a member on their workspace's page."
     add_fieldsets = (
@@ -51,6 +55,28 @@ class PlatformUserAdmin(Audited, UserAdmin, ModelAdmin):  # type: ignore[misc,ty
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """Whoever is added here is to come in here."""
         return {"is_staff": True} | super().get_changeform_initial_data(request)
+
+    @admin.action(description="Switch the second factor off…", permissions=["change"])
+    def reset_second_factor(self, request: HttpRequest, users: QuerySet[User]) -> HttpResponse | None:
+        """For whoever lost the phone: ask first, then let them in by the password alone."""
+        # One's own takes a code, on its own page: else a session that somebody left open would be enough.
+        chosen = list(users.exclude(second_factor_since=None).exclude(pk=str(request.user.pk)))
+        if not chosen and users.filter(pk=str(request.user.pk)).exists():
+            messages.error(request, "Your own second factor is switched off on its page, by a code. Another superuser can do it for you.")
+            return None
+        if not chosen:
+            messages.error(request, "Nothing to switch off: nobody of these has a second factor.")
+            return None
+        if "confirmed" not in request.POST:
+            context = self.admin_site.each_context(request) | {
+                "title": "Switch the second factor off?",
+                "people": chosen,
+                "opts": self.opts,
+            }
+            return TemplateResponse(request, "accounts/reset_second_factor.html", context)
+        ended = sum(end_second_factor(user_id=user.pk, reason=request.POST.get("reason", "")) for user in chosen)
+        messages.success(request, f"The second factor is off for {ended} user{'' if ended == 1 else 's'}.")
+        return None
 
 
 class MemberForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own form
@@ -119,7 +145,7 @@ class WorkspaceForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own 
 
     class Meta:
         model = Workspace
-        fields = ("name", "time_zone", "has_failover", "keep_bodies_days", "keep_runs_days", "keep_items_days")
+        fields = ("name", "time_zone", "has_failover", "keep_bodies_days", "keep_runs_days", "keep_items_days", "keep_files_days")
 
     def clean_time_zone(self) -> str:
         name: str = self.cleaned_data["time_zone"]
@@ -141,11 +167,23 @@ class WorkspaceAdmin(Audited, ByWorkspace, ModelAdmin):  # type: ignore[misc]  #
     inlines = (MemberInline,)
     list_after_template = "accounts/empty.html"
     empty_hint = "You belong to no workspace yet: ask an owner to add you, or a superuser to make one."
+    change_form_outer_after_template = "accounts/workspace.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Workspace]:
-        rows: QuerySet[Workspace] = super().get_queryset(request)
+        rows: QuerySet[Workspace] = super().get_queryset(request).filter(deleted_at=None)
         # Counted apart: the filter by member that staff get would count only themselves.
         return Workspace.objects.filter(pk__in=rows.values("pk")).annotate(number_of_members=Count("members"))
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None) -> Any:
+        """With the way to its deletion, for those who may."""
+        row = self.get_object(request, object_id)
+        may_erase = row is not None and may_delete_workspace(request.user, row.pk)
+        return super().change_view(request, object_id, form_url, (extra_context or {}) | {"may_erase": may_erase})
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """What is being deleted is changed by nobody."""
+        allowed: bool = super().has_change_permission(request, obj)
+        return allowed and (obj is None or obj.deleting_at is None)
 
     @admin.display(description="members", ordering="number_of_members")
     def people(self, workspace: Any) -> int:
@@ -156,5 +194,5 @@ class WorkspaceAdmin(Audited, ByWorkspace, ModelAdmin):  # type: ignore[misc]  #
         return obj.pk
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 -- Django's signature
-        """Millions of rows in many tables can belong to a workspace: not the work of a web request."""
+        """Millions of rows in many tables can belong to a workspace: not the work of a web request. The page below asks for it."""
         return False

@@ -51,18 +51,25 @@ def concerns(headers: Mapping[str, str]) -> bool:
     return KEY_HEADER in headers or RETRY_HEADER in headers
 
 
-def read_once(headers: Mapping[str, str], *, workspace_id: UUID, route: str, fingerprint: str) -> Once:
-    """Call it when `concerns` says so; IdempotencyKeyError names a key that can't be taken."""
+def read_once(
+    headers: Mapping[str, str], *, workspace_id: UUID, api_key_id: UUID, route: str, fingerprint: str, is_own: bool = False
+) -> Once:
+    """Call it when `concerns` says so; IdempotencyKeyError names a key that can't be taken.
+
+    Names of a caller's choice hold in the whole workspace, or with `is_own` (the answer may hold a secret) for the same API key alone,
+    as a guess always does.
+    """
     text = headers.get(KEY_HEADER)
     is_retry = _count(headers.get(RETRY_HEADER, "")) > 0
     if text is None:
-        return Once(workspace_id, route, f"content:{fingerprint}", fingerprint, is_guess=True, is_retry=is_retry)
+        return Once(workspace_id, route, f"content:{api_key_id.hex}:{fingerprint}", fingerprint, is_guess=True, is_retry=is_retry)
     key = text.strip()
     if len(key) > 1 and key[0] == key[-1] == '"':
         key = key[1:-1]
     if not _KEY.fullmatch(key):
         raise IdempotencyKeyError(f"{KEY_HEADER} must be 1 to 255 printable ASCII characters without spaces, for example a UUID.")
-    return Once(workspace_id, route, f"key:{key}", fingerprint, is_guess=False, is_retry=is_retry)
+    name = f"own:{api_key_id.hex}:{key}" if is_own else f"key:{key}"
+    return Once(workspace_id, route, name, fingerprint, is_guess=False, is_retry=is_retry)
 
 
 def fingerprint_json(body: bytes) -> str:

@@ -4,22 +4,34 @@ import hashlib
 import hmac
 import secrets
 from enum import StrEnum
+from ipaddress import IPv6Address, ip_address, ip_network
 
 KEY_PREFIX = "key_"
+# In Redis: how many keys were refused and how many of those slowed; and from where, when last.
+REFUSALS_KEY = "aiplatform:refused_keys"
+SLOWED_KEY = "aiplatform:slowed_origins"
 _START = "aip-"
 _SHOWN = 12
 _LONGEST = 200
+# Of IPv6 a caller has a whole network of that size to himself.
+_IPV6_BITS = 64
 
 
 class Scope(StrEnum):
-    """What a key may be used for."""
+    """What a key may be used for, within its workspace; with `platform` for what belongs to all workspaces, as superusers may."""
 
     FILES = "files"
     BATCHES = "batches"
     CHAT = "chat"
     JOBS = "jobs"
+    PROMPTS = "prompts"
     SPEND = "spend"
     ADMIN = "admin"
+    PLATFORM = "platform"
+
+
+# What owners give to keys of theirs, and what a key is given when nobody says otherwise.
+WORKSPACE_SCOPES = tuple(scope for scope in Scope if scope is not Scope.PLATFORM)
 
 
 def make_secret() -> str:
@@ -37,6 +49,27 @@ def hash_secret(secret: str, *, pepper: str) -> str:
     return hmac.new(f"api-key:{pepper}".encode(), secret.encode(), hashlib.sha256).hexdigest()
 
 
+def mark_pepper(pepper: str) -> str:
+    """What tells later which pepper a hash was made with; too little to tell the pepper."""
+    return hashlib.sha256(f"pepper:{pepper}".encode()).hexdigest()[:12]
+
+
 def is_plausible(secret: str) -> bool:
     """False for what can't be a key of ours; saves a query."""
     return secret.startswith(_START) and len(secret) <= _LONGEST and secret.isascii()
+
+
+def origin_of(address: str) -> str:
+    """Whose guesses are counted together: an IPv4 address, or the network of an IPv6 one; empty for what is no address."""
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return ""
+    if not isinstance(ip, IPv6Address):
+        return str(ip)
+    return str(ip.ipv4_mapped or ip_network((ip.packed, _IPV6_BITS), strict=False))
+
+
+def address_of_origin(address: str) -> str | None:
+    """One address that stands for the whole origin, for columns that hold no networks; None for what is no address."""
+    return origin_of(address).partition("/")[0] or None

@@ -12,8 +12,9 @@ from django.core.files import File as DjangoFile
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
 
-from apps.files.domain.upload import plain_name
+from apps.files.domain.upload import RETAINED_PURPOSES, plain_name
 from apps.files.models import File, Purpose
+from apps.files.queries import find_usual_expiry
 from apps.lib.digests import digest_of
 from apps.lib.ids import uuid7
 
@@ -28,7 +29,7 @@ def create_file(
     expires_after_seconds: int | None,
     now: datetime,
 ) -> File:
-    """The stored file. When anything fails midway nothing stays behind.
+    """The stored file. When anything fails midway nothing stays behind. Without seconds it is kept as long as is usual for its purpose.
 
     The storage's key is ours (`workspace/file id`); nothing of the caller's name gets into a path.
     """
@@ -46,11 +47,17 @@ def create_file(
             sha256=digest,
             storage_key=key,
             created_at=now,
-            expires_at=now + timedelta(seconds=expires_after_seconds) if expires_after_seconds else None,
+            expires_at=_expiry(workspace_id, purpose, expires_after_seconds, now),
         )
     except BaseException:
         default_storage.delete(key)
         raise
+
+
+def _expiry(workspace_id: UUID, purpose: str, seconds: int | None, now: datetime) -> datetime | None:
+    if seconds:
+        return now + timedelta(seconds=seconds)
+    return find_usual_expiry(workspace_id=workspace_id, now=now) if purpose in RETAINED_PURPOSES else None
 
 
 def _store(key: str, content: "BinaryIO | UploadedFile[bytes] | Iterable[bytes]") -> tuple[int, str]:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from apps.files.models import UPLOAD_PREFIX, Upload, UploadStatus
 from apps.files.queries import no_such_upload
-from apps.lib.http_errors import ApiError
+from apps.lib.http_errors import GIVE_UP, ApiError
 from apps.lib.ids import parse_public_id
 
 
@@ -24,4 +24,4 @@ def require_pending(upload: Upload, *, now: datetime) -> None:
     status = UploadStatus.EXPIRED if upload.status == UploadStatus.PENDING and upload.expires_at <= now else upload.status
     if status != UploadStatus.PENDING:
         message = f"This upload is {status}; it takes nothing more. Start a new one."
-        raise ApiError(409, "invalid_state", message, headers={"x-should-retry": "false"})
+        raise ApiError(409, "invalid_state", message, headers=GIVE_UP)

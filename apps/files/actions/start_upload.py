@@ -8,6 +8,7 @@ from django.conf import settings
 from apps.files.domain.parts import UPLOAD_SECONDS, read_upload_request
 from apps.files.domain.upload import UploadRefusedError, plain_name
 from apps.files.models import Upload
+from apps.files.queries import find_lack_of_space
 from apps.lib.http_errors import ApiError
 
 
@@ -17,6 +18,8 @@ def start_upload(*, workspace_id: UUID, api_key_id: UUID, values: object, now: d
         request = read_upload_request(values, most_bytes=settings.MAX_FILE_BYTES)
     except UploadRefusedError as refused:
         raise ApiError(400, refused.code, refused.message, param=refused.param) from refused
+    if lack := find_lack_of_space(request.size_bytes):
+        raise lack
     return Upload.objects.create(
         workspace_id=workspace_id,
         api_key_id=api_key_id,

@@ -14,7 +14,7 @@ _MD5_CHARACTERS = 32
 
 @dataclass(frozen=True, slots=True)
 class UploadRequest:
-    """A well-formed announcement; `expires_after_seconds` is the file's, None means for ever."""
+    """A well-formed announcement; `expires_after_seconds` is the file's, None means that nothing was said."""
 
     filename: str
     purpose: str

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 UPLOAD_PURPOSES = ("batch", "assistants", "fine-tune", "vision", "user_data", "evals")
 SHORTEST_SECONDS = 3600
 LONGEST_SECONDS = 2_592_000
-_DEFAULT_SECONDS = {"batch": LONGEST_SECONDS}
+# What jobs read and write is let go by itself; whatever else somebody uploads is there until he deletes it.
+RETAINED_PURPOSES = ("batch", "batch_output")
 _LONGEST_NAME = 255
 
 
@@ -21,7 +22,7 @@ class UploadRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class UploadForm:
-    """A form that is in order; seconds count from the upload, None means for ever."""
+    """A form that is in order; seconds count from the upload, None means that nothing was said."""
 
     purpose: str
     expires_after_seconds: int | None
@@ -34,7 +35,7 @@ def read_upload_form(*, purpose: str | None, anchor: str | None, seconds: str | 
     if purpose not in UPLOAD_PURPOSES:
         raise UploadRefusedError("purpose", "invalid_purpose", f"{purpose[:50]!r} is no purpose; use one of {', '.join(UPLOAD_PURPOSES)}.")
     if anchor is None and seconds is None:
-        return UploadForm(purpose, _DEFAULT_SECONDS.get(purpose))
+        return UploadForm(purpose, None)
     if anchor != "created_at":
         raise UploadRefusedError("expires_after[anchor]", "invalid_value", "expires_after[anchor] must be 'created_at'.")
     if (

@@ -86,7 +86,10 @@ def _check_archive(stream: BinaryIO) -> None:
             for part in parts:
                 if part.filename.endswith((".xml", ".rels")) and _has_types(archive, part):
                     raise UnreadableError(_ENTITIES)
-    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, NotImplementedError, RuntimeError, EOFError) as error:
+    # What zipfile raises for a file that somebody sent, each for another kind of damage: a broken table (BadZipFile), broken or cut
+    # contents (zlib.error, EOFError), places before the beginning (OSError of a file, ValueError of memory), a packing that it doesn't
+    # know and parts behind a password (RuntimeError).
+    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, EOFError) as error:
         raise UnreadableError("This is a damaged zip archive, and no .xlsx workbook.") from error
 
 

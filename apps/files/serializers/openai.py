@@ -32,7 +32,7 @@ class UploadSerializer(serializers.Serializer[Any]):
                 required=False,
                 min_value=SHORTEST_SECONDS,
                 max_value=LONGEST_SECONDS,
-                help_text="Goes with `expires_after[anchor]`. A batch file that says nothing is kept for 30 days.",
+                help_text="Goes with `expires_after[anchor]`. Without it batch files are kept for 30 days, or as the operator chose.",
             ),
         }
 

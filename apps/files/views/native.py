@@ -2,7 +2,6 @@
 
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
-from django.utils import timezone
 from django_filters import rest_framework as filters
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema, extend_schema_view
@@ -17,6 +16,7 @@ from apps.files.models import File, Purpose
 from apps.files.queries import list_files
 from apps.files.serializers import NativeFileSerializer
 from apps.files.views.openai import AnyRenderer, find_requested, stream_file
+from apps.lib.clock import current_time
 from apps.lib.cursor_pages import CursorPages
 from apps.lib.moments import MomentFilter
 from apps.lib.narrowing import Narrowing
@@ -58,7 +58,7 @@ class NativeFileView(APIView):
     @extend_schema(operation_id="delete_native_file", tags=["files"], responses={204: None})
     def delete(self, request: Request, file_id: str) -> Response:
         """Delete the file's bytes; a job that has not read them yet will fail and say so."""
-        delete_file(file_id=find_requested(request, file_id).id, now=timezone.now())
+        delete_file(file_id=find_requested(request, file_id).id, now=current_time())
         return Response(status=204)
 
 

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
 from django.http import StreamingHttpResponse
-from django.utils import timezone
 from django.utils.http import content_disposition_header
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -19,8 +18,9 @@ from apps.accounts.permissions import key_of
 from apps.files.actions import create_file, delete_file
 from apps.files.domain.upload import UploadRefusedError, read_upload_form
 from apps.files.models import FILE_PREFIX, File
-from apps.files.queries import FileGoneError, find_file, list_files, open_file
+from apps.files.queries import FileGoneError, find_file, find_lack_of_space, list_files, open_file
 from apps.files.serializers import FileDeletedSerializer, FileListSerializer, FileSerializer, UploadSerializer
+from apps.lib.clock import current_time
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import parse_public_id
 from apps.lib.pages import read_limit, take_page
@@ -42,7 +42,7 @@ def find_requested(request: Request, file_id: str) -> File:
 
 
 def read_form_file(request: Request, name: str) -> "UploadedFile[bytes]":
-    """The one file of the form, in that field; ApiError (400) when there is none, more than one, or nothing in it."""
+    """The one file of the form, in that field; ApiError 400 for none, several or an empty one, 503 when there is no space for it."""
     found = request.FILES.getlist(name)
     if not found and name in request.POST:
         message = f"The form's field {name!r} holds a text, not a file: give it a filename (with curl: -F {name}=@in.jsonl)."
@@ -53,6 +53,9 @@ def read_form_file(request: Request, name: str) -> "UploadedFile[bytes]":
         raise ApiError(400, "invalid_value", f"The form has {len(found)} files in the field {name!r}; send one.", param=name)
     if not found[0].size:
         raise ApiError(400, "empty_file", f"The file in the field {name!r} is empty.", param=name)
+    # Asked once more: what might have been a repeated upload was read with less left. Its bytes are on the disk by now.
+    if lack := find_lack_of_space(0):
+        raise lack
     return cast("UploadedFile[bytes]", found[0])
 
 
@@ -104,7 +107,7 @@ class FilesView(APIView):
             filename=upload.name or "",
             content=upload,
             expires_after_seconds=form.expires_after_seconds,
-            now=timezone.now(),
+            now=current_time(),
         )
         return Response(FileSerializer(file).data)
 
@@ -134,7 +137,7 @@ class FileView(APIView):
     def delete(self, request: Request, file_id: str) -> Response:
         """Delete the file's bytes; a batch that has not read them yet will fail and say so."""
         file = find_requested(request, file_id)
-        delete_file(file_id=file.id, now=timezone.now())
+        delete_file(file_id=file.id, now=current_time())
         return Response({"id": file.public_id, "object": "file", "deleted": True})
 
 

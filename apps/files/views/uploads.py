@@ -1,6 +1,5 @@
 """`/v1/uploads`: a big file in parts, as the OpenAI API has it."""
 
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
@@ -18,6 +17,7 @@ from apps.files.serializers import (
     UploadRequestSerializer,
 )
 from apps.files.views.openai import read_form_file
+from apps.lib.clock import current_time
 
 
 class UploadsView(APIView):
@@ -29,7 +29,7 @@ class UploadsView(APIView):
     def post(self, request: Request) -> Response:
         """Announce a file: its name, size and purpose. It takes parts for an hour."""
         key = key_of(request)
-        upload = start_upload(workspace_id=key.workspace_id, api_key_id=key.id, values=request.data, now=timezone.now())
+        upload = start_upload(workspace_id=key.workspace_id, api_key_id=key.id, values=request.data, now=current_time())
         return Response(UploadObjectSerializer(upload).data)
 
 
@@ -44,7 +44,7 @@ class UploadPartsView(APIView):
         """Send one part as multipart form data, in the field `data`; several may come at once, in any order."""
         require_upload(workspace_id=key_of(request).workspace_id, public_id=upload_id)
         content = read_form_file(request, "data")
-        part = add_part(workspace_id=key_of(request).workspace_id, public_id=upload_id, content=content, now=timezone.now())
+        part = add_part(workspace_id=key_of(request).workspace_id, public_id=upload_id, content=content, now=current_time())
         return Response(PartSerializer(part).data)
 
 
@@ -58,7 +58,7 @@ class UploadCompleteView(APIView):
         """Make the file of the parts, in the order of `part_ids`; with `md5` their bytes are checked."""
         key = key_of(request)
         upload = complete_upload(
-            workspace_id=key.workspace_id, api_key_id=key.id, public_id=upload_id, values=request.data, now=timezone.now()
+            workspace_id=key.workspace_id, api_key_id=key.id, public_id=upload_id, values=request.data, now=current_time()
         )
         return Response(UploadObjectSerializer(upload).data)
 
@@ -71,5 +71,5 @@ class UploadCancelView(APIView):
     @extend_schema(operation_id="cancel_upload", request=None, responses=UploadObjectSerializer)
     def post(self, request: Request, upload_id: str) -> Response:
         """Cancel: nothing more is taken, and what has come is removed."""
-        upload = cancel_upload(workspace_id=key_of(request).workspace_id, public_id=upload_id, now=timezone.now())
+        upload = cancel_upload(workspace_id=key_of(request).workspace_id, public_id=upload_id, now=current_time())
         return Response(UploadObjectSerializer(upload).data)

@@ -1,17 +1,24 @@
 """What can be done with work; the verbs, one file each."""
 
 from apps.jobs.actions.answer_call import answer_call
+from apps.jobs.actions.cancel_all import cancel_all
 from apps.jobs.actions.cancel_job import cancel_job
 from apps.jobs.actions.change_lane import change_lane
 from apps.jobs.actions.close_job import close_job
 from apps.jobs.actions.discard_dead import discard_dead
+from apps.jobs.actions.dry_run_batch import dry_run_batch
+from apps.jobs.actions.expand_prompts import prompt_expander, single_prompt_expander
+from apps.jobs.actions.expire_files import expire_files
 from apps.jobs.actions.expire_jobs import expire_jobs
 from apps.jobs.actions.finish_job import finish_job
 from apps.jobs.actions.mirror_dead import mirror_dead
 from apps.jobs.actions.pause_job import pause_job, resume_job
+from apps.jobs.actions.release_held import release_held
 from apps.jobs.actions.repeat_call import find_repeats, repeat_call
 from apps.jobs.actions.report import report_work
+from apps.jobs.actions.report_waiting import report_waiting
 from apps.jobs.actions.requeue_dead import requeue_dead, requeue_one
+from apps.jobs.actions.require_room import find_shortages
 from apps.jobs.actions.rerun_failed import rerun_failed
 from apps.jobs.actions.ring import ring, wake_pumps
 from apps.jobs.actions.run import run_items
@@ -19,21 +26,29 @@ from apps.jobs.actions.sample_progress import sample_progress
 from apps.jobs.actions.submit_batch import submit_batch
 from apps.jobs.actions.sweep import sweep
 from apps.jobs.actions.validate_job import validate_job
-from apps.jobs.actions.watch_jobs import job_watch
+from apps.jobs.actions.watch_jobs import KeyRefusedError, job_watch
 
 __all__ = [
+    "KeyRefusedError",
     "answer_call",
+    "cancel_all",
     "cancel_job",
     "change_lane",
     "close_job",
     "discard_dead",
+    "dry_run_batch",
+    "expire_files",
     "expire_jobs",
     "find_repeats",
+    "find_shortages",
     "finish_job",
     "job_watch",
     "mirror_dead",
     "pause_job",
+    "prompt_expander",
+    "release_held",
     "repeat_call",
+    "report_waiting",
     "report_work",
     "requeue_dead",
     "requeue_one",
@@ -42,6 +57,7 @@ __all__ = [
     "ring",
     "run_items",
     "sample_progress",
+    "single_prompt_expander",
     "submit_batch",
     "sweep",
     "validate_job",

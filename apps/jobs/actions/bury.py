@@ -23,6 +23,7 @@ class Death:
     message: str
     provider_id: UUID | None = None
     status_code: int | None = None
+    prompt_version: str = ""
 
 
 def bury(deaths: Iterable[Death]) -> None:
@@ -36,6 +37,7 @@ def bury(deaths: Iterable[Death]) -> None:
                 status_code=death.status_code,
                 provider_id=death.provider_id,
                 message=death.message,
+                prompt_version=death.prompt_version,
             ),
         )
         for death in deaths

@@ -3,13 +3,14 @@
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from io import SEEK_END
 from itertools import pairwise
 from typing import BinaryIO
 from uuid import UUID
 
 from django.conf import settings
 
-from apps.jobs.domain.input_file import HEAD_BYTES, empty_file, refuse_head, too_many, too_many_lines
+from apps.jobs.domain.input_file import HEAD_BYTES, empty_file, refuse_head, too_many, too_many_lines, too_much
 from apps.jobs.domain.intake import ItemSpec, LineError, LineRules, duplicate, read_line, same_id, too_long
 
 ERRORS_KEPT = 1000
@@ -42,14 +43,19 @@ def check_lines(stream: BinaryIO, rules: LineRules) -> Findings:
         return findings
     # 8 bytes a line tell whether a custom_id may stand twice; only then is the file read again to say where.
     marks = array("q")
+    # Short lines that name long prompts must not store what no file could bring.
+    size, most = 0, max(settings.MAX_FILE_BYTES, stream.seek(0, SEEK_END))
     for judged in read_specs(stream, rules):
         if isinstance(judged, LineError):
             findings.add(judged)
         else:
             marks.append(hash(same_id(judged.custom_id)))
             findings.model_ids.add(judged.model_id)
+            size += len(judged.body)
         if len(marks) + findings.error_count > settings.MAX_LINES:
             return Findings(errors=[too_many(settings.MAX_LINES)], error_count=1)
+        if size > most:
+            return Findings(errors=[too_much(most)], error_count=1)
     findings.total = len(marks)
     if not findings.total and not findings.error_count:
         findings.add(empty_file())

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
@@ -12,14 +13,20 @@ from django.conf import settings
 from django.db import transaction
 
 from apps.jobs.actions.find_kept import with_kept_answers
+from apps.jobs.actions.hold_jobs import Hold, hold_jobs
+from apps.jobs.actions.reserve_items import reserve_items
 from apps.jobs.domain.claimed import ClaimedItem
 from apps.jobs.domain.fairness import Candidate, ModelBounds, share_room
+from apps.jobs.domain.ready import NOT_HELD
 from apps.jobs.domain.retry import Tries
 from apps.lib.failpoints import failpoint
 from apps.lib.ids import uuid7
 from apps.lib.sql import begin_short, server_cursor
 from apps.providers.domain.calls import Stage
+from apps.providers.domain.dearest import Quoter
 from apps.providers.domain.policy import AnswerPolicy, parse_policy
+from apps.spend.actions import open_purses_of_jobs
+from apps.spend.domain.budgets import Subject
 from apps.traces.queries import read_bodies
 
 # An item lost this often is a suspect: it runs with few others, and after one more loss alone (see sweep).
@@ -48,13 +55,14 @@ _OPEN_MODEL = "(job.model_name <> '' AND job.first_model_name = '' OR item.model
 
 # Ranked within each workspace, so that one with thousands of jobs does not push another's out of the list.
 _CANDIDATES = f"""
-SELECT id, workspace_id, lane, kind, endpoint, api_key_id, policy, coalesce(nullif(first_model_name, ''), model_name) FROM (
+SELECT id, workspace_id, lane, kind, endpoint, api_key_id, policy, on_budget, coalesce(nullif(first_model_name, ''), model_name) FROM (
     SELECT job.*, row_number() OVER (PARTITION BY job.workspace_id ORDER BY job.id) AS rank
     FROM jobs_job AS job LEFT JOIN {_MARKS} ON mark.job_id = job.id
     CROSS JOIN LATERAL (
         SELECT FROM jobs_item AS item WHERE item.job_id = job.id AND {_ORDINARY} AND {_BEHIND_MARK} AND {_OPEN_MODEL} {_IN_ORDER} LIMIT 1
     ) AS ready
-    WHERE status = 'running' AND lane = ANY(%(lanes)s) AND (first_model_name <> '' OR model_name <> ALL(%(blocked_names)s::text[]))
+    WHERE status = 'running' AND {NOT_HELD} AND lane = ANY(%(lanes)s)
+      AND (first_model_name <> '' OR model_name <> ALL(%(blocked_names)s::text[]))
 ) AS ranked
 WHERE rank <= {_JOBS_A_WORKSPACE} ORDER BY rank, id LIMIT {_JOBS_AT_ONCE}
 """  # noqa: S608 -- constants of this module
@@ -62,12 +70,12 @@ WHERE rank <= {_JOBS_A_WORKSPACE} ORDER BY rank, id LIMIT {_JOBS_AT_ONCE}
 _READY_LANES = f"""
 SELECT DISTINCT lane FROM jobs_job AS job
 CROSS JOIN LATERAL (SELECT FROM jobs_item AS item WHERE item.job_id = job.id AND {_ORDINARY} {_IN_ORDER} LIMIT 1) AS ready
-WHERE status = 'running' AND lane = ANY(%s)
+WHERE status = 'running' AND {NOT_HELD} AND lane = ANY(%s)
 """  # noqa: S608 -- constants of this module
 _RETURNED = """
 RETURNING item.id, item.run_id, item.job_id, item.workspace_id, item.model_id, item.lane, item.end_user, item.feature,
           item.reply_to, item.attempts, item.ambiguous_tries, item.free_tries, item.claimed_at, item.request_body_id, item.not_before,
-          item.stage, item.paid_calls, item.answer_body_id
+          item.stage, item.paid_calls, item.answer_body_id, item.prompt_version
 """
 _BEGIN = """
 UPDATE jobs_item AS item
@@ -92,7 +100,7 @@ _CLAIM_SUSPECTS = f"""
 WITH worst AS (
     SELECT item.id, item.losses, job.lane FROM jobs_item AS item JOIN jobs_job AS job ON job.id = item.job_id
     WHERE item.state = 'waiting' AND item.not_before <= statement_timestamp() AND item.losses >= {SUSPECT_LOSSES}
-      AND job.status = 'running' AND job.lane = ANY(%(lanes)s)
+      AND job.status = 'running' AND {NOT_HELD} AND job.lane = ANY(%(lanes)s)
     ORDER BY item.losses DESC, item.id LIMIT {SUSPECTS_AT_ONCE} FOR UPDATE OF item SKIP LOCKED
 ), picked AS (
     SELECT id, lane, row_number() OVER (ORDER BY losses DESC, id) AS n FROM worst
@@ -103,10 +111,14 @@ WITH worst AS (
 """  # noqa: S608 -- constants of this module
 
 
+_FACTS = "SELECT id, lane, kind, endpoint, api_key_id, policy, on_budget FROM jobs_job WHERE id = ANY(%s)"
+
 # The last item claimed of a job: when it was ready, and its id.
 Mark = tuple[datetime, UUID]
 _NO_BOUNDS = ModelBounds()
 _NO_MARKS: Mapping[UUID, Mark] = MappingProxyType({})
+_NO_AMOUNTS: Mapping[UUID, Decimal] = MappingProxyType({})
+_NO_QUOTES = Quoter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +128,12 @@ class _JobFacts:
     endpoint: str
     api_key_id: UUID | None
     policy: AnswerPolicy
+    on_budget: str
 
     @classmethod
-    def of(cls, lane: str, kind: str, endpoint: str, api_key_id: UUID | None, policy: str | None) -> "_JobFacts":
-        return cls(lane, kind, endpoint, api_key_id, parse_policy(policy))
+    def of(cls, row: Sequence[Any]) -> "_JobFacts":
+        lane, kind, endpoint, api_key_id, policy, on_budget = row
+        return cls(lane, kind, endpoint, api_key_id, parse_policy(policy), on_budget)
 
 
 def ready_lanes(lanes: Sequence[str]) -> list[str]:
@@ -138,46 +152,48 @@ def claim_items(
     turn: int,
     marks: Mapping[UUID, Mark] = _NO_MARKS,
     bounds: ModelBounds = _NO_BOUNDS,
+    quoter: Quoter = _NO_QUOTES,
+    amounts: Mapping[UUID, Decimal] = _NO_AMOUNTS,
 ) -> list[ClaimedItem]:
     """Begin runs of at most `room` ready items, shared fairly; `batch_room` bounds batches in the interactive lane.
 
     `marks` holds, for jobs, the last item that was claimed of each: what lies before it is not looked at. An item that another pump
-    had locked and gave back can lie there, so the caller forgets its marks every few seconds.
+    had locked and gave back can lie there, so the caller forgets its marks every few seconds. `amounts` is what an item of each job
+    was last reserved at: it keeps a claim near a cap from taking items that have to be given back.
     """
     marked = _looked_at(marks, bounds)
+    held: Sequence[Hold] = ()
     with transaction.atomic(), server_cursor() as cursor:
         begin_short(cursor)
         cursor.execute(_CANDIDATES, {"lanes": list(lanes), **marked})
         found = cursor.fetchall()
-        jobs = {row[0]: _JobFacts.of(*row[2:7]) for row in found}
+        jobs = {row[0]: _JobFacts.of(row[2:8]) for row in found}
+        subjects = {row[0]: Subject(row[1], row[0], row[5]) for row in found}
+        purses = open_purses_of_jobs(subjects.values())
         candidates = _candidates(found, batch_room, bounds)
-        models = {row[0]: row[7] for row in found}
+        models = {row[0]: row[8] for row in found}
         taken_of: Counter[str] = Counter()
         rows: list[tuple[Any, ...]] = []
         for round_ in range(_ROUNDS):
             if not candidates or len(rows) >= room:
                 break
             quotas = share_room(candidates, room - len(rows), turn=turn + round_)
-            quotas = bounds.bound(candidates, quotas, taken_of, turn=turn + round_)
+            quotas = purses.bound(bounds.bound(candidates, quotas, taken_of, turn=turn + round_), subjects, amounts)
             taken = _take(cursor, pump_id, quotas, marked | {"job_lanes": [jobs[job_id].lane for job_id in quotas]})
             rows += taken
-            # Who filled its quota may have more; who did not is out of ready items.
-            counts: dict[UUID, int] = {}
-            for row in taken:
-                counts[row[2]] = counts.get(row[2], 0) + 1
+            counts = Counter(row[2] for row in taken)
             for job_id, count in counts.items():
                 taken_of[models[job_id]] += count
-            candidates = [
-                candidate
-                for candidate in candidates
-                if candidate.limit is None and counts.get(candidate.job_id, 0) >= quotas.get(candidate.job_id, 0)
-            ]
+            candidates = _with_more(candidates, counts, quotas)
+        if purses:
+            claimed, held = reserve_items(_with_requests(rows, jobs), purses, quoter, waits=_waits(jobs))
         failpoint("claim.before_commit")
     failpoint("claim.after_commit")
-    return _with_requests(rows, jobs)
+    hold_jobs(held)
+    return claimed if purses else _with_requests(rows, jobs)
 
 
-def claim_suspects(*, pump_id: UUID, lanes: Sequence[str]) -> list[ClaimedItem]:
+def claim_suspects(*, pump_id: UUID, lanes: Sequence[str], quoter: Quoter = _NO_QUOTES) -> list[ClaimedItem]:
     """Begin runs of items whose earlier claims were lost: at most 8 together, or the worst one alone."""
     with transaction.atomic(), server_cursor() as cursor:
         cursor.execute(
@@ -190,9 +206,19 @@ def claim_suspects(*, pump_id: UUID, lanes: Sequence[str]) -> list[ClaimedItem]:
             },
         )
         rows = cursor.fetchall()
-        cursor.execute("SELECT id, lane, kind, endpoint, api_key_id, policy FROM jobs_job WHERE id = ANY(%s)", ([row[2] for row in rows],))
-        jobs = {job_id: _JobFacts.of(*facts) for job_id, *facts in cursor}
-    return _with_requests(rows, jobs)
+        cursor.execute(_FACTS, ([row[2] for row in rows],))
+        jobs = {job_id: _JobFacts.of(facts) for job_id, *facts in cursor}
+        claimed = _with_requests(rows, jobs)
+        held: Sequence[Hold] = ()
+        if purses := open_purses_of_jobs(item.subject for item in claimed):
+            claimed, held = reserve_items(claimed, purses, quoter, waits=_waits(jobs))
+    hold_jobs(held)
+    return claimed
+
+
+def _waits(jobs: Mapping[UUID, _JobFacts]) -> set[UUID]:
+    """The jobs that wait for a budget that is used up; what the others have dies of it."""
+    return {job_id for job_id, job in jobs.items() if job.on_budget == "wait"}
 
 
 def _looked_at(marks: Mapping[UUID, Mark], bounds: ModelBounds) -> dict[str, Any]:
@@ -223,6 +249,11 @@ def _candidates(found: Sequence[tuple[Any, ...]], batch_room: int, bounds: Model
         )
         for job_id, workspace_id, lane, kind, *_, model_name in found
     ]
+
+
+def _with_more(candidates: Sequence[Candidate], counts: Mapping[UUID, int], quotas: Mapping[UUID, int]) -> list[Candidate]:
+    """Who filled its quota may have more; who did not is out of ready items."""
+    return [one for one in candidates if one.limit is None and counts.get(one.job_id, 0) >= quotas.get(one.job_id, 0)]
 
 
 def _take(cursor: Any, pump_id: UUID, quotas: dict[UUID, int], marked: dict[str, Any]) -> list[tuple[Any, ...]]:
@@ -263,6 +294,7 @@ def _with_requests(rows: list[tuple[Any, ...]], jobs: dict[UUID, _JobFacts]) -> 
                 endpoint=job.endpoint,
                 end_user=end_user,
                 feature=feature,
+                prompt_version=row[18],
                 reply_to=reply_to,
                 tries=Tries(*tries),
                 claimed_at=at,

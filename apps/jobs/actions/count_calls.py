@@ -11,16 +11,18 @@ from django.db import transaction
 
 from apps.jobs.domain.settlement import Settlement
 from apps.jobs.queries import COUNTERS_KEY
-from apps.lib.redis_client import redis_client
+from apps.lib.redis_client import figures_pipeline
 from apps.providers.domain.outcomes import Outcome
+from apps.traces.actions import count_outcomes
 from apps.traces.domain.records import ExchangeRecord
 
 log = structlog.get_logger(__name__)
 
 
 def count_calls(settled: Sequence[Settlement]) -> None:
-    """After commit, add a group to the counters: runs by outcome and decision, requests by provider, tokens by kind, dollars."""
+    """After commit, add a group to the counters: runs by outcome and decision, requests by provider and target, tokens by kind, dollars."""
     counts: Counter[str] = Counter()
+    exchanges = [exchange for settlement in settled for exchange in settlement.exchanges]
     cost = 0.0
     for settlement in settled:
         counts[f"outcome:{settlement.run.outcome}"] += 1
@@ -32,9 +34,11 @@ def count_calls(settled: Sequence[Settlement]) -> None:
             counts["tokens:cached_input"] += charge.cached_input_tokens
             counts["tokens:output"] += charge.output_tokens
             counts["tokens:reasoning"] += charge.reasoning_tokens
+            counts["unpriced"] += charge.price_id is None
             cost += float(charge.cost_usd)
     if counts:
         transaction.on_commit(partial(add_counts, counts, cost))
+        transaction.on_commit(partial(count_outcomes, exchanges, now=settled[-1].finished.ended_at))
 
 
 def _count_requests(exchanges: Sequence[ExchangeRecord], counts: Counter[str]) -> None:
@@ -52,11 +56,10 @@ def _count_requests(exchanges: Sequence[ExchangeRecord], counts: Counter[str]) -
 def add_counts(counts: Counter[str], cost: float = 0.0) -> None:
     """At once; without Redis they are lost, and the log says so."""
     try:
-        with redis_client().pipeline(transaction=False) as pipeline:
+        with figures_pipeline() as pipeline:
             for name, number in counts.items():
                 if number:
                     pipeline.hincrby(COUNTERS_KEY, name, number)
             pipeline.hincrbyfloat(COUNTERS_KEY, "cost_usd", cost)
-            pipeline.execute()
     except redis.RedisError as error:
         log.warning("counters_not_kept", error=str(error))

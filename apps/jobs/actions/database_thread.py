@@ -7,7 +7,7 @@ from functools import partial
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
-from django.db import connection
+from django.db import InternalError, OperationalError, connection
 
 from apps.lib.background import INFRASTRUCTURE_ERRORS
 
@@ -44,3 +44,9 @@ def _guarded(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     except INFRASTRUCTURE_ERRORS:
         connection.close()
         raise
+    except InternalError as error:
+        # Django's name for a write to a database that is read-only, among others.
+        if not isinstance(error.__cause__, INFRASTRUCTURE_ERRORS):
+            raise
+        connection.close()
+        raise OperationalError(*error.args) from error

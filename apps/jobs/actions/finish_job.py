@@ -12,6 +12,7 @@ import structlog
 from django.db import transaction
 
 from apps.files.actions import create_file, discard_bytes
+from apps.jobs.actions.merge_results import merge_results
 from apps.jobs.actions.publish_end import publish_end
 from apps.jobs.actions.validate_job import remove_items
 from apps.jobs.domain.lifecycle import ItemState, JobStatus
@@ -85,7 +86,7 @@ def _write_file(job: Job, name: str, states: Sequence[ItemState], now: datetime,
         api_key_id=job.api_key_id,
         purpose="batch_output",
         filename=f"{job.public_id}_{name}.jsonl",
-        content=result_chunks(job.id, states=states),
+        content=merge_results(job) if states == SUCCEEDED else result_chunks(job.id, states=states),
         expires_after_seconds=job.output_expires_after_seconds,
         now=now,
     )

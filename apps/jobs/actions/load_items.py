@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connections, transaction
 
 from apps.jobs.domain.intake import ItemSpec
 from apps.jobs.models import Job
@@ -17,10 +17,11 @@ from apps.traces.domain.bodies import NewBody, make_body
 _CHUNK_LINES = 2000
 _CHUNK_BYTES = 8 << 20
 _COPY = """
-COPY jobs_item (id, job_id, workspace_id, model_id, lane, position, custom_id, end_user, feature, request_body_id, state)
+COPY jobs_item (id, job_id, workspace_id, model_id, lane, position, custom_id, end_user, feature, request_body_id, state,
+               prompt_version)
 FROM STDIN (FORMAT BINARY)
 """
-_TYPES = ["uuid"] * 4 + ["varchar", "int4", "varchar", "varchar", "varchar", "bytea", "varchar"]
+_TYPES = ["uuid"] * 4 + ["varchar", "int4", "varchar", "varchar", "varchar", "bytea", "varchar", "varchar"]
 # Shared, so that a cancel (which updates the row) waits for the chunk, and the next chunk sees it.
 _STILL_WANTED = "SELECT 1 FROM jobs_job WHERE id = %s AND status = 'validating' FOR SHARE"
 
@@ -54,7 +55,7 @@ def load_items(job: Job, specs: Iterable[ItemSpec], *, first_model_id: UUID | No
                     last_id = _next_id(last_id)
                     copy.write_row((
                         last_id, job.id, job.workspace_id, first_model_id or spec.model_id, job.lane, spec.position, spec.custom_id,
-                        spec.end_user, spec.feature, body.id, "waiting",
+                        spec.end_user, spec.feature, body.id, "waiting", spec.prompt_version,
                     ))  # fmt: skip
         total += len(chunk.specs)
     return total
@@ -63,10 +64,14 @@ def load_items(job: Job, specs: Iterable[ItemSpec], *, first_model_id: UUID | No
 def _read_ahead(chunks: Iterator[_Chunk]) -> Iterator[_Chunk]:
     """Make the next chunk in a thread while Postgres takes this one; about a tenth faster where both share two cores."""
     with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
-        upcoming = reader.submit(next, chunks, None)
-        while (chunk := upcoming.result()) is not None:
+        try:
             upcoming = reader.submit(next, chunks, None)
-            yield chunk
+            while (chunk := upcoming.result()) is not None:
+                upcoming = reader.submit(next, chunks, None)
+                yield chunk
+        finally:
+            # Prompts may have been read in it, by a connection of its own.
+            reader.submit(connections.close_all).result()
 
 
 def _chunks(workspace_id: UUID, specs: Iterable[ItemSpec]) -> Iterator[_Chunk]:

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from apps.jobs.models import BATCH_PREFIX, Job
 from apps.jobs.queries import batches_of, no_such_batch
-from apps.lib.http_errors import ApiError
+from apps.lib.http_errors import GIVE_UP, ApiError
 from apps.lib.ids import parse_public_id
 
 
@@ -20,4 +20,4 @@ def lock_batch(*, workspace_id: UUID, public_id: str) -> Job:
 def refuse_change(job: Job, wanted: str) -> ApiError:
     """409, with the header that keeps the SDK from trying again: the answer would be the same."""
     message = f"This batch is {job.status} and can't be {wanted} any more."
-    return ApiError(409, "invalid_state", message, headers={"x-should-retry": "false"})
+    return ApiError(409, "invalid_state", message, headers=GIVE_UP)

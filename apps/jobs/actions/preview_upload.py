@@ -1,36 +1,43 @@
 """Look at an uploaded table or batch file before it is submitted: the first requests, what is wrong, what it may cost."""
 
-from collections import Counter
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
+from functools import reduce
 from itertools import islice
+from operator import add
 from typing import Any, BinaryIO
 from uuid import UUID
 
 import orjson
+from django.conf import settings
 
 from apps.files.actions import Table, TableUnreadableError, read_table
 from apps.files.queries import open_file
 from apps.jobs.actions.check_lines import read_specs
-from apps.jobs.domain.estimate import Estimate, count_request_tokens, estimate_job
+from apps.jobs.actions.estimate_work import estimate_work
+from apps.jobs.actions.expand_prompts import prompt_expander
+from apps.jobs.domain.estimate import Estimate
 from apps.jobs.domain.export_table import is_like_formula
-from apps.jobs.domain.input_file import HEAD_BYTES, empty_file, refuse_head
+from apps.jobs.domain.input_file import HEAD_BYTES, empty_file, refuse_head, too_many
 from apps.jobs.domain.intake import ENDPOINTS, ItemSpec, LineError, LineRules, duplicate, same_id
+from apps.jobs.domain.seen import Seen
 from apps.jobs.domain.table_prompt import CHAT, PromptRefusedError, TablePrompt, check_prompt, request_body
-from apps.providers.domain.catalogue import CallableModel
+from apps.lib.tokenizer import load_tokenizer
+from apps.providers.domain.calls import Stage
+from apps.providers.domain.dearest import Quoter
 from apps.providers.domain.policy import PLAIN, AnswerPolicy
-from apps.providers.queries import find_callable, load_catalogue
-from apps.spend.queries import find_usual_output_tokens, load_price_book
+from apps.providers.queries import load_catalogue
+from apps.spend.queries import load_price_book
 
 _SHOWN_REQUESTS = 3
 _SHOWN_ERRORS = 20
-_COUNTED_REQUESTS = 500
-# Beyond this a page would take too long; the worker that validates reads all.
+# Beyond this an answer would take too long, and keep others waiting; the worker that validates reads all.
 _READ_SECONDS = 3.0
-_READ_LINES = 2_000
-_READ_BYTES = 16 << 20
-_COUNTED_BYTES = 2 << 20
+_READ_LINES = 20_000
+_READ_BYTES = 64 << 20
 _CHUNK_BYTES = 1 << 20
 _BLANK = b" \t\r\n"
 
@@ -40,6 +47,8 @@ class Preview:
     """What was found; `is_whole` tells whether all of the file was looked at, `requests` is an estimate otherwise.
 
     `is_readable` is False for what is no table or batch file at all. `formulas` counts cells that look like one; `formula` is the first.
+    `workspace_id`, `feature` and `end_user` are whose requests they are, where lines don't say; `whole_factor` is how much more than what
+    was seen the whole file is, in bytes. `most_usd` is the sum of what is reserved for each request.
     """
 
     endpoint: str = CHAT
@@ -54,7 +63,17 @@ class Preview:
     is_whole: bool = True
     is_readable: bool = True
     model: str = ""
+    policy: AnswerPolicy = PLAIN
+    workspace_id: UUID | None = None
+    feature: str = ""
+    end_user: str = ""
+    seen: Seen = field(default_factory=Seen)
+    whole_factor: float = 1.0
     estimate: Estimate | None = None
+
+    @property
+    def most_usd(self) -> Decimal:
+        return sum((model.most_usd for model in self.seen.models.values()), Decimal(0)) * Decimal(self.whole_factor)
 
     def refuse(self, error: LineError) -> None:
         self.error_count += 1
@@ -62,15 +81,27 @@ class Preview:
             self.errors.append(error)
 
 
-def preview_table(*, file_id: UUID, prompt: TablePrompt, now: datetime) -> Preview:
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Whom requests are for, where their lines don't say."""
+
+    workspace_id: UUID | None = None
+    feature: str = ""
+    end_user: str = ""
+
+
+_NOBODY = Whose()
+
+
+def preview_table(*, file_id: UUID, prompt: TablePrompt, now: datetime, policy: AnswerPolicy = PLAIN, whose: Whose = _NOBODY) -> Preview:
     """The rows as they would be asked. What is wrong stands in `errors`; FileGoneError when the file is gone."""
-    preview = Preview(model=prompt.model)
-    counted: list[int] = []
+    preview = Preview(model=prompt.model, policy=policy, workspace_id=whose.workspace_id, feature=whose.feature, end_user=whose.end_user)
+    load_tokenizer()
     try:
         with read_table(file_id=file_id, sheet=prompt.sheet, stop_after_seconds=_READ_SECONDS) as table:
             preview.columns, preview.sheets = table.columns, table.sheets
             check_prompt(prompt, table.columns)
-            _look_at_rows(table, prompt, preview, counted)
+            _look_at_rows(table, prompt, preview, now)
     except PromptRefusedError as error:
         preview.refuse(LineError("invalid_prompt", str(error)))
     except TableUnreadableError as error:
@@ -78,26 +109,48 @@ def preview_table(*, file_id: UUID, prompt: TablePrompt, now: datetime) -> Previ
         preview.refuse(LineError("invalid_table", error.message, line=error.line))
     if not preview.requests and not preview.error_count:
         preview.refuse(LineError("empty_file", "The table has a header and no rows."))
-    preview.estimate = _estimate(preview, counted, prompt.max_tokens, now)
+    preview.estimate = _estimate(preview, now)
     return preview
 
 
-def _look_at_rows(table: Table, prompt: TablePrompt, preview: Preview, counted: list[int]) -> None:
-    size = rows = 0
+def _look_at_rows(table: Table, prompt: TablePrompt, preview: Preview, now: datetime) -> None:
+    catalogue = load_catalogue()
+    quoter, model_id = Quoter(catalogue, load_price_book()), catalogue.model_id(prompt.model)
+    rows = 0
     for row in table.rows:
         if row.error:
             preview.refuse(LineError("invalid_row", row.error, line=row.line))
             continue
         rows += 1
         _note_formulas(row.cells, preview)
-        if len(counted) < _COUNTED_REQUESTS and size < _COUNTED_BYTES:
+        if rows <= _READ_LINES:
             body = request_body(prompt, dict(zip(table.columns, row.cells, strict=True)))
-            counted.append(count_request_tokens(body))
-            size += sum(map(len, row.cells))
+            name = (preview.end_user, preview.feature)
+            _note_request(preview, orjson.dumps(body), body, model=(prompt.model, model_id), name=name, quoter=quoter, now=now)
             if len(preview.samples) < _SHOWN_REQUESTS:
                 preview.samples.append({"name": f"line {row.line}", "body": body, "text": _shown(body)})
     preview.is_whole = table.share_read == 1
     preview.requests = rows if preview.is_whole else round(rows / max(table.share_read, 1e-6))
+    preview.whole_factor = preview.requests / (preview.seen.requests or 1)
+
+
+def _note_request(
+    preview: Preview,
+    request: bytes,
+    body: dict[str, Any],
+    *,
+    model: tuple[str, UUID | None],
+    name: tuple[str, str],
+    quoter: Quoter,
+    now: datetime,
+) -> None:
+    """`model`: its name and id; `name`: the end user and the feature."""
+    most = Decimal(0)
+    if model[1] is not None:
+        most = quoter.quote(
+            request, endpoint=preview.endpoint, model_id=model[1], policy=preview.policy, stage=Stage.START, at=now
+        ).amount_usd
+    preview.seen.add(model[0], body, endpoint=preview.endpoint, size=len(request), most_usd=most, name=name)
 
 
 def _note_formulas(cells: Sequence[str], preview: Preview) -> None:
@@ -107,50 +160,65 @@ def _note_formulas(cells: Sequence[str], preview: Preview) -> None:
             preview.formula = preview.formula or cell
 
 
-def preview_batch(*, file_id: UUID, now: datetime, policy: AnswerPolicy = PLAIN) -> Preview:
-    """The first lines of a batch file, by the rules of the API; its endpoint is the first line's."""
+def preview_batch(*, file_id: UUID, now: datetime, policy: AnswerPolicy = PLAIN, endpoint: str = "", whose: Whose = _NOBODY) -> Preview:
+    """The first lines of a batch file, by the rules of the API; without an endpoint, that of the first line."""
     with open_file(file_id) as stream:
         if (refusal := refuse_head(stream.read(HEAD_BYTES))) is not None:
             return Preview(errors=[refusal], error_count=1, is_readable=False)
-        preview = Preview(endpoint=_first_endpoint(stream))
-        models: Counter[UUID] = Counter()
-        counted, limits = _look_at_lines(stream, preview, models, policy)
-        preview.requests = sum(models.values()) if preview.is_whole else _count_lines(stream) - preview.error_count
+        preview = Preview(
+            endpoint=endpoint or _first_endpoint(stream),
+            policy=policy,
+            workspace_id=whose.workspace_id,
+            feature=whose.feature,
+            end_user=whose.end_user,
+        )
+        read_bytes = _look_at_lines(stream, preview, now)
+        preview.requests = preview.seen.requests
+        if not preview.is_whole:
+            lines, size = _measure(stream)
+            preview.requests, preview.whole_factor = lines - preview.error_count, size / (read_bytes or 1)
+            if lines > settings.MAX_LINES:
+                preview.refuse(too_many(settings.MAX_LINES))
     if not preview.requests and not preview.error_count:
         preview.refuse(empty_file())
-    if models:
-        names = {model_id: name for name, model_id in load_catalogue().ids.items()}
-        preview.model = names[models.most_common(1)[0][0]]
-    preview.estimate = _estimate(preview, counted, max(limits) if limits else None, now)
+    preview.model = preview.seen.commonest
+    preview.estimate = _estimate(preview, now)
     return preview
 
 
-def _look_at_lines(stream: BinaryIO, preview: Preview, models: "Counter[UUID]", policy: AnswerPolicy) -> tuple[list[int], list[int]]:
-    """(tokens of each request, the limits of answers that some state)."""
-    counted: list[int] = []
-    limits: list[int] = []
+def _look_at_lines(stream: BinaryIO, preview: Preview, now: datetime) -> int:
+    """How many bytes were read; `is_whole` of the preview says whether these are all."""
     first: dict[str, int] = {}
-    size = 0
-    specs = read_specs(stream, LineRules(endpoint=preview.endpoint, model_id=load_catalogue().model_id, policy=policy))
+    catalogue = load_catalogue()
+    quoter = Quoter(catalogue, load_price_book())
+    names = {model_id: name for name, model_id in catalogue.ids.items()}
+    rules = LineRules(
+        endpoint=preview.endpoint,
+        model_id=catalogue.model_id,
+        feature=preview.feature,
+        policy=preview.policy,
+        unpriced_models=catalogue.unpriced_models,
+        expand=prompt_expander(preview.workspace_id) if preview.workspace_id else None,
+    )
+    load_tokenizer()
+    specs, until = read_specs(stream, rules), time.monotonic() + _READ_SECONDS
     for spec in islice(specs, _READ_LINES):
         if isinstance(spec, LineError):
             preview.refuse(spec)
-            continue
-        if (same := first.setdefault(same_id(spec.custom_id), spec.position)) != spec.position:
+        elif (same := first.setdefault(same_id(spec.custom_id), spec.position)) != spec.position:
             preview.refuse(duplicate(spec.custom_id, first=same, second=spec.position))
-            continue
-        models[spec.model_id] += 1
-        size += len(spec.body)
-        if len(counted) < _COUNTED_REQUESTS and size < _COUNTED_BYTES:
+        else:
             body = orjson.loads(spec.body)
-            counted.append(count_request_tokens(body))
-            limits += [body[name] for name in ("max_tokens", "max_completion_tokens") if type(body.get(name)) is int]
+            name = (spec.end_user or preview.end_user, spec.feature)
+            model = (names[spec.model_id], spec.model_id)
+            _note_request(preview, spec.body, body, model=model, name=name, quoter=quoter, now=now)
             if len(preview.samples) < _SHOWN_REQUESTS:
                 preview.samples.append(_sample(spec, body))
-        if size > _READ_BYTES:
+        if stream.tell() > _READ_BYTES or time.monotonic() > until:
             break
+    read_bytes = stream.tell()
     preview.is_whole = next(specs, None) is None
-    return counted, limits
+    return read_bytes
 
 
 def _sample(spec: ItemSpec, body: dict[str, Any]) -> dict[str, Any]:
@@ -179,29 +247,37 @@ def _short_lines(stream: BinaryIO) -> Iterator[bytes]:
             yield line
 
 
-def _count_lines(stream: BinaryIO) -> int:
-    """Lines that hold something, blank ones among them only if they are rare: a count for people."""
+def _measure(stream: BinaryIO) -> tuple[int, int]:
+    """(lines that hold something, bytes). Of blank lines, those behind each other are seen."""
     stream.seek(0)
-    count, last = 0, b"\n"
+    count, size, last = 0, 0, b"\n"
     while chunk := stream.read(_CHUNK_BYTES):
-        count += chunk.count(b"\n")
+        count += chunk.count(b"\n") - chunk.count(b"\n\n") - chunk.count(b"\n\r\n")
+        size += len(chunk)
         last = chunk[-1:]
-    return count + (last != b"\n")
+    return count + (last != b"\n"), size
 
 
-def _estimate(preview: Preview, counted: Sequence[int], limit: int | None, now: datetime) -> Estimate | None:
-    model = find_callable(preview.model) if preview.model else None
-    if model is None or not counted:
+def _estimate(preview: Preview, now: datetime) -> Estimate | None:
+    """Of all models together; None when one of them can't be estimated."""
+    seen = preview.seen
+    if not seen.requests:
         return None
-    route = load_catalogue().routes(model.id)[0]
-    return estimate_job(
-        counted=counted,
-        requests=preview.requests,
-        usual_output_tokens=find_usual_output_tokens(provider_id=route.provider_id, upstream_model=route.upstream_model),
-        most_output_tokens=_most_output(model, limit),
-        price=load_price_book().price(route.provider_id, route.upstream_model, now),
-    )
-
-
-def _most_output(model: CallableModel, limit: int | None) -> int:
-    return min(limit, model.max_output_tokens) if limit else model.max_output_tokens
+    share = preview.requests / seen.requests
+    # Bytes tell what lines don't: how long those are that nobody has looked at.
+    longer = preview.whole_factor / share if share else 1.0
+    estimates = [
+        estimate_work(
+            counted=model.counted,
+            requests=round(model.requests * share),
+            model=name,
+            policy=preview.policy,
+            now=now,
+            input_factor=model.mean_factor * longer,
+            workspace_id=preview.workspace_id,
+            feature=preview.feature,
+        )
+        for name, model in seen.models.items()
+    ]
+    known = [one for one in estimates if one is not None]
+    return reduce(add, known) if len(known) == len(estimates) else None

@@ -18,12 +18,13 @@ from django.conf import settings
 
 from apps.accounts.queries import workspaces_without_failover
 from apps.jobs.actions.ask_item import Means, ask_item
-from apps.jobs.actions.claim import Mark, claim_items, claim_suspects
+from apps.jobs.actions.claim import Mark, claim_items, claim_suspects, ready_lanes
 from apps.jobs.actions.database_thread import DatabaseThread
 from apps.jobs.actions.keep_transitions import keep_transitions
 from apps.jobs.actions.listen import listen_for_wakes
 from apps.jobs.actions.release import release_items
 from apps.jobs.actions.renew import renew_leases, renew_pump
+from apps.jobs.actions.ring import ring
 from apps.jobs.actions.settle_apart import settle_apart
 from apps.jobs.domain.claimed import ClaimedItem, Finished
 from apps.jobs.domain.fairness import ModelBounds, next_group
@@ -36,11 +37,14 @@ from apps.lib.enqueue import enqueue
 from apps.lib.shutdown import is_stopping
 from apps.providers.actions import Gate, SharedAnswers, open_session
 from apps.providers.domain.calls import Completion
+from apps.providers.domain.dearest import Quoter
 from apps.providers.domain.outcomes import Outcome
 from apps.providers.queries import load_catalogue
 from apps.spend.queries import load_price_book
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     import aiohttp
 
     from apps.jobs.domain.settlement import Settlement
@@ -53,6 +57,7 @@ _PATIENCE_SECONDS = 0.2
 _GROUP_ITEMS = 150
 _GROUP_SECONDS = 0.03
 _RING_AGAIN_SECONDS = 10.0
+_LOOK_AGAIN_SECONDS = 1.0
 # How long outcomes are kept for a database that does not answer. Their leases run out meanwhile, so longer is no use.
 _HOLD_SECONDS = 300.0
 # A pump that can't ring its successor goes on this long past its age, and then drains within Celery's hard limit.
@@ -81,6 +86,7 @@ class PumpLoop:
         self.turn = 0
         self.marks: dict[UUID, Mark] = {}
         self.allowances: dict[UUID, int] = {}
+        self.amounts: dict[UUID, Decimal] = {}
         self.started = time.monotonic()
         self.busy_at = self.started
         self.claimed_at = self.started
@@ -91,6 +97,7 @@ class PumpLoop:
         """Claim until it is time to end, then see what is held through."""
         self.wake = asyncio.Event()
         self.has_finished = asyncio.Event()
+        self.looking = asyncio.Lock()
         async with AsyncExitStack() as stack:
             self.claims, self.settles, self.renewals = [
                 stack.enter_context(DatabaseThread(f"pump-{role}")) for role in ("claim", "settle", "renew")
@@ -99,6 +106,7 @@ class PumpLoop:
             self.session: aiohttp.ClientSession = await stack.enter_async_context(open_session(max_connections=self.window))
             self.shared = SharedAnswers()
             self.gate = await stack.enter_async_context(Gate(pump_id=self.pump_id, is_interactive=self.worker_set == "exec-interactive"))
+            self.gate.follow(self.catalogue)
             async with asyncio.TaskGroup() as loops:
                 listening = loops.create_task(listen_for_wakes(self.worker_set, self.wake))
                 renewing = loops.create_task(self._renew_for_ever())
@@ -134,6 +142,9 @@ class PumpLoop:
                 continue
             for item in claimed:
                 self._start(item)
+            if claimed:
+                # They may have ended before the next look: what dies of its budget is not asked at all.
+                self.busy_at = time.monotonic()
             if len(claimed) < room:
                 await self._wait(_POLL_SECONDS / 5 if claimed or 0 in self.allowances.values() else _POLL_SECONDS)
 
@@ -142,7 +153,7 @@ class PumpLoop:
         self.claimed_at = time.monotonic()
         self.wake.clear()
         if self.is_isolating:
-            return [] if self.held else await self.claims.do(claim_suspects, pump_id=self.pump_id, lanes=self.lanes)
+            return [] if self.held else await self.claims.do(claim_suspects, pump_id=self.pump_id, lanes=self.lanes, quoter=self.quoter)
         batches = sum(item.kind != "single" for item in self.held.values()) if self.is_standing else 0
         batch_room = max(0, self.window // 2 - batches)
         bounded = self.gate.allowances(self.catalogue)
@@ -153,9 +164,11 @@ class PumpLoop:
         bounds = ModelBounds.of(self.allowances, names={model_id: name for name, model_id in self.catalogue.ids.items()})
         claimed = await self.claims.do(
             claim_items, pump_id=self.pump_id, lanes=self.lanes, room=room, batch_room=batch_room, turn=self.turn, marks=self.marks,
-            bounds=bounds,
+            bounds=bounds, quoter=self.quoter, amounts=self.amounts,
         )  # fmt: skip
         for item in claimed:
+            if item.reserved_usd is not None:
+                self.amounts[item.job_id] = item.reserved_usd
             if item.kind != "single":
                 mark = (item.ready_at, item.item_id)
                 self.marks[item.job_id] = max(mark, self.marks.get(item.job_id, mark))
@@ -163,7 +176,9 @@ class PumpLoop:
 
     async def _give_back_when_late(self) -> None:
         """A worker that was told to stop has little time: what is still in the air when it is used up is given back uncounted."""
-        self.stopping_at = self.stopping_at or (time.monotonic() if is_stopping() else None)
+        if self.stopping_at is None and is_stopping():
+            self.stopping_at = time.monotonic()
+            await self._make_room()
         if self.stopping_at is None or not self.calls or time.monotonic() - self.stopping_at < settings.JOBS_DRAIN_SECONDS:
             return
         for call in list(self.calls):
@@ -174,6 +189,14 @@ class PumpLoop:
         log.info("items_given_back", items=await self.claims.do(release_items, unsent, now=self.clock()))
         for item in unsent:
             self.held.pop(item.item_id, None)
+
+    async def _make_room(self) -> None:
+        """While what is in the air ends, which may take as long as the longest call, others take this pump's place."""
+        self.is_draining = True
+        with suppress(*INFRASTRUCTURE_ERRORS):
+            await self._renew_pump()
+            for lane in await self.renewals.do(ready_lanes, self.lanes):
+                await self.renewals.do(ring, lane=lane)
 
     def _least_room(self) -> int:
         """Small claims cost as much as big ones: a busy pump waits until a twentieth of its window is free."""
@@ -204,6 +227,7 @@ class PumpLoop:
         try:
             fails_over = item.policy.has_failover and item.workspace_id not in self.without_failover
             means = Means(self.session, self.gate, self.clock, self.shared)
+            await self._look_for(item.model_id)
             completion = await ask_item(item, means, catalogue=self.catalogue if fails_over else self.first_targets)
         except Exception:
             # A defect of ours must not leave the item held for ever; whether it was sent is not known.
@@ -289,6 +313,7 @@ class PumpLoop:
                 if now - tables_at >= settings.PROVIDERS_RELOAD_SECONDS:
                     tables_at = now
                     await self._load_tables()
+                    self.gate.follow(self.catalogue)
             except INFRASTRUCTURE_ERRORS as error:
                 log.warning("renew_failed", error=str(error))
                 continue
@@ -306,8 +331,26 @@ class PumpLoop:
             log.info("pump_replaced", in_flight=len(self.held))
             self.is_draining = True
 
+    async def _look_for(self, model_id: UUID) -> None:
+        """A model that is newer than the tables in memory: they are read again, once a second at most for all that miss one."""
+        if self.catalogue.knows(model_id):
+            return
+        missed_at = time.monotonic()
+        async with self.looking:
+            if self.loaded_at >= missed_at:
+                return
+            await asyncio.sleep(self.loaded_at + _LOOK_AGAIN_SECONDS - missed_at)
+            with suppress(*INFRASTRUCTURE_ERRORS):
+                await self._load_tables()
+                self.gate.follow(self.catalogue)
+
     async def _load_tables(self) -> None:
+        began_at = time.monotonic()
+        # Reads the clock of Postgres, which the event loop may not wait for.
+        await self.renewals.do(self.clock)
         self.catalogue = await self.renewals.do(load_catalogue)
         self.first_targets = self.catalogue.without_failover()
         self.without_failover = await self.renewals.do(workspaces_without_failover)
         self.prices = await self.renewals.do(load_price_book)
+        self.quoter = Quoter(self.catalogue, self.prices)
+        self.loaded_at = began_at

@@ -7,6 +7,8 @@ from django.db import transaction
 
 from apps.jobs.domain.claimed import ClaimedItem
 from apps.lib.sql import server_cursor
+from apps.spend.actions import resolve
+from apps.spend.domain.charges import Ended, ResolutionKind
 from apps.traces.actions import record_runs
 from apps.traces.domain.records import RunRecord
 
@@ -24,6 +26,8 @@ def release_items(held: Sequence[ClaimedItem], *, now: datetime) -> int:
         cursor.execute(_RELEASE, ([item.item_id for item in held], [item.run_id for item in held]))
         given_back = {row[0] for row in cursor}
         record_runs([_record(item, now) for item in held if item.item_id in given_back])
+        reserved = [item for item in held if item.item_id in given_back and item.reserved_usd is not None]
+        resolve([Ended(item.run_id, ResolutionKind.RELEASE) for item in reserved])
     return len(given_back)
 
 

@@ -9,14 +9,15 @@ from django.db.models.functions import Now
 from apps.jobs.models import Pump, PumpState
 from apps.lib.sql import server_cursor
 
-# What settle holds locked at this moment needs no renewal; waiting for it could end in a deadlock.
+# What settle holds locked at this moment needs no renewal; waiting for it could end in a deadlock. A lease begins when its row is
+# written: from the beginning of a statement that had to wait for a lock it could be over already.
 _RENEW = """
 WITH due AS (
     SELECT item.id FROM jobs_item AS item
     JOIN unnest(%s::uuid[], %s::uuid[]) AS held (id, run) ON item.id = held.id AND item.run_id = held.run
     WHERE item.state = 'running' FOR UPDATE OF item SKIP LOCKED
 )
-UPDATE jobs_item AS item SET lease_until = statement_timestamp() + %s * interval '1 second' FROM due WHERE item.id = due.id
+UPDATE jobs_item AS item SET lease_until = clock_timestamp() + %s * interval '1 second' FROM due WHERE item.id = due.id
 """
 
 

@@ -9,8 +9,9 @@ from apps.accounts.domain.idempotency import Once
 from apps.accounts.queries import find_record
 from apps.jobs.actions.await_item import reply_hub
 from apps.jobs.actions.call_threads import in_thread
-from apps.jobs.domain.call_answer import CallAnswer, EndedCall, answer_of
+from apps.jobs.domain.call_answer import ANSWER_GONE, CallAnswer, EndedCall, answer_of
 from apps.jobs.domain.lifecycle import OPEN_ITEM_STATES, ItemState
+from apps.lib.http_errors import GIVE_UP, ApiError
 from apps.lib.sql import server_cursor
 from apps.traces.queries import read_bodies
 
@@ -20,7 +21,11 @@ STILL_RUNNING = CallAnswer(
     message="The provider has not answered in time. The call goes on and is charged when it ends; its id is in X-Item-Id.",
     should_retry=False,
 )
-_READ = "SELECT state, outcome, status_code, error_code, error_message, answer_body_id, answered_by FROM jobs_item WHERE id = %b"
+_READ = """
+SELECT state, outcome, status_code, error_code, error_message, answer_body_id, answered_by,
+       ceil(extract(epoch FROM not_before - statement_timestamp()))::int4
+FROM jobs_item WHERE id = %b
+"""
 _FIND = "SELECT item.state, job.expires_at FROM jobs_item AS item JOIN jobs_job AS job ON job.id = item.job_id WHERE item.id = %b"
 
 
@@ -38,15 +43,17 @@ class Repeats:
 
 
 def find_repeats(once: Once, *, now: datetime) -> Repeats:
-    """Whether the call was sent before; ApiError 422 when its key came with another body then."""
+    """Whether the call was sent before; ApiError 422 when its key came with another body then, 409 when its item has been forgotten."""
     record = find_record(once, now=now) if once.is_retry or not once.is_guess else None
     if record is None or record.result_id is None:
         return Repeats(once)
     with server_cursor() as cursor:
         cursor.execute(_FIND, (record.result_id,))
         row = cursor.fetchone()
+    if row is None:
+        raise ApiError(*ANSWER_GONE, headers=GIVE_UP)
     # What failed or was never sent has cost nothing: it is tried anew.
-    if row is None or not (row[0] in OPEN_ITEM_STATES or row[0] == ItemState.DONE):
+    if not (row[0] in OPEN_ITEM_STATES or row[0] == ItemState.DONE):
         return Repeats(once, in_vain=record.result_id)
     return Repeats(once, item_id=record.result_id, wait_seconds=max(1.0, (row[1] - now).total_seconds()))
 
@@ -68,7 +75,7 @@ def read_ended(item_id: UUID) -> CallAnswer | None:
         row = cursor.fetchone()
     if row is None or row[0] in OPEN_ITEM_STATES:
         return None
-    state, outcome, status_code, error_code, error_message, answer_body_id, answered_by = row
+    state, outcome, status_code, error_code, error_message, answer_body_id, answered_by, seconds = row
     answer = read_bodies([answer_body_id]).get(answer_body_id) if answer_body_id else None
     return answer_of(
         EndedCall(
@@ -79,5 +86,6 @@ def read_ended(item_id: UUID) -> CallAnswer | None:
             error_message=error_message,
             answer=answer,
             answered_by=answered_by,
+            retry_after_seconds=seconds,
         )
     )

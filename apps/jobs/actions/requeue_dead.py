@@ -3,24 +3,27 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import orjson
 from django.db import transaction
 from django.db.models import QuerySet
 
+from apps.jobs.actions.estimate_work import estimate_work
 from apps.jobs.actions.record_change import record_change
 from apps.jobs.actions.ring import ring
 from apps.jobs.domain.dead_items import Change, Selection, read_wish
-from apps.jobs.domain.estimate import Estimate, estimate_job
+from apps.jobs.domain.estimate import Counted, Estimate
 from apps.jobs.domain.lifecycle import ItemState, JobStatus
 from apps.jobs.models import Item, Job
 from apps.lib.http_errors import ApiError
 from apps.lib.sql import server_cursor
 from apps.providers.domain.catalogue import CallableModel
+from apps.providers.domain.dearest import read_bounds
 from apps.providers.domain.limits import estimate_tokens
-from apps.providers.queries import find_callable, list_callable, load_catalogue
-from apps.spend.queries import find_usual_output_tokens, load_price_book
+from apps.providers.domain.policy import load_policy
+from apps.providers.queries import find_callable
 from apps.traces.actions import store_bodies
 from apps.traces.domain.bodies import make_body
 from apps.traces.queries import read_bodies
@@ -39,7 +42,7 @@ SET state = 'waiting', run_id = NULL, not_before = statement_timestamp() + chose
     ended_at = NULL, answer_body_id = NULL, status_code = NULL, attempts = 0, ambiguous_tries = 0, free_tries = 0, losses = 0,
     lost_at = NULL, outcome = '', error_code = '', error_message = '', fingerprint = '', stage = 0, answered_by = '',
     model_id = coalesce(%(model)s, model_id)
-FROM chosen WHERE item.id = chosen.id AND item.job_id = %(job)s AND item.state = 'dead'
+FROM chosen WHERE item.id = chosen.id AND item.job_id = %(job)s AND item.state = 'dead' AND item.discarded_at IS NULL
 """
 _NEW_BODIES = """
 UPDATE jobs_item AS item SET request_body_id = new.body FROM unnest(%b::uuid[], %b::bytea[]) AS new (id, body) WHERE item.id = new.id
@@ -87,9 +90,9 @@ def requeue_dead(
     impossible = rows.count() - len(chosen[:MOST_AT_ONCE]) - left
     if is_dry_run:
         ids = [item_id for ids in by_job.values() for item_id in ids]
-        return Requeued(len(ids), len(by_job), left, impossible, _estimate(ids, change, model, now))
-    items = sum(_requeue_in(job_id, ids, change, model, now=now, reason=reason) for job_id, ids in by_job.items())
-    return Requeued(items, len(by_job), left, impossible, None)
+        return Requeued(len(ids), len(by_job), left, impossible, _estimate(ids, change, now))
+    counts = [_requeue_in(job_id, ids, change, model, now=now, reason=reason) for job_id, ids in by_job.items()]
+    return Requeued(sum(counts), sum(map(bool, counts)), left, impossible, None)
 
 
 def requeue_one(*, item_id: str, now: datetime) -> int:
@@ -98,13 +101,16 @@ def requeue_one(*, item_id: str, now: datetime) -> int:
     return requeue_dead(wish.selection, wish.change, workspace_ids=None, is_dry_run=False, now=now).items
 
 
-def reopen(job: Job, items: int, *, now: datetime) -> None:
-    """Count `items` of a locked job as waiting again; a completed one runs as its next revision and keeps its files until then."""
+def reopen(job: Job, items: int, *, now: datetime, per_minute: int | None = None) -> None:
+    """Count `items` of a locked job as waiting again; a completed one runs as its next revision and keeps its files until then.
+
+    Its time begins when the last of them is ready at that pace.
+    """
     job.dead -= items
     if job.status == JobStatus.COMPLETED:
         job.status, job.revision = JobStatus.RUNNING, job.revision + 1
         job.completed_at, job.ended_at, job.finishing_at = job.completed_at or job.ended_at, None, None
-        job.expires_at = now + _TIME_FOR_RERUN
+        job.expires_at = now + _TIME_FOR_RERUN + timedelta(minutes=items / per_minute if per_minute else 0)
     job.save(update_fields=["dead", "status", "revision", "completed_at", "ended_at", "finishing_at", "expires_at"])
 
 
@@ -121,11 +127,16 @@ def _requeue_in(job_id: UUID, ids: list[UUID], change: Change, model: CallableMo
         job = Job.objects.select_for_update(no_key=True).get(id=job_id)
         if job.status not in RERUNNABLE:
             return 0
+        # Somebody quicker may have requeued or discarded some of them; what is locked stays dead until this is done.
+        still_dead = select_dead(Selection(item_ids=tuple(ids)), workspace_ids=None).filter(job_id=job_id).order_by("id")
+        ids = list(still_dead.select_for_update(no_key=True).values_list("id", flat=True))
+        if not ids:
+            return 0
         if change.max_tokens:
             _raise_limits(ids, change.max_tokens)
         was = {"status": job.status, "revision": job.revision, "dead": job.dead}
         items = put_back(job_id, ids, model_id=model.id if model else None, per_minute=change.per_minute)
-        reopen(job, items, now=now)
+        reopen(job, items, now=now, per_minute=change.per_minute)
         now_is = {"status": job.status, "revision": job.revision, "dead": job.dead, "model": change.model, "max_tokens": change.max_tokens}
         record_change(job, "requeued", before=was, after=now_is, reason=reason)
         if job.status == JobStatus.RUNNING:
@@ -161,20 +172,23 @@ def _model(name: str) -> CallableModel | None:
     return model
 
 
-def _estimate(ids: Sequence[UUID], change: Change, model: CallableModel | None, now: datetime) -> Estimate | None:
-    """From the requests of some of them; None when nothing is known of their model."""
-    rows = list(Item.objects.filter(id__in=ids[:_SAMPLE]).values_list("model_id", "request_body_id"))
-    if not rows:
+def _estimate(ids: Sequence[UUID], change: Change, now: datetime) -> Estimate | None:
+    """From the requests of some of them, by the policy of theirs that asks most; None when nothing is known of their model."""
+    rows = list(Item.objects.filter(id__in=ids[:_SAMPLE]).values_list("request_body_id", "job__policy", "job__endpoint"))
+    contents = read_bodies([bytes(body_id) for body_id, _, _ in rows])
+    known = [(orjson.loads(contents[bytes(body_id)]), policy, endpoint) for body_id, policy, endpoint in rows if bytes(body_id) in contents]
+    if not known:
         return None
-    known = model or next((one for one in list_callable() if one.id == rows[0][0]), None)
-    if known is None:
-        return None
-    route = load_catalogue().routes(known.id)[0]
-    bodies = read_bodies([bytes(body_id) for _, body_id in rows])
-    return estimate_job(
-        counted=[estimate_tokens(body, max_output_tokens=0, usual_output_tokens=0) for body in bodies.values()],
+    return estimate_work(
+        counted=[_counted(body, endpoint, change) for body, _, endpoint in known],
         requests=len(ids),
-        usual_output_tokens=find_usual_output_tokens(provider_id=route.provider_id, upstream_model=route.upstream_model),
-        most_output_tokens=change.max_tokens or known.max_output_tokens,
-        price=load_price_book().price(route.provider_id, route.upstream_model, now),
+        model=change.model or str(known[0][0].get("model")),
+        policy=max((load_policy(policy) for _, policy, _ in known), key=lambda policy: bool(policy.first_model) + policy.has_contract),
+        now=now,
     )
+
+
+def _counted(body: dict[str, Any], endpoint: str, change: Change) -> Counted:
+    limit, copies = read_bounds(body, endpoint=endpoint)
+    tokens = estimate_tokens(orjson.dumps(body), max_output_tokens=0).input
+    return Counted(int(tokens), change.max_tokens or limit, copies)

@@ -11,7 +11,7 @@ from apps.jobs.actions.requeue_dead import RERUNNABLE, put_back, reopen
 from apps.jobs.actions.ring import ring
 from apps.jobs.domain.lifecycle import ItemState, JobStatus
 from apps.jobs.models import Item, Job
-from apps.lib.http_errors import ApiError
+from apps.lib.http_errors import GIVE_UP, ApiError
 
 
 def rerun_failed(*, workspace_id: UUID, public_id: str, now: datetime, reason: str = "") -> tuple[Job, int]:
@@ -28,7 +28,7 @@ def rerun_failed(*, workspace_id: UUID, public_id: str, now: datetime, reason: s
         dead = Item.objects.filter(job=job, state=ItemState.DEAD, discarded_at=None)
         items = put_back(job.id, list(dead.values_list("id", flat=True)))
         if not items:
-            raise ApiError(409, "nothing_failed", "Nothing in this batch has failed.", headers={"x-should-retry": "false"})
+            raise ApiError(409, "nothing_failed", "Nothing in this batch has failed.", headers=GIVE_UP)
         was = {"status": job.status, "revision": job.revision, "dead": job.dead}
         reopen(job, items, now=now)
         now_is = {"status": job.status, "revision": job.revision, "dead": job.dead}

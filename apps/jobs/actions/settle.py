@@ -21,7 +21,7 @@ from apps.lib.failpoints import failpoint
 from apps.lib.ids import uuid7
 from apps.lib.sql import begin_short, server_cursor
 from apps.providers.actions import keep_answers
-from apps.spend.actions import record_charges
+from apps.spend.actions import record_charges, record_savings, record_waste, resolve
 from apps.spend.domain.pricing import PriceBook
 from apps.traces.actions import record_exchanges, record_runs, store_bodies, use_bodies
 
@@ -127,11 +127,15 @@ def settle_group(group: Sequence[Finished], *, pump_id: UUID, prices: PriceBook)
         record_runs([settlement.run for settlement in settled])
         record_exchanges([exchange for settlement in settled for exchange in settlement.exchanges])
         record_charges([charge for settlement in settled for charge in settlement.charges])
+        record_savings([saving for settlement in settled if (saving := settlement.saving()) is not None])
+        record_waste([waste for settlement in settled for waste in settlement.wasted])
         bury(map(_death, (one for one in settled if one.decision is Decision.DEAD)))
         keep_answers([entry for settlement in settled if (entry := settlement.new_entry()) is not None])
         _count_jobs(settled)
         announce_ended(settled)
         count_calls(settled)
+        # The last locks of all, and the most wanted: the counters of budgets.
+        resolve([ended for one in settled if (ended := one.ended) is not None])
         failpoint("settle.before_commit")
     failpoint("settle.after_commit")
     return settled
@@ -146,12 +150,14 @@ def _death(settlement: Settlement) -> Death:
         message=settlement.error_message,
         provider_id=exchanges[-1].provider_id if exchanges else None,
         status_code=settlement.finished.completion.status_code,
+        prompt_version=settlement.finished.item.prompt_version,
     )
 
 
 def _policy(finished: Finished) -> Policy:
     return Policy(
         max_attempts=settings.JOBS_MAX_ATTEMPTS,
+        max_outage_tries=settings.JOBS_MAX_OUTAGE_TRIES,
         base_seconds=settings.JOBS_RETRY_BASE_SECONDS,
         cap_seconds=settings.JOBS_RETRY_CAP_SECONDS,
         is_awaited=finished.item.kind == "single",

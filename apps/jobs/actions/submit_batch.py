@@ -7,21 +7,21 @@ from django.db import transaction
 
 from apps.files.queries import find_file
 from apps.jobs.actions.record_change import record_change
+from apps.jobs.actions.require_room import require_room
 from apps.jobs.domain.lifecycle import JobStatus
-from apps.jobs.domain.submission import COMPLETION_WINDOW_SECONDS, SubmissionRefusedError, read_submission
+from apps.jobs.domain.submission import COMPLETION_WINDOW_SECONDS, Submission, SubmissionRefusedError, read_submission
 from apps.jobs.models import Job
 from apps.lib.enqueue import enqueue
 from apps.lib.http_errors import ApiError
-from apps.providers.queries import cache_times, find_callable
+from apps.providers.domain.catalogue import UNPRICED, WITHOUT_PRICE
+from apps.providers.queries import cache_times, find_callable, list_unpriced_models
+from apps.spend.actions import make_job_budget
 
 
 def submit_batch(*, workspace_id: UUID, api_key_id: UUID | None, values: object, now: datetime, created_by_id: UUID | None = None) -> Job:
     """Take in the decoded body of `POST /v1/batches`; ApiError (400) names the parameter that is wrong."""
-    try:
-        submission = read_submission(values, times=cache_times())
-    except SubmissionRefusedError as refused:
-        raise ApiError(400, refused.code, refused.message, param=refused.param) from refused
-    require_first_model(submission.policy.first_model, param="metadata.first_model")
+    submission, file_id = judge_submission(workspace_id=workspace_id, values=values)
+    require_room(submission.lane)
     with transaction.atomic():
         job = Job.objects.create(
             workspace_id=workspace_id,
@@ -37,14 +37,25 @@ def submit_batch(*, workspace_id: UUID, api_key_id: UUID | None, values: object,
             on_budget=submission.on_budget,
             policy=submission.policy.as_json(),
             first_model_name=submission.policy.first_model,
-            input_file_id=_input_file_id(workspace_id, submission.input_file_id),
+            input_file_id=file_id,
             output_expires_after_seconds=submission.output_expires_after_seconds,
             created_at=now,
             expires_at=now + timedelta(seconds=COMPLETION_WINDOW_SECONDS),
         )
+        make_job_budget(workspace_id=workspace_id, job_id=job.id, cap_usd=job.max_cost_usd)
         record_change(job, "submitted", after={"lane": job.lane, "endpoint": job.endpoint, "feature": job.feature})
         enqueue("jobs.validate_job", queue="ingest", job_id=str(job.id))
     return job
+
+
+def judge_submission(*, workspace_id: UUID, values: object) -> tuple[Submission, UUID]:
+    """The request, and the id of its file; ApiError (400) names the parameter that is wrong."""
+    try:
+        submission = read_submission(values, times=cache_times())
+    except SubmissionRefusedError as refused:
+        raise ApiError(400, refused.code, refused.message, param=refused.param) from refused
+    require_first_model(submission.policy.first_model, param="metadata.first_model")
+    return submission, _input_file_id(workspace_id, submission.input_file_id)
 
 
 def require_first_model(name: str, *, param: str) -> UUID | None:
@@ -55,7 +66,14 @@ def require_first_model(name: str, *, param: str) -> UUID | None:
     if model is None:
         message = f"The model {name[:100]!r} does not exist or you do not have access to it. GET /v1/models lists those that do."
         raise ApiError(400, "model_not_found", message, param=param)
+    require_price(model.id, param=param)
     return model.id
+
+
+def require_price(model_id: UUID, *, param: str) -> None:
+    """ApiError 400 when the model has no price, and calls without one are refused."""
+    if model_id in list_unpriced_models():
+        raise ApiError(400, UNPRICED, WITHOUT_PRICE, param=param)
 
 
 def _input_file_id(workspace_id: UUID, public_id: str) -> UUID:

@@ -8,8 +8,9 @@ from psycopg.types.json import Jsonb
 
 from apps.accounts.actions import remember_result
 from apps.jobs.actions.repeat_call import Repeats
+from apps.jobs.actions.require_room import require_room
 from apps.jobs.actions.ring import ring
-from apps.jobs.actions.submit_batch import require_first_model
+from apps.jobs.actions.submit_batch import require_first_model, require_price
 from apps.jobs.domain.call_request import CallRequest
 from apps.jobs.domain.lifecycle import Lane
 from apps.lib.http_errors import ApiError
@@ -17,6 +18,7 @@ from apps.lib.ids import uuid7
 from apps.lib.sql import server_cursor
 from apps.providers.domain.policy import KEYS
 from apps.providers.queries import find_callable
+from apps.spend.actions import make_job_budget
 from apps.traces.actions import store_bodies
 from apps.traces.domain.bodies import make_body
 
@@ -31,8 +33,10 @@ WITH job AS (
             %(end_user)s, %(max_cost_usd)s, 'fail', %(policy)s, %(first_model_name)s, 1, %(now)s, %(now)s, %(expires_at)s)
     RETURNING id, workspace_id, lane, feature, end_user
 )
-INSERT INTO jobs_item (id, job_id, workspace_id, model_id, lane, position, custom_id, end_user, feature, request_body_id, reply_to, state)
-SELECT %(item_id)s, id, workspace_id, %(model_id)s, lane, 1, '', end_user, feature, %(body_id)s, %(reply_to)s, 'waiting' FROM job
+INSERT INTO jobs_item (id, job_id, workspace_id, model_id, lane, position, custom_id, end_user, feature, request_body_id, reply_to, state,
+                       prompt_version)
+SELECT %(item_id)s, id, workspace_id, %(model_id)s, lane, 1, '', end_user, feature, %(body_id)s, %(reply_to)s, 'waiting',
+       %(prompt_version)s FROM job
 """
 
 
@@ -50,6 +54,8 @@ def submit_call(
     if model.is_paused:
         message = f"The model `{model.name}` is paused by the platform's operator; try again later."
         raise ApiError(503, "model_paused", message, param="model", headers={"Retry-After": "30"})
+    require_room(Lane.INTERACTIVE)
+    require_price(model.id, param="model")
     first_model_id = require_first_model(request.policy.first_model, param=KEYS["first_model"])
     wait_seconds = model.longest_timeout_seconds + GRACE_SECONDS
     body = make_body(workspace_id, request.body)
@@ -66,6 +72,7 @@ def submit_call(
                 "api_key_id": api_key_id,
                 "endpoint": request.endpoint,
                 "feature": request.feature,
+                "prompt_version": request.prompt_version,
                 "end_user": request.end_user,
                 "max_cost_usd": request.max_cost_usd,
                 "policy": Jsonb(policy) if (policy := request.policy.as_json()) else None,
@@ -78,5 +85,6 @@ def submit_call(
                 "reply_to": reply_to,
             },
         )
+        make_job_budget(workspace_id=workspace_id, job_id=job_id, cap_usd=request.max_cost_usd)
         ring(lane=Lane.INTERACTIVE, job_id=job_id)
     return wait_seconds

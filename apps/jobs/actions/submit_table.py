@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db import transaction
 
 from apps.jobs.actions.record_change import record_change
+from apps.jobs.actions.require_room import require_room
 from apps.jobs.actions.submit_batch import require_first_model
 from apps.jobs.domain.lifecycle import JobStatus, Lane
 from apps.jobs.domain.submission import COMPLETION_WINDOW_SECONDS
@@ -27,6 +28,7 @@ def submit_table(
     policy: AnswerPolicy = PLAIN,
 ) -> Job:
     """The job, `validating`; the same rules hold for it as for a batch from the API."""
+    require_room(lane)
     require_first_model(policy.first_model, param="first_model")
     with transaction.atomic():
         job = Job.objects.create(

@@ -13,9 +13,11 @@ from django.db.models.functions import Now
 
 from apps.jobs.actions.claim import SUSPECT_LOSSES, ready_lanes
 from apps.jobs.actions.expire_jobs import expire_jobs
+from apps.jobs.actions.recheck_held import recheck_held
 from apps.jobs.actions.ring import WORKER_SETS, ring
 from apps.jobs.actions.take_back import take_back_lost
 from apps.jobs.domain.lifecycle import Lane
+from apps.jobs.domain.ready import NOT_HELD
 from apps.jobs.models import Pump, PumpState
 from apps.lib.enqueue import enqueue
 
@@ -25,11 +27,11 @@ _FORGIVE = """
 UPDATE jobs_item SET losses = 0 WHERE state = 'waiting' AND losses > 0
     AND lost_at < statement_timestamp() - interval '72 hours'
 """
-_SUSPECT_LANES = """
+_SUSPECT_LANES = f"""
 SELECT DISTINCT job.lane FROM jobs_item AS item JOIN jobs_job AS job ON job.id = item.job_id
 WHERE item.state = 'waiting' AND item.losses >= %s AND item.not_before <= statement_timestamp()
-  AND job.status = 'running' AND job.lane = ANY(%s)
-"""
+  AND job.status = 'running' AND job.lane = ANY(%s) AND {NOT_HELD}
+"""  # noqa: S608 -- a constant
 _OVER = """
 SELECT id FROM jobs_job AS job
 WHERE ended_at IS NULL AND kind <> 'single' AND status IN ('running', 'paused', 'cancelling', 'finishing')
@@ -51,6 +53,7 @@ def sweep() -> dict[str, int]:
         "lost": take_back_lost(),
         "rung": sum(_ring_unheard(worker_set, lanes) for worker_set, lanes in WORKER_SETS.items()),
         "unclosed": expire_jobs(),
+        "unheld": recheck_held(),
         "unfinished": _ring_for(_OVER, "jobs.finish_job"),
         "unvalidated": _ring_for(_NOT_VALIDATED, "jobs.validate_job"),
     }

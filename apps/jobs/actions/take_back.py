@@ -11,13 +11,16 @@ from django.db import transaction
 from apps.jobs.actions.bury import Death, bury
 from apps.jobs.actions.claim import ALONE_LOSSES
 from apps.jobs.actions.settle import LOCK_JOBS
+from apps.jobs.domain.fingerprint import POISON_MESSAGE
 from apps.lib.enqueue import enqueue
 from apps.lib.sql import server_cursor
+from apps.spend.actions import write_off
+from apps.spend.domain.charges import LostRun
 from apps.traces.actions import record_runs
 from apps.traces.domain.records import RunRecord
 
 _AT_ONCE = 2000
-_POISON = "The worker died while it ran this item alone; it is not tried again by itself."
+_POISON = POISON_MESSAGE
 
 # Only a loss while alone is the item's own fault; in company, its neighbours may have done it.
 _TAKE_BACK = f"""
@@ -39,7 +42,8 @@ SET state = CASE WHEN lost.is_poison THEN 'dead' ELSE 'waiting' END,
                          ELSE item.error_message END
 FROM lost WHERE item.id = lost.id
 RETURNING item.id, lost.run_id, item.job_id, item.workspace_id, lost.pump_id, item.losses, lost.claimed_at,
-          statement_timestamp(), lost.is_poison
+          statement_timestamp(), lost.is_poison, item.model_id, (SELECT api_key_id FROM jobs_job WHERE id = item.job_id), item.end_user,
+          item.feature, item.lane, item.prompt_version
 """  # noqa: S608 -- constants of this module
 _COUNT_DEAD = """
 UPDATE jobs_job AS job SET dead = job.dead + poisoned.n,
@@ -57,6 +61,7 @@ def take_back_lost() -> int:
         record_runs([_lost_run(row) for row in rows])
         bury(Death(item_id=row[0], outcome="lost", code="poison", message=_POISON) for row in rows if row[8])
         _count_poisoned(cursor, [row[2] for row in rows if row[8]])
+        write_off([LostRun(row[1], *row[9:]) for row in rows])
         for job_id in {row[2] for row in rows}:
             # A cancelled or expired job may have waited for just these.
             enqueue("jobs.finish_job", queue="ingest", job_id=str(job_id))
@@ -72,7 +77,7 @@ def _count_poisoned(cursor: Any, job_ids: Sequence[UUID]) -> None:
 
 
 def _lost_run(row: Sequence[Any]) -> RunRecord:
-    item_id, run_id, job_id, workspace_id, pump_id, losses, claimed_at, taken_at, is_poison = row
+    item_id, run_id, job_id, workspace_id, pump_id, losses, claimed_at, taken_at, is_poison = row[:9]
     return RunRecord(
         id=run_id,
         workspace_id=workspace_id,

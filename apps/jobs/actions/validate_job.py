@@ -12,6 +12,7 @@ from django.db import connection, transaction
 
 from apps.files.queries import FileGoneError, open_file
 from apps.jobs.actions.check_lines import check_lines, read_specs
+from apps.jobs.actions.expand_prompts import prompt_expander
 from apps.jobs.actions.load_items import NoLongerWantedError, load_items
 from apps.jobs.actions.publish_end import publish_end
 from apps.jobs.actions.ring import ring
@@ -21,12 +22,13 @@ from apps.jobs.domain.lifecycle import JobStatus
 from apps.jobs.models import Job
 from apps.lib.advisory_lock import advisory_lock
 from apps.lib.enqueue import enqueue
+from apps.lib.failpoints import failpoint
 from apps.providers.domain.policy import load_policy
 from apps.providers.queries import load_catalogue
 
 log = structlog.get_logger(__name__)
 
-_FILE_GONE = LineError(
+FILE_GONE = LineError(
     "file_not_found", "The input file was deleted or has expired before the batch was validated; upload it again.", "input_file_id"
 )
 
@@ -44,7 +46,7 @@ def validate_job(*, job_id: UUID, clock: Callable[[], datetime]) -> None:
             _validate(job, clock)
         except FileGoneError:
             remove_items(job_id)
-            _fail(job, [_FILE_GONE], 1, clock())
+            _fail(job, [FILE_GONE], 1, clock())
         except TableRefusedError as refused:
             _fail(job, refused.errors, refused.count, clock())
         except NoLongerWantedError:
@@ -68,7 +70,15 @@ def _validate(job: Job, clock: Callable[[], datetime]) -> None:
     if job.input_file_id is None:
         raise FileGoneError
     catalogue = load_catalogue()
-    rules = LineRules(endpoint=job.endpoint, model_id=catalogue.model_id, feature=job.feature, policy=load_policy(job.policy))
+    rules = LineRules(
+        endpoint=job.endpoint,
+        model_id=catalogue.model_id,
+        feature=job.feature,
+        prompt_version=(job.metadata or {}).get("prompt_version", ""),
+        policy=load_policy(job.policy),
+        unpriced_models=catalogue.unpriced_models,
+        expand=prompt_expander(job.workspace_id),
+    )
     with open_file(job.input_file_id) as stream:
         findings = check_lines(stream, rules)
         if findings.error_count:
@@ -76,6 +86,7 @@ def _validate(job: Job, clock: Callable[[], datetime]) -> None:
             return
         first_model_id = catalogue.model_id(job.first_model_name) if job.first_model_name else None
         total = load_items(job, (_good(spec) for spec in read_specs(stream, rules)), first_model_id=first_model_id)
+    failpoint("validate.loaded")
     names = [name for name in catalogue.model_names() if catalogue.model_id(name) in findings.model_ids]
     with transaction.atomic():
         if not Job.objects.filter(id=job.id, status=JobStatus.VALIDATING).update(
@@ -83,6 +94,8 @@ def _validate(job: Job, clock: Callable[[], datetime]) -> None:
         ):
             raise NoLongerWantedError
         ring(lane=job.lane, job_id=job.id)
+        failpoint("validate.before_commit")
+    failpoint("validate.after_commit")
     log.info("job_validated", job_id=str(job.id), items=total)
 
 

@@ -1,12 +1,13 @@
-"""Watch jobs without holding a thread or a connection each: one shared look per second and process at all jobs that are watched."""
+"""Watch jobs without holding a thread or a connection each: one shared look per second and process at all jobs and keys concerned."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
 import structlog
 
+from apps.accounts.queries import find_live_keys
 from apps.jobs.actions.call_threads import in_thread
 from apps.jobs.models import Job
 from apps.lib.background import INFRASTRUCTURE_ERRORS
@@ -19,21 +20,35 @@ HEARTBEAT_SECONDS = 15.0
 _TOLD = ("status", "revision", "lane", "total", "done", "dead", "input_tokens", "output_tokens", "cost_usd", "ended_at")
 
 
+class KeyRefusedError(Exception):
+    """The key that a watcher came with opens no door any more."""
+
+
+class _Watcher:
+    """Somebody who waits for news, and the key he came with."""
+
+    def __init__(self, key_id: UUID) -> None:
+        self.key_id = key_id
+        self.is_refused = False
+        self.news = asyncio.Event()
+
+
 class JobWatch:
     """The watchers of one event loop; the look goes on for as long as there is one."""
 
     def __init__(self) -> None:
         self._latest: dict[UUID, Job | None] = {}
-        self._watchers: dict[UUID, set[asyncio.Event]] = {}
+        self._watchers: dict[UUID, set[_Watcher]] = {}
         self._looking: asyncio.Task[None] | None = None
 
-    async def follow(self, job_id: UUID) -> AsyncGenerator[Job | None, None]:
+    async def follow(self, job_id: UUID, *, key_id: UUID) -> AsyncGenerator[Job | None, None]:
         """The job as it stands, then each time that it stands otherwise; None when nothing has changed for a while.
 
-        Ends after the job has ended, or is gone. Close it, and nothing of it stays.
+        Ends after the job has ended, or is gone; KeyRefusedError at the next look after the key was revoked or has expired.
+        Close it, and nothing of it stays.
         """
-        changed = asyncio.Event()
-        self._watchers.setdefault(job_id, set()).add(changed)
+        watcher = _Watcher(key_id)
+        self._watchers.setdefault(job_id, set()).add(watcher)
         try:
             if self._looking is None or self._looking.done():
                 self._looking = asyncio.create_task(self._look_for_ever())
@@ -48,15 +63,17 @@ class JobWatch:
                         return
                 else:
                     yield None
-                await _wait(changed)
-                changed.clear()
+                await _wait(watcher.news)
+                watcher.news.clear()
+                if watcher.is_refused:
+                    raise KeyRefusedError
                 job = self._latest.get(job_id, job)
         finally:
-            self._leave(job_id, changed)
+            self._leave(job_id, watcher)
 
-    def _leave(self, job_id: UUID, changed: asyncio.Event) -> None:
+    def _leave(self, job_id: UUID, watcher: _Watcher) -> None:
         watchers = self._watchers[job_id]
-        watchers.discard(changed)
+        watchers.discard(watcher)
         if not watchers:
             del self._watchers[job_id]
             self._latest.pop(job_id, None)
@@ -65,13 +82,22 @@ class JobWatch:
         while self._watchers:
             await asyncio.sleep(_LOOK_SECONDS)
             ids = list(self._watchers)
+            keys = {watcher.key_id for watchers in self._watchers.values() for watcher in watchers}
             try:
-                found = await in_thread(_read, ids)
+                found, live = await in_thread(_look, ids, keys)
             except INFRASTRUCTURE_ERRORS as error:
                 log.warning("jobs_not_watched", watched=len(ids), error=str(error))
                 continue
+            self._refuse(keys - live)
             for job_id in ids:
                 self._tell(job_id, found.get(job_id))
+
+    def _refuse(self, key_ids: Collection[UUID]) -> None:
+        for watchers in self._watchers.values() if key_ids else ():
+            for watcher in watchers:
+                if watcher.key_id in key_ids:
+                    watcher.is_refused = True
+                    watcher.news.set()
 
     def _tell(self, job_id: UUID, job: Job | None) -> None:
         before = self._latest.get(job_id)
@@ -79,7 +105,7 @@ class JobWatch:
             self._latest[job_id] = job
             if before is None or job is None or _facts(before) != _facts(job):
                 for watcher in self._watchers[job_id]:
-                    watcher.set()
+                    watcher.news.set()
 
 
 _watches: "WeakKeyDictionary[asyncio.AbstractEventLoop, JobWatch]" = WeakKeyDictionary()
@@ -90,9 +116,9 @@ def job_watch() -> JobWatch:
     return _watches.setdefault(asyncio.get_running_loop(), JobWatch())
 
 
-async def _wait(changed: asyncio.Event) -> None:
+async def _wait(news: asyncio.Event) -> None:
     try:
-        await asyncio.wait_for(changed.wait(), HEARTBEAT_SECONDS)
+        await asyncio.wait_for(news.wait(), HEARTBEAT_SECONDS)
     except TimeoutError:
         return
 
@@ -103,3 +129,7 @@ def _facts(job: Job) -> tuple[object, ...]:
 
 def _read(ids: Sequence[UUID]) -> dict[UUID, Job]:
     return Job.objects.in_bulk(ids)
+
+
+def _look(job_ids: Sequence[UUID], key_ids: Collection[UUID]) -> tuple[dict[UUID, Job], set[UUID]]:
+    return _read(job_ids), find_live_keys(key_ids)

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from apps.files.actions import Table, TableUnreadableError, create_file, read_table
-from apps.files.domain.upload import LONGEST_SECONDS
 from apps.jobs.actions.load_items import NoLongerWantedError
 from apps.jobs.domain.intake import LineError
 from apps.jobs.domain.lifecycle import JobStatus
@@ -39,7 +38,7 @@ def write_table_input(job: Job, *, now: datetime) -> None:
                 purpose="batch",
                 filename=f"{source.filename}.jsonl",
                 content=_lines(job, prompt, table),
-                expires_after_seconds=LONGEST_SECONDS,
+                expires_after_seconds=None,
                 now=now,
             )
     except PromptRefusedError as error:

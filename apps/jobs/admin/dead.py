@@ -15,6 +15,7 @@ from apps.jobs.actions.requeue_dead import select_dead
 from apps.jobs.domain.dead_items import USUAL_PER_MINUTE, Wish, WishRefusedError, read_wish
 from apps.jobs.queries import MOST_GROUPED, list_dead_groups
 from apps.lib.http_errors import ApiError
+from apps.providers.domain.outcomes import CLASSES
 from apps.providers.queries import list_callable
 
 _SHOWN = 20
@@ -52,6 +53,7 @@ class DeadItemPages:
             "group": group,
             "models": [model.name for model in list_callable()],
             "usual_per_minute": USUAL_PER_MINUTE,
+            "classes": CLASSES,
         }
         site = self.admin_site.each_context(request)  # type: ignore[attr-defined]  # a mixin
         return TemplateResponse(request, "jobs/dead.html", site | context | more)
@@ -65,7 +67,7 @@ class DeadItemPages:
                 return self._ask_to_discard(request, wish, workspace_ids)
             if is_discard:
                 items = discard_dead(wish.selection, workspace_ids=workspace_ids, now=timezone.now(), reason=wish.reason)
-                messages.success(request, f"{items:,} items are discarded; they stay on record with their job.")
+                messages.success(request, f"Discarded: {_number_of(items, 'item')}; on record with their job, and out of this list.")
                 return HttpResponseRedirect(reverse("admin:jobs_item_dead"))
             found = requeue_dead(
                 wish.selection, wish.change, workspace_ids=workspace_ids, is_dry_run=not is_done, now=timezone.now(), reason=wish.reason
@@ -79,7 +81,8 @@ class DeadItemPages:
         if not is_done:
             return self._show(request, {"may_change": True, "found": found, "wish": wish})
         left = f" {found.left:,} more are left: ask again." if found.left else ""
-        messages.success(request, f"{found.items:,} items of {found.jobs:,} jobs wait to run again.{left}")
+        told = f"Set to run again: {_number_of(found.items, 'item')} of {_number_of(found.jobs, 'job')}.{left}"
+        messages.success(request, told)
         return HttpResponseRedirect(reverse("admin:jobs_item_dead"))
 
     def _ask_to_discard(self, request: HttpRequest, wish: Wish, workspace_ids: Any) -> HttpResponse:
@@ -103,3 +106,7 @@ def _number(text: str, name: str) -> int:
     if not text.isdecimal() or len(text) > 12:
         raise WishRefusedError(name, f"{name} must be a whole number.")
     return int(text)
+
+
+def _number_of(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -14,6 +14,7 @@ from unfold.decorators import display
 
 from apps.accounts.permissions import ByWorkspace, ReadOnly
 from apps.jobs.admin.dead import DeadItemPages
+from apps.jobs.admin.waiting import WaitingPages
 from apps.jobs.models import Item
 from apps.jobs.queries import ItemRecord, read_item_record
 from apps.lib.ids import find_uuid
@@ -25,7 +26,7 @@ _SHOWN_CHARACTERS = 20_000
 
 
 @admin.register(Item)
-class ItemAdmin(DeadItemPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class ItemAdmin(DeadItemPages, WaitingPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """What was asked, what came back, what it cost, and how it got there."""
 
     list_display = ("line", "standing", "job_link", "outcome", "http_status", "error_code", "attempts", "tokens", "cost")
@@ -44,7 +45,7 @@ class ItemAdmin(DeadItemPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  
         ("public_id", "job_link"), ("workspace", "lane"), ("custom_id", "position"), ("standing", "ended_at"), ("outcome", "http_status"),
         "answered_by",
         ("error_code", "error_message"), ("attempts", "ambiguous_tries"), ("free_tries", "losses"), ("not_before", "lease_until"),
-        ("tokens", "cost"), ("end_user", "feature"),
+        ("tokens", "cost"), ("end_user", "feature"), "prompt_version",
     )  # fmt: skip
     readonly_fields = ("public_id", "job_link", "standing", "http_status", "tokens", "cost")
 

@@ -26,15 +26,17 @@ from apps.accounts.permissions import ByWorkspace, ReadOnly, WorkspaceFilter
 from apps.accounts.queries import workspaces_for_submitting
 from apps.jobs.actions import cancel_job, change_lane, pause_job, rerun_failed, resume_job
 from apps.jobs.admin.new_job import NewJobPages
+from apps.jobs.admin.try_prompt import TryPromptPages
 from apps.jobs.domain.lifecycle import JobStatus, Lane
 from apps.jobs.domain.progress import Progress
 from apps.jobs.domain.samples import recent_rate, to_bars
 from apps.jobs.models import Job
 from apps.jobs.queries import MOST_GROUPED, count_running, group_errors, read_course
-from apps.lib.html_parts import pairs_table
+from apps.lib.html_parts import page_link, pairs_table
 from apps.lib.http_errors import ApiError
 from apps.lib.large_tables import LargeTable, RecentValuesFilter
 from apps.providers.domain.policy import load_policy
+from apps.spend.queries import find_budget
 
 STATUS_COLOURS = {
     "validating": "info", "running": "info", "finishing": "info", "completed": "success", "failed": "danger", "paused": "warning",
@@ -53,7 +55,7 @@ def progress_of(job: Job) -> Progress:
 
 
 @admin.register(Job)
-class JobAdmin(NewJobPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class JobAdmin(TryPromptPages, NewJobPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """What was submitted and how far it is."""
 
     list_display = ("named", "workspace", "standing", "lane", "progress", "tokens", "cost", "age")
@@ -67,14 +69,16 @@ class JobAdmin(NewJobPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # t
     empty_hint = "'New job' uploads a file or a table; programs submit with an API key, by the OpenAI SDK or HTTP."
     fields = (
         ("public_id", "workspace"), ("kind", "lane"), ("endpoint", "model_name"), ("api_key", "created_by"), ("feature", "end_user"),
-        "told", "answers", "input", ("output", "errors_file"), "refusal", ("created_at", "expires_at"), ("started_at", "ended_at"),
+        "waits_for", "told", "answers", "input", ("output", "errors_file"), "refusal", ("created_at", "expires_at"),
+        ("started_at", "ended_at"),
         ("paused_at", "cancelling_at"),
     )  # fmt: skip
-    readonly_fields = ("public_id", "told", "answers", "input", "output", "errors_file", "refusal")
+    readonly_fields = ("public_id", "waits_for", "told", "answers", "input", "output", "errors_file", "refusal")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Without the texts that a job doesn't have."""
         missing = {"told": not (obj and obj.metadata), "refusal": not (obj and obj.errors), "answers": not (obj and obj.policy)}
+        missing["waits_for"] = not (obj and obj.is_held(timezone.now()))
         return [field for field in super().get_fields(request, obj) if not missing.get(field)]
 
     def get_urls(self) -> list[Any]:
@@ -89,6 +93,17 @@ class JobAdmin(NewJobPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # t
             path("<uuid:job_id>/errors/", view(self.show_errors), name="jobs_job_errors"),
             *super().get_urls(),
         ]
+
+    @admin.display(description="waits for its budget")
+    def waits_for(self, job: Job) -> str:
+        until = f"until {job.held_until:%Y-%m-%d %H:%M} UTC, or until it is raised" if job.held_until else "until it is raised or topped up"
+        budget = find_budget(job.held_by_id) if job.held_by_id else None
+        if budget is None or budget.scope == "platform":
+            return f"The platform's budget is used up: nothing of this job is sent {until}."
+        if budget.is_pause:
+            lift = page_link("spend_budget", budget.pk, f"The {budget}")
+            return format_html("{} holds it: nothing of this job is sent until somebody lifts it.", lift)
+        return format_html("{} is used up: nothing of this job is sent {}.", page_link("spend_budget", budget.pk, str(budget)), until)
 
     # --- columns ------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,5 @@
 """A new job from a file: choose, look at what will be asked and what it may cost, submit; and the answers as a download."""
 
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,20 +10,22 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
-from django.utils import timezone
 from django.utils.http import content_disposition_header
 
 from apps.accounts.queries import workspaces_for_submitting
 from apps.files.actions import create_file, delete_file, keep_file
 from apps.files.queries import FileGoneError, find_present
 from apps.jobs.actions.export_results import EXPORT_FORMS, export_results
-from apps.jobs.actions.preview_upload import Preview, preview_batch, preview_table
+from apps.jobs.actions.foresee import Intent, foresee
+from apps.jobs.actions.preview_upload import Preview, Whose, preview_batch, preview_table
 from apps.jobs.actions.submit_batch import submit_batch
 from apps.jobs.actions.submit_table import submit_table
+from apps.jobs.domain.foresight import Foresight
 from apps.jobs.domain.lifecycle import Lane
 from apps.jobs.domain.submission import COMPLETION_WINDOW
 from apps.jobs.forms import NewJobForm, is_table
 from apps.jobs.models import Job
+from apps.lib.clock import current_time
 from apps.lib.http_errors import ApiError
 from apps.lib.streaming import stream_response
 from apps.providers.domain.policy import PLAIN, AnswerPolicy
@@ -32,7 +33,6 @@ from apps.providers.queries import cache_times, list_callable
 
 # A file that is looked at and not submitted goes by itself.
 _UNDECIDED_SECONDS = 24 * 3600
-_KEPT = timedelta(days=30)
 
 
 class NewJobPages:
@@ -60,13 +60,13 @@ class NewJobPages:
                 form.add_error("upload", "The file is gone; choose it again.")
             elif not is_table(file.filename) or not form.refuse_without_prompt():
                 policy = form.policy(times=cache_times(), is_for_table=is_table(file.filename))
-                preview = _look(form, file, policy) if policy is not None else None
+                preview = _look(request, form, file, policy) if policy is not None else None
                 if preview is not None and not preview.is_readable:
-                    delete_file(file_id=file.id, now=timezone.now(), reason="it could not be read")
+                    delete_file(file_id=file.id, now=current_time(), reason="it could not be read")
                     file = None
                 elif preview is not None and request.POST.get("step") == "submit" and not preview.error_count:
                     return self._submit(request, form, file, preview, policy or PLAIN)
-                context |= {"file": file, "preview": preview}
+                context |= {"file": file, "preview": preview, "foresight": _foresee(form, preview)}
         return TemplateResponse(request, "jobs/new_job.html", self.admin_site.each_context(request) | context)  # type: ignore[attr-defined]  # a mixin
 
     def _file(self, request: HttpRequest, form: NewJobForm) -> Any:
@@ -81,11 +81,11 @@ class NewJobPages:
             filename=upload.name or "upload",
             content=upload,
             expires_after_seconds=_UNDECIDED_SECONDS,
-            now=timezone.now(),
+            now=current_time(),
         )
 
     def _submit(self, request: HttpRequest, form: NewJobForm, file: Any, preview: Preview, policy: AnswerPolicy) -> HttpResponse:
-        keep_file(file_id=file.id, until=timezone.now() + _KEPT)
+        keep_file(file_id=file.id, now=current_time())
         try:
             job = _submitted(request, form, file, preview, policy)
         except ApiError as error:
@@ -106,19 +106,26 @@ class NewJobPages:
         return response
 
 
-def _look(form: NewJobForm, file: Any, policy: AnswerPolicy) -> Preview | None:
+def _look(request: HttpRequest, form: NewJobForm, file: Any, policy: AnswerPolicy) -> Preview | None:
+    whose = Whose(form.cleaned_data["workspace"].id, end_user=getattr(request.user, "email", ""))
     try:
         if is_table(file.filename):
-            return preview_table(file_id=file.id, prompt=form.prompt(), now=timezone.now())
-        return preview_batch(file_id=file.id, now=timezone.now(), policy=policy)
+            return preview_table(file_id=file.id, prompt=form.prompt(), now=current_time(), policy=policy, whose=whose)
+        return preview_batch(file_id=file.id, now=current_time(), policy=policy, whose=Whose(whose.workspace_id))
     except FileGoneError as error:
         form.add_error("upload", f"{error} Choose it again.")
         return None
 
 
+def _foresee(form: NewJobForm, preview: Preview | None) -> Foresight | None:
+    if preview is None or preview.error_count:
+        return None
+    return foresee(preview, Intent(form.cleaned_data["workspace"].id, form.cleaned_data["lane"]), now=current_time())
+
+
 def _submitted(request: HttpRequest, form: NewJobForm, file: Any, preview: Preview, policy: AnswerPolicy) -> Job:
     values = form.cleaned_data
-    workspace_id, now = values["workspace"].id, timezone.now()
+    workspace_id, now = values["workspace"].id, current_time()
     if is_table(file.filename):
         return submit_table(
             workspace_id=workspace_id,

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from apps.jobs.domain.prompt_use import Expand, Expanded, PromptUseRefusedError, names_prompt
+from apps.jobs.domain.prompt_version import PROMPT_VERSION_HEADER, PROMPT_VERSION_LENGTH, PromptVersionRefusedError, prompt_version_of
 from apps.jobs.domain.submission import USD
 from apps.lib.json_text import JsonRefusedError, read_json
 from apps.providers.domain.contract import ContractRefusedError
@@ -46,7 +48,7 @@ class CallRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """A good request. `body` is what the caller sent, byte for byte."""
+    """A good request. `body` is what the caller sent, byte for byte, or what a stored prompt made of it."""
 
     endpoint: str
     model: str
@@ -55,11 +57,17 @@ class CallRequest:
     max_cost_usd: Decimal | None
     body: bytes
     policy: AnswerPolicy = PLAIN
+    prompt_version: str = ""
 
 
-def read_call(body: bytes, *, endpoint: str, headers: Mapping[str, str], times: CacheTimes = USUAL_TIMES) -> CallRequest:
-    """Judge one request; CallRefusedError names what is wrong with it."""
+def read_call(
+    body: bytes, *, endpoint: str, headers: Mapping[str, str], times: CacheTimes = USUAL_TIMES, expand: Expand | None = None
+) -> CallRequest:
+    """Judge one request; CallRefusedError names what is wrong with it. `expand` knows the prompts that it may name."""
     values = _parse(body)
+    expanded = _expand(values, expand) if expand and names_prompt(values, endpoint) else None
+    if expanded:
+        values, body = expanded.values, expanded.body
     model = values.get("model")
     if not isinstance(model, str) or not model:
         raise CallRefusedError("missing_required_parameter", "You must provide a model parameter, as a string.", "model")
@@ -76,7 +84,15 @@ def read_call(body: bytes, *, endpoint: str, headers: Mapping[str, str], times: 
         max_cost_usd=_max_cost_usd(headers),
         body=body,
         policy=_policy(values, endpoint, headers, times),
+        prompt_version=expanded.prompt_version if expanded else _prompt_version(values, headers),
     )
+
+
+def _expand(values: dict[str, Any], expand: Expand) -> Expanded:
+    try:
+        return expand(values)
+    except PromptUseRefusedError as refused:
+        raise CallRefusedError(refused.code, refused.message, refused.param) from refused
 
 
 def _policy(values: dict[str, Any], endpoint: str, headers: Mapping[str, str], times: CacheTimes) -> AnswerPolicy:
@@ -120,6 +136,17 @@ def _feature(headers: Mapping[str, str]) -> str:
         message = f"The header {FEATURE_HEADER} has {len(feature)} characters; {FEATURE_LENGTH} at most."
         raise CallRefusedError("invalid_value", message, FEATURE_HEADER)
     return feature
+
+
+def _prompt_version(values: dict[str, Any], headers: Mapping[str, str]) -> str:
+    said = headers.get(PROMPT_VERSION_HEADER, "").strip()
+    if len(said) > PROMPT_VERSION_LENGTH:
+        message = f"The header {PROMPT_VERSION_HEADER} has {len(said)} characters; {PROMPT_VERSION_LENGTH} at most."
+        raise CallRefusedError("invalid_value", message, PROMPT_VERSION_HEADER)
+    try:
+        return prompt_version_of(values, said)
+    except PromptVersionRefusedError as refused:
+        raise CallRefusedError("invalid_value", str(refused), "metadata.prompt_version") from refused
 
 
 def _max_cost_usd(headers: Mapping[str, str]) -> Decimal | None:

@@ -55,5 +55,10 @@ def too_many_lines(max_lines: int) -> LineError:
     return LineError("too_many_tasks", f"The input file holds more than {max_lines:,} lines, blank ones included; leave those out.")
 
 
+def too_much(max_bytes: int) -> LineError:
+    """The error for a file of short lines that name long prompts, which no file of whole requests could be."""
+    return LineError("file_too_large", f"With their prompts the requests come to more than {max_bytes:,} bytes; cut the file into several.")
+
+
 def _not_jsonl(what: str) -> LineError:
     return LineError("invalid_file", f"The input file is not JSONL but {what}.")

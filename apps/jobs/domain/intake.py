@@ -9,7 +9,10 @@ from uuid import UUID
 
 import orjson
 
+from apps.jobs.domain.prompt_use import Expand, PromptUseRefusedError, names_prompt
+from apps.jobs.domain.prompt_version import PromptVersionRefusedError, prompt_version_of
 from apps.lib.json_keys import find_doubled_key
+from apps.providers.domain.catalogue import UNPRICED, WITHOUT_PRICE
 from apps.providers.domain.contract import ContractRefusedError
 from apps.providers.domain.policy import PLAIN, AnswerPolicy, check_request
 
@@ -41,7 +44,7 @@ class LineError:
 
 @dataclass(frozen=True, slots=True)
 class ItemSpec:
-    """One good line. `body` is the request as the caller wrote it, byte for byte."""
+    """One good line. `body` is the request as the caller wrote it, byte for byte, or what a stored prompt made of it."""
 
     position: int
     custom_id: str
@@ -49,6 +52,7 @@ class ItemSpec:
     end_user: str
     feature: str
     body: bytes
+    prompt_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,10 @@ class LineRules:
     endpoint: str
     model_id: Callable[[str], UUID | None]
     feature: str = ""
+    prompt_version: str = ""
     policy: AnswerPolicy = PLAIN
+    unpriced_models: frozenset[UUID] = frozenset()
+    expand: Expand | None = None
 
 
 class _RefusedError(Exception):
@@ -80,6 +87,9 @@ def read_line(line: bytes, *, number: int, rules: LineRules) -> ItemSpec | LineE
         _refuse_doubled(raw_body, body)
         custom_id = _custom_id(envelope)
         _check_address(envelope, rules.endpoint)
+        prompt_version = ""
+        if rules.expand and names_prompt(body, rules.endpoint):
+            body, raw_body, prompt_version = _expand(body, rules.expand)
         if rules.policy.is_steered:
             _check_policy(body, rules)
         return ItemSpec(
@@ -89,6 +99,7 @@ def read_line(line: bytes, *, number: int, rules: LineRules) -> ItemSpec | LineE
             end_user=_end_user(body),
             feature=_feature(body, rules.feature),
             body=raw_body,
+            prompt_version=prompt_version or _prompt_version(body, rules.prompt_version),
         )
     except _RefusedError as refused:
         return LineError(refused.code, refused.message, refused.param, number)
@@ -280,6 +291,8 @@ def _model_id(body: dict[str, Any], rules: LineRules) -> UUID:
     if model_id is None:
         message = f"The model {model[:100]!r} does not exist here; GET /v1/models lists those that do."
         raise _RefusedError("model_not_found", message, "body.model")
+    if model_id in rules.unpriced_models:
+        raise _RefusedError(UNPRICED, WITHOUT_PRICE, "body.model")
     if body.get("stream") is not None and body["stream"] is not False:
         raise _RefusedError("invalid_value", "A batch does not stream: leave out body.stream or set it to false.", "body.stream")
     return model_id
@@ -292,9 +305,24 @@ def _check_policy(body: dict[str, Any], rules: LineRules) -> None:
         raise _RefusedError("invalid_value", refused.message, f"body.{refused.param}") from refused
 
 
+def _expand(body: dict[str, Any], expand: Expand) -> tuple[dict[str, Any], bytes, str]:
+    try:
+        expanded = expand(body)
+    except PromptUseRefusedError as refused:
+        raise _RefusedError(refused.code, refused.message, f"body.{refused.param}") from refused
+    return expanded.values, expanded.body, expanded.prompt_version
+
+
 def _end_user(body: dict[str, Any]) -> str:
     user = body.get("safety_identifier") or body.get("user")
     return user[:_END_USER_LENGTH] if isinstance(user, str) else ""
+
+
+def _prompt_version(body: dict[str, Any], default: str) -> str:
+    try:
+        return prompt_version_of(body, default)
+    except PromptVersionRefusedError as refused:
+        raise _RefusedError("invalid_value", str(refused), "body.metadata.prompt_version") from refused
 
 
 def _feature(body: dict[str, Any], default: str) -> str:

@@ -9,16 +9,18 @@ from uuid import UUID
 import orjson
 
 from apps.jobs.domain.lifecycle import ItemState
+from apps.jobs.domain.savings import CACHE
 
 _CANCELLED = ("batch_cancelled", "This request was not run because the batch was cancelled.")
 _EXPIRED = ("batch_expired", "This request could not be executed before the completion window expired.")
 _ANSWER_GONE = ("answer_expired", "The answer was kept as long as the workspace's retention allows and is gone.")
 _FIRST_HTTP_FAILURE = 300
+_BEGIN = b'{"id":"batch_req_'
 
 
 @dataclass(frozen=True, slots=True)
 class EndedItem:
-    """What a line tells about; `answer` is the provider's, as stored."""
+    """What a line tells about; `answer` is the provider's, as stored, `served_by` who gave it, as `provider/model`."""
 
     item_id: UUID
     custom_id: str
@@ -29,12 +31,23 @@ class EndedItem:
     error_message: str
     answer: bytes | None
     answered_by: str = ""
+    served_by: str = ""
 
 
 def result_line(item: EndedItem) -> bytes:
     """The line, with its line end."""
-    head = b'{"id":"batch_req_%s","custom_id":%s,' % (item.item_id.hex.encode(), orjson.dumps(item.custom_id))
+    head = _BEGIN + b'%s","custom_id":%s,' % (item.item_id.hex.encode(), orjson.dumps(item.custom_id))
     return head + _outcome(item) + b"}\n"
+
+
+def item_of(line: bytes) -> UUID:
+    """Whose line it is; of a line that `result_line` wrote."""
+    return UUID(line[len(_BEGIN) : len(_BEGIN) + 32].decode())
+
+
+def is_gone(line: bytes) -> bool:
+    """True of the line of an answer that is kept no longer."""
+    return line.endswith(_error(*_ANSWER_GONE) + b"}\n")
 
 
 def _outcome(item: EndedItem) -> bytes:
@@ -52,9 +65,11 @@ def _outcome(item: EndedItem) -> bytes:
 def _response(item: EndedItem, status_code: int, body: bytes) -> bytes:
     request_id = f"req_{item.run_id.hex if item.run_id else item.item_id.hex}".encode()
     # Beside what OpenAI's lines have; readers that don't know it pass over it.
-    cache = b'"cache":"hit",' if item.answered_by == "cache" else b""
+    more = b'"cache":"hit",' if item.answered_by == CACHE else b""
+    if item.served_by:
+        more += b'"served_by":%s,' % orjson.dumps(item.served_by)
     status = item.status_code or status_code
-    return b'"response":{"status_code":%d,"request_id":"%s",%s"body":%s},"error":null' % (status, request_id, cache, body)
+    return b'"response":{"status_code":%d,"request_id":"%s",%s"body":%s},"error":null' % (status, request_id, more, body)
 
 
 def _error(code: str, message: str) -> bytes:

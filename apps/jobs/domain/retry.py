@@ -5,6 +5,10 @@ from enum import StrEnum
 
 from apps.providers.domain.outcomes import Outcome
 
+_LONGEST_WAIT_AFTER = 5
+# What a target that is down answers, if it answers; none of it was billed.
+_OUTAGES = {Outcome.FAILED_UPSTREAM, Outcome.NOT_SENT}
+
 
 class Decision(StrEnum):
     """What is decided about an item when a run of it ends."""
@@ -31,11 +35,12 @@ class Policy:
     max_attempts: int = 5
     max_ambiguous_retries: int = 1
     max_not_sent: int = 20
-    max_free_probes: int = 10
+    max_outage_tries: int = 20
     max_free_when_awaited: int = 4
     base_seconds: float = 2.0
     cap_seconds: float = 300.0
     throttle_cap_seconds: float = 30.0
+    outage_cap_seconds: float = 30.0
     credential_seconds: float = 60.0
     is_awaited: bool = False
 
@@ -54,14 +59,16 @@ def next_step(
 ) -> NextStep:
     """Decide; `chance` in [0, 1) spreads the waits (full jitter), so that failed neighbours don't come back together.
 
-    `is_probe`: it was sent to a provider known to be down. That it failed is no fault of the item's, for as long as an outage lasts.
+    `is_probe`: it was sent to a provider known to be down. That it failed is no fault of the item's, for as long as an outage lasts;
+    what fails twenty times may be what makes it fail.
     """
     if outcome is Outcome.OK:
         return NextStep(Decision.DONE, tries)
     if outcome in {Outcome.REJECTED, Outcome.OUTPUT_CONTRACT}:
         return NextStep(Decision.DEAD, Tries(tries.attempts + 1, tries.ambiguous, tries.free))
-    if is_probe and outcome is Outcome.FAILED_UPSTREAM and tries.free < policy.max_free_probes and not policy.is_awaited:
-        return _after_free_try(outcome, tries, policy, chance, None)
+    if is_probe and outcome in _OUTAGES and tries.free < policy.max_outage_tries and not policy.is_awaited:
+        now = Tries(tries.attempts, tries.ambiguous, tries.free + 1)
+        return NextStep(Decision.SNOOZE, now, _ceiling(policy.base_seconds, now.free, policy.outage_cap_seconds) * (0.75 + chance / 4))
     if outcome in {Outcome.FAILED_UPSTREAM, Outcome.AMBIGUOUS}:
         return _after_attempt(outcome, tries, policy, chance)
     return _after_free_try(outcome, tries, policy, chance, retry_after_seconds)
@@ -75,15 +82,19 @@ def _after_attempt(outcome: Outcome, tries: Tries, policy: Policy, chance: float
 
 
 def _after_free_try(outcome: Outcome, tries: Tries, policy: Policy, chance: float, retry_after_seconds: float | None) -> NextStep:
-    now = Tries(tries.attempts, tries.ambiguous, tries.free + 1)
+    # Waiting for room or for a key takes nothing from the patience with outages; so many are enough for the longest wait.
+    is_wait = outcome in {Outcome.THROTTLED, Outcome.CREDENTIAL}
+    free = max(tries.free, min(tries.free + 1, _LONGEST_WAIT_AFTER)) if is_wait else tries.free + 1
+    now = Tries(tries.attempts, tries.ambiguous, free)
     if outcome is Outcome.CREDENTIAL:
         if policy.is_awaited:
             return NextStep(Decision.DEAD, now)
         wait = policy.credential_seconds * 2.0 ** min(now.free - 1, 4)
         return NextStep(Decision.SNOOZE, now, wait * (0.5 + chance / 2))
-    limit = policy.max_free_when_awaited if policy.is_awaited else policy.max_not_sent
-    if now.free > limit and (policy.is_awaited or outcome is Outcome.NOT_SENT):
+    if policy.is_awaited and now.free > policy.max_free_when_awaited:
         return NextStep(Decision.DEAD, now)
+    if outcome is Outcome.NOT_SENT and now.free > policy.max_not_sent:
+        return _after_attempt(outcome, tries, policy, chance)
     if outcome is Outcome.THROTTLED and retry_after_seconds is not None:
         # Some providers say 0 while they throttle: our own schedule is the least.
         least = chance * _ceiling(policy.base_seconds, now.free, policy.throttle_cap_seconds)

@@ -13,8 +13,10 @@ from apps.jobs.domain.claimed import Finished
 from apps.jobs.domain.retry import Decision, NextStep, Policy, next_step
 from apps.jobs.domain.savings import CACHE, Savings, savings_of, told_origin
 from apps.providers.domain.calls import Course, Exchange, PaidCall, good_calls
+from apps.providers.domain.dearest import most_cost_of_exchange
 from apps.providers.domain.kept import NewEntry
-from apps.spend.domain.charges import ChargeRecord
+from apps.providers.domain.outcomes import Outcome
+from apps.spend.domain.charges import ChargeRecord, Ended, ResolutionKind, SavingRecord, WasteRecord
 from apps.spend.domain.pricing import PriceBook, cost_of
 from apps.traces.domain.bodies import NewBody, make_body
 from apps.traces.domain.records import ExchangeRecord, RunRecord
@@ -39,7 +41,20 @@ class Settlement:
     run: RunRecord
     exchanges: list[ExchangeRecord]
     charges: list[ChargeRecord]
+    wasted: list[WasteRecord]
     savings: Savings
+
+    @property
+    def ended(self) -> Ended | None:
+        """What becomes of the money that was set aside for it."""
+        if self.finished.item.reserved_usd is None:
+            return None
+        wasted_usd = sum((waste.amount_usd for waste in self.wasted), _NOTHING)
+        if self.charges:
+            return Ended(self.run.id, ResolutionKind.CHARGE, self.cost_usd, wasted_usd)
+        if self.wasted:
+            return Ended(self.run.id, ResolutionKind.WASTE, wasted_usd)
+        return Ended(self.run.id, ResolutionKind.RELEASE)
 
     @property
     def decision(self) -> Decision:
@@ -52,6 +67,29 @@ class Settlement:
     @property
     def is_cached(self) -> bool:
         return self.finished.completion.course is not None and self.finished.completion.course.answered_by == CACHE
+
+    def saving(self) -> SavingRecord | None:
+        """What the ledger keeps of what the run did not cost; of most runs nothing."""
+        if not self.savings.by_cache_usd and not self.savings.by_first_usd:
+            return None
+        item, charge = self.finished.item, self.charges[0] if self.charges else None
+        return SavingRecord(
+            id=item.run_id,
+            workspace_id=item.workspace_id,
+            job_id=item.job_id,
+            item_id=item.item_id,
+            model_id=item.model_id,
+            provider_id=charge.provider_id if charge else None,
+            upstream_model=charge.upstream_model if charge else "",
+            api_key_id=item.api_key_id,
+            end_user=item.end_user,
+            feature=item.feature,
+            lane=item.lane,
+            by_cache_usd=self.savings.by_cache_usd,
+            by_first_usd=self.savings.by_first_usd,
+            created_at=self.finished.ended_at,
+            prompt_version=item.prompt_version,
+        )
 
     def new_entry(self) -> NewEntry | None:
         """What the cache keeps of it: a good answer that was asked for, when its job wants that."""
@@ -144,6 +182,7 @@ def settle_finished(
         run=run,
         exchanges=exchanges,
         charges=charges,
+        wasted=_waste_records(new_id, finished, prices, charged_usd=sum((charge.cost_usd for charge in charges), _NOTHING)),
         savings=savings_of(completion.course, charges, prices),
     )
 
@@ -210,15 +249,65 @@ def _charge_record(charge_id: UUID, finished: Finished, paid: PaidCall, prices: 
         end_user=item.end_user,
         feature=item.feature,
         lane=item.lane,
-        input_tokens=usage.input_tokens,
+        input_tokens=usage.fresh_input_tokens,
         cached_input_tokens=usage.cached_input_tokens,
-        cache_write_tokens=usage.cache_write_tokens,
-        output_tokens=usage.output_tokens,
+        cache_write_tokens=usage.written_tokens,
+        output_tokens=usage.said_tokens,
         reasoning_tokens=usage.reasoning_tokens,
         usage=plain(orjson.dumps(paid.raw_usage).decode()) if paid.raw_usage is not None else None,
-        prices=price.json if price else None,
+        parts=orjson.dumps(parts).decode() if (parts := usage.parts()) else None,
+        prices=price.level(usage.total_input_tokens).json if price else None,
         cost_usd=cost_of(usage, price) if price else _NOTHING,
         created_at=finished.ended_at,
+        prompt_version=item.prompt_version,
+    )
+
+
+def _waste_records(new_id: Callable[[], UUID], finished: Finished, prices: PriceBook, *, charged_usd: Decimal) -> list[WasteRecord]:
+    """Calls that may have been billed, and brought no answer: together with the charges at most what had been set aside for the run."""
+    item, records = finished.item, []
+    left = None if item.reserved_usd is None else max(item.reserved_usd - charged_usd, _NOTHING)
+    for seq, exchange in enumerate(finished.completion.exchanges):
+        if exchange.outcome is Outcome.AMBIGUOUS:
+            amount = _most_cost(finished, exchange, prices)
+            if left is not None:
+                amount = min(amount, left)
+                left -= amount
+            records.append(_waste_record(new_id(), finished, exchange, amount, seq=seq))
+    return records
+
+
+def _most_cost(finished: Finished, exchange: Exchange, prices: PriceBook) -> Decimal:
+    return most_cost_of_exchange(
+        finished.item.request,
+        endpoint=finished.item.endpoint,
+        provider_id=exchange.provider_id,
+        upstream_model=exchange.upstream_model,
+        prices=prices,
+        at=exchange.sent_at,
+        usual_limit=exchange.max_output_tokens,
+    )
+
+
+def _waste_record(waste_id: UUID, finished: Finished, exchange: Exchange, amount_usd: Decimal, *, seq: int) -> WasteRecord:
+    item = finished.item
+    return WasteRecord(
+        id=waste_id,
+        workspace_id=item.workspace_id,
+        job_id=item.job_id,
+        item_id=item.item_id,
+        run_id=item.run_id,
+        seq=seq,
+        reason="ambiguous",
+        provider_id=exchange.provider_id,
+        upstream_model=exchange.upstream_model,
+        amount_usd=amount_usd,
+        model_id=item.model_id,
+        api_key_id=item.api_key_id,
+        end_user=item.end_user,
+        feature=item.feature,
+        lane=item.lane,
+        prompt_version=item.prompt_version,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from apps.jobs.domain.intake import ENDPOINTS, FEATURE_LENGTH
 from apps.jobs.domain.lifecycle import Lane
+from apps.jobs.domain.prompt_version import PROMPT_VERSION_LENGTH
 from apps.providers.domain.policy import USUAL_TIMES, AnswerPolicy, CacheTimes, PolicyRefusedError, of_metadata, read_policy
 
 COMPLETION_WINDOW = "24h"
@@ -44,6 +45,7 @@ class Submission:
     on_budget: str
     policy: AnswerPolicy
     output_expires_after_seconds: int | None
+    prompt_version: str = ""
 
 
 def read_submission(values: object, *, times: CacheTimes = USUAL_TIMES) -> Submission:
@@ -67,6 +69,7 @@ def read_submission(values: object, *, times: CacheTimes = USUAL_TIMES) -> Submi
         on_budget=_one_of(hints.get("on_budget", "wait"), ON_BUDGET, "metadata.on_budget"),
         policy=_policy(hints, endpoint, times),
         output_expires_after_seconds=_expiry(values.get("output_expires_after")),
+        prompt_version=_short(hints.get("prompt_version", ""), PROMPT_VERSION_LENGTH, "metadata.prompt_version"),
     )
 
 

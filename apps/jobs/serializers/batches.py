@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from apps.jobs.domain.intake import ENDPOINTS, FEATURE_LENGTH
 from apps.jobs.domain.lifecycle import JobStatus, Lane
+from apps.jobs.domain.prompt_version import PROMPT_VERSION_LENGTH
 from apps.jobs.domain.submission import (
     COMPLETION_WINDOW,
     LEAST_EXPIRY_SECONDS,
@@ -45,6 +46,11 @@ _POLICY = {
         "properties": {
             "priority": {"type": "string", "enum": [lane.value for lane in Lane], "description": "Which lane its items wait in."},
             "feature": {"type": "string", "maxLength": FEATURE_LENGTH, "description": "What it is for; costs are shown by it."},
+            "prompt_version": {
+                "type": "string",
+                "maxLength": PROMPT_VERSION_LENGTH,
+                "description": "Which version of a prompt its lines were made from; a line's own `metadata` wins.",
+            },
             "max_cost_usd": {"type": "string", "pattern": f"^(?=.*[1-9]){USD}$", "description": "The most that it may cost, above 0."},
             "on_budget": {"type": "string", "enum": list(ON_BUDGET), "description": "What happens once no money is left."},
             **{name: {"type": "string", "description": text} for name, text in _POLICY.items()},

@@ -8,6 +8,7 @@ from apps.jobs.domain.dead_items import MOST_ITEM_IDS
 from apps.jobs.models import ITEM_PREFIX
 from apps.jobs.queries import DeadGroup
 from apps.lib.ids import public_id
+from apps.lib.sum_field import SumField
 
 
 class DeadGroupSerializer(serializers.Serializer[DeadGroup]):
@@ -16,12 +17,13 @@ class DeadGroupSerializer(serializers.Serializer[DeadGroup]):
     fingerprint = serializers.CharField()
     outcome = serializers.CharField(help_text="The class of what happened: rejected, failed_upstream, ambiguous, lost, ...")
     code = serializers.CharField()
+    prompt_version = serializers.CharField(help_text="Of the prompt that they were made from; empty: none was named.")
     message = serializers.CharField(help_text="Of the newest.")
     items = serializers.IntegerField()
     jobs = serializers.IntegerField()
     first_at = serializers.DateTimeField(allow_null=True)
     last_at = serializers.DateTimeField(allow_null=True)
-    cost_usd = serializers.DecimalField(max_digits=20, decimal_places=12, help_text="What they were charged before they died.")
+    cost_usd = SumField(help_text="What they were charged before they died.")
     newest_item_id = serializers.SerializerMethodField()
 
     def get_newest_item_id(self, group: DeadGroup) -> str:
@@ -64,12 +66,14 @@ class DiscardSerializer(_SelectionSerializer):
     reason = serializers.CharField(min_length=1, max_length=500, help_text="Stands in the audit log.")
 
 
-class EstimateSerializer(serializers.Serializer[Any]):
-    """What they may cost; null without a price."""
+class RequeueEstimateSerializer(serializers.Serializer[Any]):
+    """What they may come to, from the least to the most that their jobs' policies allow; retries left out. Costs: null without a price."""
 
-    input_tokens = serializers.IntegerField()
-    least_cost_usd = serializers.DecimalField(max_digits=20, decimal_places=12, allow_null=True)
-    most_cost_usd = serializers.DecimalField(max_digits=20, decimal_places=12, allow_null=True)
+    least_calls = serializers.IntegerField(help_text="0 where answers may come from the cache.")
+    most_calls = serializers.IntegerField(help_text="With a first model and a repair for each, where there are any.")
+    input_tokens = serializers.IntegerField(help_text="Each request asked once.")
+    least_cost_usd = SumField(allow_null=True)
+    most_cost_usd = SumField(allow_null=True)
 
 
 class RequeuedSerializer(serializers.Serializer[Any]):
@@ -79,7 +83,7 @@ class RequeuedSerializer(serializers.Serializer[Any]):
     jobs = serializers.IntegerField()
     left = serializers.IntegerField(help_text="Beyond 20,000: ask again.")
     impossible = serializers.IntegerField(help_text="Of jobs that are over, or of single calls: these can only be discarded.")
-    estimate = EstimateSerializer(allow_null=True, help_text="In a dry run.")
+    estimate = RequeueEstimateSerializer(allow_null=True, help_text="In a dry run.")
 
 
 class DiscardedSerializer(serializers.Serializer[Any]):

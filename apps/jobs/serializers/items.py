@@ -8,13 +8,22 @@ from rest_framework import serializers
 
 from apps.jobs.domain.lifecycle import ItemState
 from apps.jobs.models import BATCH_PREFIX, Item
-from apps.jobs.queries import ItemRecord
+from apps.jobs.queries import ItemRecord, read_item_servers
 from apps.lib.ids import public_id
 
 if TYPE_CHECKING:
     from uuid import UUID
 
 _RUN_PREFIX = "run_"
+
+
+class ItemListSerializer(serializers.ListSerializer[Item]):
+    """A page of items; who served them is read for all at once."""
+
+    def to_representation(self, data: Any) -> Any:
+        items = list(data)
+        self.context["servers"] = read_item_servers(items)  # type: ignore[index]  # a dict, which the stubs hide
+        return super().to_representation(items)
 
 
 class ItemSerializer(serializers.ModelSerializer[Item]):
@@ -24,18 +33,28 @@ class ItemSerializer(serializers.ModelSerializer[Item]):
     job_id = serializers.SerializerMethodField()
     state = serializers.ChoiceField(choices=[state.value for state in ItemState])
     answered_by = serializers.CharField(help_text="cache, first_model, model (after the first one), repair; empty: plainly.")
+    served_by = serializers.SerializerMethodField(
+        help_text="The provider that gave the answer, and its name for the model, as in `openai-team-a/gpt-x-mini`."
+        " Null: there is no answer, it came from the cache, or the provider has been deleted."
+    )
 
     class Meta:
         model = Item
+        list_serializer_class = ItemListSerializer
         fields = [
-            "id", "job_id", "position", "custom_id", "state", "lane", "feature", "end_user", "attempts", "outcome", "status_code",
-            "answered_by", "error_code", "error_message", "input_tokens", "output_tokens", "cost_usd",
+            "id", "job_id", "position", "custom_id", "state", "lane", "feature", "prompt_version", "end_user", "attempts",
+            "outcome", "status_code",
+            "answered_by", "served_by", "error_code", "error_message", "input_tokens", "output_tokens", "cost_usd",
             "not_before", "claimed_at", "ended_at",
         ]  # fmt: skip
         read_only_fields = fields
 
     def get_job_id(self, item: Item) -> str:
         return public_id(BATCH_PREFIX, item.job_id)
+
+    def get_served_by(self, item: Item) -> str | None:
+        servers: dict[UUID, str] = self.context["servers"]
+        return servers.get(item.id)
 
 
 class ExchangeSerializer(serializers.Serializer[Any]):
@@ -52,6 +71,16 @@ class ExchangeSerializer(serializers.Serializer[Any]):
     sent_at = serializers.DateTimeField()
     first_byte_seconds = serializers.FloatField(allow_null=True)
     duration_seconds = serializers.FloatField()
+    answer = serializers.SerializerMethodField(
+        help_text="What the provider answered, good or bad, as it came; a text if it was no JSON. Null: nothing came,"
+        " it is above 1 MB, or its time of keeping is over."
+    )
+
+    @extend_schema_field({"nullable": True})
+    def get_answer(self, exchange: dict[str, Any]) -> Any:
+        answers: dict[bytes, bytes] = self.context["answers"]
+        body_id = exchange["answer_body_id"]
+        return None if body_id is None else _readable(answers.get(bytes(body_id)))
 
     def get_provider(self, exchange: dict[str, Any]) -> str | None:
         names: dict[UUID, str] = self.context["providers"]

@@ -3,12 +3,12 @@
 from typing import Any
 from uuid import UUID
 
-from django.utils import timezone
 from rest_framework import serializers
 
 from apps.jobs.domain.lifecycle import Lane
 from apps.jobs.domain.progress import Progress
 from apps.jobs.models import Job
+from apps.lib.clock import current_time
 from apps.lib.ids import public_id
 
 _FILE_PREFIX = "file-"
@@ -37,13 +37,14 @@ class JobSerializer(serializers.ModelSerializer[Job]):
     items_per_second = serializers.SerializerMethodField()
     remaining_seconds = serializers.SerializerMethodField()
     policy = serializers.DictField(allow_null=True, help_text="How answers are come by, as the metadata asked; null: plainly.")
+    held_by = serializers.SerializerMethodField(help_text="The budget that has no room for it: nothing of it is sent meanwhile; else null.")
     first_accepted_share = serializers.SerializerMethodField(help_text="Of the items for which the first model was asked; null: none.")
 
     class Meta:
         model = Job
         fields = [
             "id", "kind", "status", "revision", "lane", "endpoint", "model", "feature", "metadata", "max_cost_usd", "on_budget",
-            "input_file_id", "output_file_id", "error_file_id", "errors",
+            "held_by", "held_until", "input_file_id", "output_file_id", "error_file_id", "errors",
             "total", "done", "dead", "open", "items_per_second", "remaining_seconds",
             "input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "cost_usd",
             "policy", "cache_hits", "cache_saved_usd", "first_asked", "first_accepted", "first_accepted_share", "first_saved_usd",
@@ -54,6 +55,9 @@ class JobSerializer(serializers.ModelSerializer[Job]):
 
     def get_model(self, job: Job) -> str | None:
         return job.model_name or None
+
+    def get_held_by(self, job: Job) -> str | None:
+        return public_id("budget_", job.held_by_id) if job.held_by_id and job.is_held(current_time()) else None
 
     def get_input_file_id(self, job: Job) -> str | None:
         return _file_id(job.input_file_id)
@@ -71,10 +75,10 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         return round(job.first_accepted / job.first_asked, 4) if job.first_asked else None
 
     def get_items_per_second(self, job: Job) -> float:
-        return round(_progress(job).items_per_second(timezone.now()), 3)
+        return round(_progress(job).items_per_second(current_time()), 3)
 
     def get_remaining_seconds(self, job: Job) -> float | None:
-        remaining = _progress(job).remaining(timezone.now())
+        remaining = _progress(job).remaining(current_time())
         return remaining.total_seconds() if remaining is not None else None
 
 

@@ -4,18 +4,20 @@ from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.http import StreamingHttpResponse
-from django.utils import timezone
+from django.http import HttpRequest, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from apps.accounts.domain.keys import Scope
 from apps.jobs import actions
 from apps.jobs.models import BATCH_LINE_PREFIX, BATCH_PREFIX, Job
 from apps.jobs.queries import batches_of, find_batch, result_chunks
 from apps.jobs.serializers import BatchListSerializer, BatchRequestSerializer, BatchSerializer
+from apps.jobs.serializers.estimates import BatchAnswerSerializer, DryRunSerializer
+from apps.lib.clock import current_time
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import parse_public_id
 from apps.lib.pages import Page, read_limit, take_page
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from apps.accounts.models import ApiKey
 
 NDJSON = "application/x-ndjson"
+_DRY_RUN = "dry_run"
 _MOST_LINES = 999_999_999
 LINE_PARAMETERS = [
     OpenApiParameter(
@@ -41,10 +44,36 @@ class BatchListView(APIView):
 
     required_scope = "batches"
 
-    @extend_schema(operation_id="create_batch", request=BatchRequestSerializer, responses=BatchSerializer)
+    @staticmethod
+    def is_look(request: HttpRequest) -> bool:
+        """What changes nothing is never answered from a record, nor recorded."""
+        return request.GET.get(_DRY_RUN) == "true"
+
+    @extend_schema(
+        operation_id="create_batch",
+        parameters=[
+            OpenApiParameter(
+                _DRY_RUN,
+                {"type": "string", "enum": ["true", "false"]},
+                description="`true`: nothing is submitted; what it would cost and when it would be over stands in `estimate`.",
+            )
+        ],
+        request=BatchRequestSerializer,
+        responses=BatchAnswerSerializer,
+    )
     def post(self, request: Request) -> Response:
+        if _is_dry_run(request):
+            key = _key(request)
+            run = actions.dry_run_batch(
+                workspace_id=key.workspace_id,
+                api_key_id=key.id,
+                sees_amounts=Scope.SPEND in key.scopes,
+                values=request.data,
+                now=current_time(),
+            )
+            return Response(DryRunSerializer(run).data)
         job = actions.submit_batch(
-            workspace_id=_key(request).workspace_id, api_key_id=_key(request).id, values=request.data, now=timezone.now()
+            workspace_id=_key(request).workspace_id, api_key_id=_key(request).id, values=request.data, now=current_time()
         )
         return Response(BatchSerializer(job).data)
 
@@ -79,7 +108,7 @@ class BatchCancelView(APIView):
 
     @extend_schema(operation_id="cancel_batch", request=None, responses=BatchSerializer)
     def post(self, request: Request, batch_id: str) -> Response:
-        job = actions.cancel_job(workspace_id=_key(request).workspace_id, public_id=batch_id, now=timezone.now())
+        job = actions.cancel_job(workspace_id=_key(request).workspace_id, public_id=batch_id, now=current_time())
         return Response(BatchSerializer(job).data)
 
 
@@ -106,6 +135,13 @@ def stream_results(request: Request, job: Job) -> StreamingHttpResponse:
 
 def _key(request: Request) -> "ApiKey":
     return cast("ApiKey", request.auth)
+
+
+def _is_dry_run(request: Request) -> bool:
+    text = request.query_params.get(_DRY_RUN, "false")
+    if text not in {"true", "false"}:
+        raise ApiError(400, "invalid_value", f"'{_DRY_RUN}' must be true or false.", param=_DRY_RUN)
+    return bool(text == "true")
 
 
 def _page(batches: QuerySet[Job], after: str | None, limit: int) -> Page[Job]:

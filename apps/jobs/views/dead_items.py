@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,6 +12,7 @@ from apps.jobs import actions
 from apps.jobs.domain.dead_items import Wish, WishRefusedError, read_wish
 from apps.jobs.queries import list_dead_groups
 from apps.jobs.serializers import DeadGroupsSerializer, DiscardedSerializer, DiscardSerializer, RequeuedSerializer, RequeueSerializer
+from apps.lib.clock import current_time
 from apps.lib.http_errors import ApiError
 
 
@@ -40,7 +40,7 @@ class DeadItemsRequeueView(APIView):
             wish.change,
             workspace_ids=[key_of(request).workspace_id],
             is_dry_run=wish.is_dry_run,
-            now=timezone.now(),
+            now=current_time(),
             reason=wish.reason,
         )
         return Response(RequeuedSerializer(done).data)
@@ -55,7 +55,7 @@ class DeadItemsDiscardView(APIView):
     def post(self, request: Request) -> Response:
         """`reason` is needed; it stands in the audit log."""
         wish = _read(request.data)
-        items = actions.discard_dead(wish.selection, workspace_ids=[key_of(request).workspace_id], now=timezone.now(), reason=wish.reason)
+        items = actions.discard_dead(wish.selection, workspace_ids=[key_of(request).workspace_id], now=current_time(), reason=wish.reason)
         return Response(DiscardedSerializer({"items": items}).data)
 
 

@@ -6,40 +6,48 @@ from uuid import UUID
 
 import orjson
 from django.http import HttpRequest, StreamingHttpResponse
-from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
 from apps.accounts.actions import authenticate_key
 from apps.accounts.permissions import require_scope
-from apps.jobs.actions import job_watch
+from apps.jobs.actions import KeyRefusedError, job_watch
 from apps.jobs.actions.call_threads import in_thread
 from apps.jobs.queries import find_job
 from apps.jobs.serializers import JobSerializer
+from apps.lib.clock import current_time
 from apps.lib.http_errors import ApiError
 
 _HEARTBEAT = b": still here\n\n"
 _END = b"event: end\ndata: {}\n\n"
+_REFUSED = b'event: refused\ndata: {"code": "invalid_api_key"}\n\n'
 
 
 @csrf_exempt
 async def job_events(request: HttpRequest, job_id: str) -> StreamingHttpResponse:
-    """`progress` now and on each change, at most once a second, and `end` once the job has ended; comments keep the line open."""
+    """`progress` now and on each change, at most once a second, and `end` once the job has ended.
+
+    Comments keep the line open. It ends with `refused` within a second after the key was revoked.
+    """
     if request.method != "GET":
         raise ApiError(405, "method_not_allowed", f"Events are read by GET, not {request.method}.", headers={"Allow": "GET"})
-    watched = await in_thread(_admit, request, job_id)
+    watched, key_id = await in_thread(_admit, request, job_id)
     # Proxies would otherwise keep the lines until there are many.
-    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    return StreamingHttpResponse(_lines(watched), content_type="text/event-stream", headers=headers)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingHttpResponse(_lines(watched, key_id), content_type="text/event-stream", headers=headers)
 
 
-def _admit(request: HttpRequest, job_id: str) -> UUID:
-    key = authenticate_key(request.headers.get("Authorization"), now=timezone.now())
+def _admit(request: HttpRequest, job_id: str) -> tuple[UUID, UUID]:
+    key = authenticate_key(request.headers.get("Authorization"), now=current_time(), address=request.META.get("REMOTE_ADDR", ""))
     require_scope(key, "jobs")
-    return find_job(workspace_id=key.workspace_id, public_id=job_id).id
+    return find_job(workspace_id=key.workspace_id, public_id=job_id).id, key.id
 
 
-async def _lines(job_id: UUID) -> AsyncIterator[bytes]:
-    async with aclosing(job_watch().follow(job_id)) as standings:
-        async for job in standings:
-            yield b"event: progress\ndata: " + orjson.dumps(JobSerializer(job).data) + b"\n\n" if job else _HEARTBEAT
+async def _lines(job_id: UUID, key_id: UUID) -> AsyncIterator[bytes]:
+    try:
+        async with aclosing(job_watch().follow(job_id, key_id=key_id)) as standings:
+            async for job in standings:
+                yield b"event: progress\ndata: " + orjson.dumps(JobSerializer(job).data) + b"\n\n" if job else _HEARTBEAT
+    except KeyRefusedError:
+        yield _REFUSED
+        return
     yield _END

@@ -27,3 +27,4 @@ class ItemFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ship
 
     state = filters.ChoiceFilter(choices=_words(ItemState))
     error_code = text_filter(longest=100, label="For example `context_length_exceeded`.")
+    prompt_version = text_filter(longest=64, label="Of the prompt that they were made from.")

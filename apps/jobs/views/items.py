@@ -9,12 +9,13 @@ from rest_framework.views import APIView
 
 from apps.accounts.permissions import key_of
 from apps.jobs.models import Item
-from apps.jobs.queries import find_item, find_job, read_item_record
+from apps.jobs.queries import find_item, find_job, read_item_record, read_item_servers
 from apps.jobs.serializers import ItemRecordSerializer, ItemSerializer
 from apps.jobs.views.filters import ItemFilter
 from apps.lib.cursor_pages import CursorPages
 from apps.lib.narrowing import Narrowing
-from apps.providers.queries import provider_ids
+from apps.providers.queries import provider_names
+from apps.traces.queries import read_raw_answers
 
 
 @extend_schema_view(get=extend_schema(operation_id="list_items", tags=["items"]))
@@ -42,5 +43,7 @@ class ItemView(APIView):
     @extend_schema(operation_id="retrieve_item", tags=["items"], responses=ItemRecordSerializer)
     def get(self, request: Request, item_id: str) -> Response:
         item = find_item(workspace_id=key_of(request).workspace_id, public_id=item_id)
-        providers = {provider_id: name for name, provider_id in provider_ids().items()}
-        return Response(ItemRecordSerializer(item, context={"record": read_item_record(item), "providers": providers}).data)
+        record = read_item_record(item)
+        context = {"record": record, "providers": provider_names(), "servers": read_item_servers([item])}
+        context["answers"] = read_raw_answers(record.runs)
+        return Response(ItemRecordSerializer(item, context=context).data)

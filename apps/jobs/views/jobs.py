@@ -4,7 +4,6 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
-from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.generics import ListAPIView
@@ -19,8 +18,9 @@ from apps.jobs.queries import find_job, jobs_of
 from apps.jobs.serializers import JobSerializer, LaneSerializer
 from apps.jobs.views.batches import LINE_PARAMETERS, NDJSON, stream_results
 from apps.jobs.views.filters import JobFilter
+from apps.lib.clock import current_time
 from apps.lib.cursor_pages import CursorPages
-from apps.lib.http_errors import ApiError
+from apps.lib.http_errors import GIVE_UP, ApiError
 from apps.lib.narrowing import Narrowing
 
 _SINGLE = "single"
@@ -58,7 +58,7 @@ class JobPauseView(APIView):
 
     @extend_schema(operation_id="pause_job", tags=["jobs"], request=None, responses=JobSerializer)
     def post(self, request: Request, job_id: str) -> Response:
-        return Response(JobSerializer(actions.pause_job(**_changeable(request, job_id), now=timezone.now())).data)
+        return Response(JobSerializer(actions.pause_job(**_changeable(request, job_id), now=current_time())).data)
 
 
 class JobResumeView(APIView):
@@ -78,7 +78,7 @@ class JobCancelView(APIView):
 
     @extend_schema(operation_id="cancel_job", tags=["jobs"], request=None, responses=JobSerializer)
     def post(self, request: Request, job_id: str) -> Response:
-        return Response(JobSerializer(actions.cancel_job(**_changeable(request, job_id), now=timezone.now())).data)
+        return Response(JobSerializer(actions.cancel_job(**_changeable(request, job_id), now=current_time())).data)
 
 
 class JobLaneView(APIView):
@@ -101,7 +101,7 @@ class JobRerunView(APIView):
 
     @extend_schema(operation_id="rerun_failed", tags=["jobs"], request=None, responses=JobSerializer)
     def post(self, request: Request, job_id: str) -> Response:
-        job, _ = actions.rerun_failed(**_changeable(request, job_id), now=timezone.now())
+        job, _ = actions.rerun_failed(**_changeable(request, job_id), now=current_time())
         return Response(JobSerializer(job).data)
 
 
@@ -125,5 +125,5 @@ def _changeable(request: Request, job_id: str) -> dict[str, Any]:
     job = find_job(workspace_id=key_of(request).workspace_id, public_id=job_id)
     if job.kind == _SINGLE:
         message = "This job is a single call: it ends with its answer, or when its caller hangs up."
-        raise ApiError(409, "invalid_state", message, headers={"x-should-retry": "false"})
+        raise ApiError(409, "invalid_state", message, headers=GIVE_UP)
     return {"workspace_id": job.workspace_id, "public_id": job.public_id}

@@ -1,5 +1,6 @@
-"""Make providers, models, targets and prices as a file declares them: all of it, or nothing."""
+"""Make providers, models, targets, prices and budgets as a file declares them: all of it, or nothing."""
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
@@ -7,6 +8,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from apps.accounts.actions import record_audit
+from apps.ops.actions.declare_budget import declare_budget
 from apps.ops.domain.config_file import Config, ConfigInvalidError, ModelEntry, PriceEntry
 from apps.providers.actions import DeclaredTarget, declare_model_targets, declare_provider
 from apps.providers.queries import provider_ids
@@ -32,6 +34,8 @@ def apply_config(*, config: Config, is_dry_run: bool, clock: Callable[[], dateti
             changes += _declare_model(model, ids)
         for price in [*config.prices, *_shorthand(config)]:
             changes += _set_price(price, ids, now)
+        for budget in config.budgets:
+            changes += declare_budget(budget)
         if changes:
             # The lines name what changed, and of a key only that it did.
             record_audit(verb="applied", object_type="configuration", after={"changes": changes})
@@ -89,7 +93,7 @@ def _set_price(price: PriceEntry, ids: dict[str, UUID], now: datetime) -> list[s
         raise ConfigInvalidError(
             f"[[prices]] {where}: another price begins at {price.starts_at}, and prices are never changed; give another 'from'."
         ) from error
-    amounts = ", ".join(f"{name} {amount}" for name, amount in price.prices.items())
+    amounts = ", ".join(f"{name} {json.dumps(told) if name == 'tiers' else told}" for name, told in price.prices.items())
     return [f"price of {where}: from {price.starts_at or now:%Y-%m-%d %H:%M} UTC {amounts}"] if is_new else []
 
 

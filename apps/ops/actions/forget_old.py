@@ -19,11 +19,18 @@ from apps.providers.actions import forget_transitions
 _AT_ONCE = 2_000
 _SECONDS = 200.0
 _OLDEST = UUID(int=0)
-# A dead item waits for a person, and may run again: what it asked for is as fresh as a new body for as long.
+# A dead item waits for a person, and may run again: what it asked for is as fresh as a new body for as long. A single call that died
+# does not: its caller was told, and it can't run again.
 _KEEP_DEAD = """
-UPDATE traces_body AS body SET created_at = statement_timestamp()
-FROM (SELECT request_body_id AS id FROM jobs_item WHERE state = 'dead' AND discarded_at IS NULL) AS needed
-WHERE body.id = needed.id AND body.created_at < statement_timestamp() - interval '12 hours'
+WITH dead AS (
+    SELECT id, job_id, request_body_id, discarded_at FROM jobs_item WHERE state = 'dead' AND id > %(after)s ORDER BY id LIMIT %(limit)s
+), kept AS (
+    UPDATE traces_body AS body SET created_at = statement_timestamp()
+    FROM dead JOIN jobs_job AS job ON job.id = dead.job_id
+    WHERE body.id = dead.request_body_id AND dead.discarded_at IS NULL AND job.kind <> 'single'
+      AND body.created_at < statement_timestamp() - interval '12 hours'
+)
+SELECT id FROM dead ORDER BY id DESC LIMIT 1
 """
 _FORGET = """
 WITH old AS (
@@ -59,18 +66,29 @@ _KINDS = (
     _Kind("runs", "traces_run", "id", "ended_at", "KEEP_RUNS_DAYS", "keep_runs_days"),
     _Kind(
         "items", "jobs_item", "id", "ended_at", "KEEP_ITEMS_DAYS", "keep_items_days",
-        condition="(kept.state IN ('done', 'cancelled', 'expired') OR kept.discarded_at IS NOT NULL)",
+        condition="(kept.state IN ('done', 'cancelled', 'expired') OR kept.discarded_at IS NOT NULL OR (kept.state = 'dead' AND EXISTS "
+        "(SELECT FROM jobs_job AS job WHERE job.id = kept.job_id AND job.kind = 'single')))",
     ),
 )  # fmt: skip
 
 
 def forget_old(*, now: datetime) -> dict[str, int]:
     """How many rows of each kind went; what it can't do within some minutes it leaves for the next time."""
-    with server_cursor() as cursor:
-        cursor.execute(_KEEP_DEAD)
+    _keep_dead()
     until = time.monotonic() + _SECONDS
     forgotten = {kind.name: _forget(kind, now=now, until=until) for kind in _KINDS}
     return forgotten | {"transitions": forget_transitions(now=now)}
+
+
+def _keep_dead() -> None:
+    """To the end, whatever it takes: what is forgotten next must not be theirs."""
+    after = _OLDEST
+    with server_cursor() as cursor:
+        while True:
+            cursor.execute(_KEEP_DEAD, {"after": after, "limit": _AT_ONCE})
+            if (row := cursor.fetchone()) is None:
+                return
+            after = row[0]
 
 
 def _forget(kind: _Kind, *, now: datetime, until: float) -> int:

@@ -7,11 +7,13 @@ from random import Random
 from typing import Any
 
 from apps.ops.domain.simulation import Script, SimulationInvalidError, read_failures, read_latency, read_script
+from apps.ops.domain.sliding_minute import Most
 
 _MOST_DRIFT = 100.0
 _LONGEST_SECONDS = 3600.0
 _TEXTS = ("latency", "fail", "script")
-_NUMBERS = ("requests_per_minute", "tokens_per_minute", "drift_per_minute", "seconds")
+_LIMITS = ("requests_per_minute", "tokens_per_minute", "input_tokens_per_minute", "output_tokens_per_minute")
+_NUMBERS = (*_LIMITS, "drift_per_minute", "seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,13 @@ class Behaviour:
     seconds: float = 0.0
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
+    input_tokens_per_minute: int | None = None
+    output_tokens_per_minute: int | None = None
     drift_per_minute: float = 1.0
+
+    def most(self) -> Most:
+        """The limits a minute."""
+        return Most(self.requests_per_minute, self.tokens_per_minute, self.input_tokens_per_minute, self.output_tokens_per_minute)
 
     def script_at(self, age_seconds: float) -> Script | None:
         return self.script if not self.seconds or age_seconds < self.seconds else None
@@ -60,7 +68,7 @@ def _read_text(name: str, value: Any, chance: Random) -> dict[str, Any]:
 
 
 def _read_number(name: str, value: Any) -> float | int | None:
-    is_limit = name.endswith("s_per_minute")
+    is_limit = name in _LIMITS
     if value is None and is_limit:
         return None
     is_number = isinstance(value, int if is_limit else int | float) and not isinstance(value, bool)

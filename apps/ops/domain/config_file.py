@@ -7,9 +7,10 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from apps.providers.domain.base_url import WHAT_IT_MUST_BE, is_base_url
+from apps.providers.domain.kinds import KINDS, USUAL_KIND
+from apps.spend.domain.pricing import TiersInvalidError, read_tiers
 
-_LATER = ("budgets", "recipes")
-_KINDS = ("openai", "anthropic")
+_LATER = ("recipes",)
 _TOTAL_LIMIT_SECONDS = 900
 # What the columns hold: 32-bit whole numbers, and amounts with 8 digits before the point and 12 behind it.
 _MOST = 2**31 - 1
@@ -21,6 +22,12 @@ PRICE_KEYS = (
     "output_usd_per_million",
     "reasoning_usd_per_million",
     "request_usd",
+    "cache_write_1h_usd_per_million",
+    "audio_input_usd_per_million",
+    "image_input_usd_per_million",
+    "audio_output_usd_per_million",
+    "image_output_usd_per_million",
+    "tiers",
 )
 
 
@@ -31,10 +38,16 @@ class _Text:
     most: int
 
 
+class _Tiers:
+    """Other prices for long contexts."""
+
+
 _Kind = type | _Text
 _PROVIDER_NAME, _MODEL_NAME, _SECRET = _Text(100), _Text(200), _Text(2000)
-_LIMITS: dict[str, _Kind] = {"requests_per_minute": int, "tokens_per_minute": int}
-_PRICES: dict[str, _Kind] = dict.fromkeys(PRICE_KEYS, Decimal)
+_LIMITS: dict[str, _Kind] = {
+    "requests_per_minute": int, "tokens_per_minute": int, "input_tokens_per_minute": int, "output_tokens_per_minute": int,
+}  # fmt: skip
+_PRICES: dict[str, _Kind] = {**dict.fromkeys(PRICE_KEYS, Decimal), "tiers": _Tiers}
 _PROVIDER_KEYS: dict[str, _Kind] = {
     "name": _PROVIDER_NAME, "kind": _Text(20), "base_url": _Text(500), "api_key": _SECRET, "api_key_env": _SECRET,
     **_LIMITS, "max_concurrency": int,
@@ -43,6 +56,14 @@ _PROVIDER_KEYS: dict[str, _Kind] = {
 _MODEL_KEYS: dict[str, _Kind] = {"name": _MODEL_NAME, "max_output_tokens": int, "is_enabled": bool, "targets": list, **_PRICES}
 _TARGET_KEYS: dict[str, _Kind] = {"provider": _PROVIDER_NAME, "model": _MODEL_NAME, **_LIMITS, "is_enabled": bool}
 _PRICE_KEYS: dict[str, _Kind] = {"provider": _PROVIDER_NAME, "model": _MODEL_NAME, "from": datetime, **_PRICES}
+
+
+_BUDGET_KEYS: dict[str, _Kind] = {
+    "scope": _Text(10), "name": _Text(255), "workspace": _Text(100), "period": _Text(5), "limit_usd": Decimal, "hard": bool,
+    "is_active": bool,
+}  # fmt: skip
+BUDGET_SCOPES = ("platform", "workspace", "user", "api_key", "feature")
+_PERIODS = ("hour", "day", "month", "total")
 
 
 class ConfigInvalidError(Exception):
@@ -69,12 +90,15 @@ class TargetEntry:
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """A model; `targets` is None when the file doesn't list them (they stay), `prices` hold for those without a row of their own."""
+    """A model; `targets` is None when the file doesn't list them (they stay), `prices` hold for those without a row of their own.
+
+    `prices` are Decimals by their names, and `tiers` as `read_tiers` leaves them.
+    """
 
     name: str
     values: Mapping[str, Any]
     targets: tuple[TargetEntry, ...] | None
-    prices: Mapping[str, Decimal]
+    prices: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +108,20 @@ class PriceEntry:
     provider: str
     upstream_model: str
     starts_at: datetime | None
-    prices: Mapping[str, Decimal]
+    prices: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetEntry:
+    """What may be spent by whom; `workspace` is empty where the budget is the platform's, or of all workspaces together."""
+
+    scope: str
+    name: str
+    workspace: str
+    period: str
+    limit_usd: Decimal
+    is_hard: bool
+    is_active: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +131,7 @@ class Config:
     providers: tuple[ProviderEntry, ...]
     models: tuple[ModelEntry, ...]
     prices: tuple[PriceEntry, ...]
+    budgets: tuple[BudgetEntry, ...] = ()
 
 
 def read_config(content: Mapping[str, Any], *, environment: Mapping[str, str]) -> Config:
@@ -101,14 +139,16 @@ def read_config(content: Mapping[str, Any], *, environment: Mapping[str, str]) -
     for name in content:
         if name in _LATER:
             raise ConfigInvalidError(f"[[{name}]]: {name} can't be declared yet; take the table out.")
-        if name not in {"providers", "models", "prices"}:
-            raise ConfigInvalidError(f"[[{name}]] is no table of this file; there are [[providers]], [[models]] and [[prices]].")
+        if name not in {"providers", "models", "prices", "budgets"}:
+            raise ConfigInvalidError(f"[[{name}]] is no table of this file; there are [[providers]], [[models]], [[prices]], [[budgets]].")
     config = Config(
         providers=tuple(_read_provider(row, where, environment) for row, where in _rows(content, "providers")),
         models=tuple(_read_model(row, where) for row, where in _rows(content, "models")),
         prices=tuple(_read_price(row, where) for row, where in _rows(content, "prices")),
+        budgets=tuple(_read_budget(row, where) for row, where in _rows(content, "budgets")),
     )
     _refuse_doubled_prices(config.prices)
+    _refuse_doubled_budgets(config.budgets)
     _refuse_two_shorthands(config)
     return config
 
@@ -145,16 +185,16 @@ def _rows(content: Mapping[str, Any], table: str) -> list[tuple[dict[str, Any], 
         raise ConfigInvalidError(f"{table} must be written as [[{table}]], once for each row.")
     named = [(row, f"[[{table}]] {row.get('name') or row.get('model') or f'number {number}'}") for number, row in enumerate(rows, start=1)]
     names = [row["name"] for row in rows if isinstance(row.get("name"), str)]
-    if doubled := sorted({name for name in names if names.count(name) > 1}):
+    if table != "budgets" and (doubled := sorted({name for name in names if names.count(name) > 1})):
         raise ConfigInvalidError(f"[[{table}]] names {', '.join(doubled)} twice.")
     return named
 
 
 def _read_provider(row: dict[str, Any], where: str, environment: Mapping[str, str]) -> ProviderEntry:
     values = _checked(row, _PROVIDER_KEYS, where, needed=("name",))
-    kind, total = values.get("kind", _KINDS[0]), values.get("total_timeout_seconds", 1)
-    if kind not in _KINDS:
-        raise ConfigInvalidError(f"{where}: kind must be one of {', '.join(_KINDS)}, not {kind!r}.")
+    kind, total = values.get("kind", USUAL_KIND), values.get("total_timeout_seconds", 1)
+    if kind not in KINDS:
+        raise ConfigInvalidError(f"{where}: kind must be one of {', '.join(KINDS)}, not {kind!r}.")
     if total > _TOTAL_LIMIT_SECONDS:
         raise ConfigInvalidError(f"{where}: total_timeout_seconds must be at most {_TOTAL_LIMIT_SECONDS}.")
     if "base_url" in values and not is_base_url(values["base_url"]):
@@ -205,7 +245,41 @@ def _read_price(row: dict[str, Any], where: str) -> PriceEntry:
     return PriceEntry(provider=values["provider"], upstream_model=values["model"], starts_at=values.get("from"), prices=prices)
 
 
-def _check_prices(prices: Mapping[str, Decimal], where: str) -> None:
+def _read_budget(row: dict[str, Any], where: str) -> BudgetEntry:
+    values = _checked(row, _BUDGET_KEYS, where, needed=("scope", "period"))
+    scope, period, name = values["scope"], values["period"], values.get("name", "")
+    if scope not in BUDGET_SCOPES:
+        raise ConfigInvalidError(f"{where}: scope must be one of {', '.join(BUDGET_SCOPES)}, not {scope!r}.")
+    if period not in _PERIODS:
+        raise ConfigInvalidError(f"{where}: period must be one of {', '.join(_PERIODS)}, not {period!r}.")
+    if "limit_usd" not in values:
+        raise ConfigInvalidError(f"{where}: limit_usd is missing.")
+    if scope != "platform" and not name:
+        raise ConfigInvalidError(f"{where}: name is missing: whom does it bound?")
+    workspace = {"platform": "", "workspace": name}.get(scope, values.get("workspace", ""))
+    if workspace != values.get("workspace", workspace):
+        raise ConfigInvalidError(f"{where}: a budget of scope {scope} takes no other workspace; leave it out.")
+    return BudgetEntry(
+        scope=scope,
+        name="" if scope == "platform" else name,
+        workspace=workspace,
+        period=period,
+        limit_usd=values["limit_usd"],
+        is_hard=values.get("hard", True),
+        is_active=values.get("is_active", True),
+    )
+
+
+def _refuse_doubled_budgets(budgets: tuple[BudgetEntry, ...]) -> None:
+    seen: set[tuple[str, str, str, str]] = set()
+    for budget in budgets:
+        key = (budget.scope, budget.workspace, budget.name, budget.period)
+        if key in seen:
+            raise ConfigInvalidError(f"[[budgets]] {budget.name or 'platform'}: it has two rows by {budget.period}; keep one.")
+        seen.add(key)
+
+
+def _check_prices(prices: Mapping[str, Any], where: str) -> None:
     if prices and not {"input_usd_per_million", "output_usd_per_million"} <= set(prices):
         raise ConfigInvalidError(f"{where}: a price needs input_usd_per_million and output_usd_per_million.")
 
@@ -226,6 +300,8 @@ def _read_value(value: Any, kind: _Kind, where: str) -> Any:
         return _read_money(value, where)
     if kind is datetime:
         return _read_moment(value, where)
+    if kind is _Tiers:
+        return _read_tiers(value, where)
     if isinstance(kind, _Text):
         if not isinstance(value, str) or len(value) > kind.most or not value.strip().isprintable():
             raise ConfigInvalidError(f"{where} must be a text of at most {kind.most} characters that can be printed.")
@@ -252,6 +328,13 @@ def _read_money(value: Any, where: str) -> Decimal:
     if not (amount.is_finite() and 0 <= amount < _MOST_USD and amount == round(amount, _MONEY_PLACES)):
         raise ConfigInvalidError(f'{where} must be an amount of US dollars, as in "0.15", with at most 12 places, not {value!r}.')
     return amount
+
+
+def _read_tiers(value: Any, where: str) -> list[dict[str, Any]] | None:
+    try:
+        return read_tiers(value)
+    except TiersInvalidError as error:
+        raise ConfigInvalidError(f"{where}: {error}") from error
 
 
 def _read_moment(value: Any, where: str) -> datetime:

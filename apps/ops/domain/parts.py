@@ -47,7 +47,10 @@ def platform_parts(
     """Web, the worker sets, beat and Flower; each the same program as in production."""
     celery: tuple[str, ...] = (python, "-m", "celery", "-A", "aiplatform")
     web: tuple[str, ...] = (python, "-m", "uvicorn", "aiplatform.asgi:application", "--host", "127.0.0.1", "--port", str(port))
-    web += ("--timeout-graceful-shutdown", "3", "--no-access-log", "--log-config", str(project / "aiplatform" / "uvicorn-log.json"))
+    # A request's head may have this much, however it is cut on its way; uvicorn's own limit of 16 kB counts only heads that came in pieces.
+    web += ("--h11-max-incomplete-event-size", str(64 << 10))
+    web += ("--timeout-graceful-shutdown", "3", "--no-access-log", "--no-server-header")
+    web += ("--log-config", str(project / "aiplatform" / "uvicorn-log.json"))
 
     def worker(name: str, queues: str, pool: str, processes: int, nice: int) -> Part:
         command = (*celery, "worker", "-n", f"{name}@%h", "-Q", queues, "--pool", pool, "-c", str(processes), *_WORKER_OPTIONS)

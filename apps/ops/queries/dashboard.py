@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from apps.jobs.actions import find_shortages
 from apps.jobs.queries import count_dead_since, list_open_jobs, list_recent_jobs, read_lanes
 from apps.ops.queries.health import check_readiness
 from apps.spend.queries import read_cost_of_day
@@ -23,6 +24,7 @@ def read_dashboard(*, workspace_ids: list[UUID] | None, day_began_at: datetime, 
             "running": sum(lane.running for lane in lanes),
             "waiting": sum(lane.waiting for lane in lanes),
         },
+        "refused": {lane: shortage.reason for lane, shortage in find_shortages().items() if shortage},
         "lanes": [asdict(lane) | {"oldest": _age(lane.oldest_seconds)} for lane in lanes],
         "dead_today": count_dead_since(day_began_at, workspace_ids=workspace_ids),
         "cost_today": read_cost_of_day(day_began_at=day_began_at, now=now, workspace_ids=workspace_ids),

@@ -9,10 +9,11 @@ from django.utils import timezone
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from apps.jobs.actions import report_work
+from apps.accounts.queries import read_refusals
+from apps.jobs.actions import find_shortages, report_work
 from apps.jobs.queries import count_jobs_by_status, list_live_pumps, read_counters
 from apps.lib.redis_client import redis_client
-from apps.providers.domain.bucket_state import BucketState
+from apps.providers.domain.bucket_state import BucketState, most_in_flight, read_rooms
 from apps.providers.queries import NamedBucket, list_buckets, look_at_buckets
 from apps.webhooks.queries import measure_backlog
 
@@ -29,14 +30,24 @@ class PlatformCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         parts = GaugeMetricFamily("aiplatform_part_up", "Whether a part answered this scrape.", labels=["part"])
         for part, errors, sources in _PARTS:
-            try:
-                families = [family for source in sources for family in source()]
-            except errors as error:
-                log.warning("metrics_incomplete", part=part, error=str(error))
-                families = []
+            families = _told(part, errors, sources)
             parts.add_metric([part], 1 if families else 0)
             yield from families
         yield parts
+
+
+def _told(part: str, errors: tuple[type[Exception], ...], sources: "Sequence[_Source]") -> list[Metric]:
+    """None of a part that does not answer; of one that answers garbage to one source, what the others tell."""
+    families: list[Metric] = []
+    for source in sources:
+        try:
+            families += source()
+        except Exception as error:
+            if isinstance(error, errors) and not isinstance(error, redis.ResponseError):
+                log.warning("metrics_incomplete", part=part, error=str(error))
+                return []
+            log.exception("metrics_broken", part=part, source=source.__name__)
+    return families
 
 
 def _queue_depths() -> Iterator[Metric]:
@@ -55,6 +66,13 @@ def _work() -> Iterator[Metric]:
         oldest.add_metric([lane], counts["oldest_seconds"])
     yield items
     yield oldest
+
+
+def _intake() -> Iterator[Metric]:
+    refused = GaugeMetricFamily("aiplatform_intake_refused", "1 while new work for a lane is refused.", labels=["lane"])
+    for lane, shortage in find_shortages().items():
+        refused.add_metric([lane], shortage is not None)
+    yield refused
 
 
 def _jobs() -> Iterator[Metric]:
@@ -98,7 +116,16 @@ def _counters() -> Iterator[Metric]:
             families[family].add_metric([label], value)
     yield from families.values()
     yield CounterMetricFamily("aiplatform_cost_usd", "US dollars charged.", value=counters.get("cost_usd", 0.0))
+    unpriced = "Calls that were charged nothing because their model has no price."
+    yield CounterMetricFamily("aiplatform_unpriced_calls", unpriced, value=counters.get("unpriced", 0.0))
     yield CounterMetricFamily("aiplatform_retries", "Settled runs that were not the item's first.", value=counters.get("retries", 0.0))
+
+
+def _refusals() -> Iterator[Metric]:
+    refusals = read_refusals(since=timezone.now())
+    yield CounterMetricFamily("aiplatform_refused_keys", "Requests without a good API key.", value=refusals.refused)
+    slowed = "Those of them that were answered with 429: too many came from their address."
+    yield CounterMetricFamily("aiplatform_slowed_keys", slowed, value=refusals.slowed)
 
 
 def _providers() -> Iterator[Metric]:
@@ -112,20 +139,26 @@ def _buckets(buckets: Sequence[NamedBucket], states: Mapping[str, BucketState]) 
     """A whole provider has empty labels for model and upstream_model, and no breaker."""
     in_flight = GaugeMetricFamily("aiplatform_bucket_in_flight", "Calls in the air, of all pumps.", labels=_BUCKET)
     limit = GaugeMetricFamily("aiplatform_bucket_limit", "The most calls in the air now, where something bounds them.", labels=_BUCKET)
+    left = GaugeMetricFamily("aiplatform_bucket_left", "What may be used at once now of a limit per minute.", labels=[*_BUCKET, "of"])
+    rates = GaugeMetricFamily("aiplatform_bucket_per_minute", "Limits per minute, as they are set.", labels=[*_BUCKET, "of"])
     blocked = GaugeMetricFamily("aiplatform_bucket_blocked_seconds", "How long a throttling provider is still left alone.", labels=_BUCKET)
     paused = GaugeMetricFamily("aiplatform_bucket_paused", "1 while somebody has paused it.", labels=_BUCKET)
     breakers = GaugeMetricFamily("aiplatform_breaker", "1 for the state that a target's breaker is in.", labels=[*_BUCKET, "state"])
     for bucket in buckets:
         labels, state = [bucket.provider, bucket.model, bucket.upstream_model], states[bucket.key]
         in_flight.add_metric(labels, state.in_flight)
-        most = state.concurrency_limit or bucket.max_concurrency
-        if most:
-            limit.add_metric(labels, min(most, bucket.max_concurrency or most))
+        if most := most_in_flight(bucket.limits, state):
+            limit.add_metric(labels, most)
+        for room in read_rooms(bucket.limits, state):
+            if room.left is not None:
+                left.add_metric([*labels, room.kind], room.left)
+            if room.per_minute:
+                rates.add_metric([*labels, room.kind], room.per_minute)
         blocked.add_metric(labels, state.blocked_seconds or 0.0)
         paused.add_metric(labels, bucket.is_paused)
         for name in _BREAKER_STATES if bucket.model else ():
             breakers.add_metric([*labels, name], state.breaker == name)
-    yield from (in_flight, limit, blocked, paused, breakers)
+    yield from (in_flight, limit, left, rates, blocked, paused, breakers)
 
 
 def _provider_counters(buckets: Mapping[str, NamedBucket]) -> Iterator[Metric]:
@@ -149,7 +182,7 @@ def _provider_counters(buckets: Mapping[str, NamedBucket]) -> Iterator[Metric]:
 
 _Source = Callable[[], Iterator[Metric]]
 _PARTS: tuple[tuple[str, tuple[type[Exception], ...], tuple[_Source, ...]], ...] = (
-    ("postgres", (DatabaseError,), (_work, _jobs, _pumps, _webhooks)),
-    ("redis", (redis.RedisError,), (_queue_depths, _counters)),
+    ("postgres", (DatabaseError,), (_work, _intake, _jobs, _pumps, _webhooks)),
+    ("redis", (redis.RedisError,), (_queue_depths, _counters, _refusals)),
     ("providers", (DatabaseError, redis.RedisError), (_providers,)),
 )

@@ -49,7 +49,9 @@ def success(path: str, script: Script) -> bytes:
 
 
 def _refuse(content: dict[str, Any]) -> None:
-    """As the shapes of OpenAI say it; Anthropic's says it in the text."""
+    """As each shape says it."""
+    if content.get("type") == "message":
+        content |= {"stop_reason": "refusal", "content": [{"type": "text", "text": "I can't help with that."}]}
     for choice in content.get("choices", ()):
         choice["finish_reason"] = "content_filter"
         if "message" in choice:
@@ -74,8 +76,19 @@ def _of_path(path: str, text: str, tokens: int) -> dict[str, Any]:
     return head | {"choices": [choice], "usage": usage}
 
 
+def used(path: str, request: bytes, tokens: int) -> tuple[int, int]:
+    """(input, output) tokens of a good answer to this request."""
+    return (PROMPT_TOKENS * _inputs(request)[0], 0) if path.endswith("/embeddings") else (PROMPT_TOKENS, tokens)
+
+
 def embeddings(request: bytes) -> bytes:
     """One vector for each input, in the form the request asks for; each input uses 20 tokens."""
+    count, is_base64 = _inputs(request)
+    return _embeddings(count, is_base64=is_base64)
+
+
+def _inputs(request: bytes) -> tuple[int, bool]:
+    """(how many, whether their vectors are wanted packed)."""
     try:
         asked = json.loads(request)
         inputs = asked["input"]
@@ -84,7 +97,7 @@ def embeddings(request: bytes) -> bytes:
         inputs, is_base64 = "", False
     # A list of numbers is one input in tokens.
     is_many = isinstance(inputs, list) and bool(inputs) and not isinstance(inputs[0], int)
-    return _embeddings(len(inputs) if is_many else 1, is_base64=is_base64)
+    return len(inputs) if is_many else 1, is_base64
 
 
 @lru_cache(maxsize=64)

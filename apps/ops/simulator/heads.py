@@ -1,23 +1,30 @@
 """Status lines and headers: rate limits and waits in every form in which providers say them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import lru_cache
 from math import ceil
 
+from apps.ops.domain.sliding_minute import Most, Used
+
 _HUGE_SECONDS = 10**12
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What is left of the limits per minute (None: there is no such limit), and the seconds until more is."""
+    """The limits per minute, what is used of them, and the seconds until more is free."""
 
-    requests_limit: int | None = None
-    requests_left: int = 0
-    tokens_limit: int | None = None
-    tokens_left: int = 0
+    most: Most
+    used: Used
     seconds: float = 0.0
+
+    def kinds(self) -> Iterator[tuple[str, int, int]]:
+        """(what, its limit, what is left of it) of each limit that there is."""
+        for kind, limit, used in zip(self.most._fields, self.most, self.used, strict=True):
+            if limit is not None:
+                yield kind.replace("_", "-"), limit, max(limit - used, 0)
 
 
 @lru_cache(maxsize=512)
@@ -55,16 +62,14 @@ def retry_after(seconds: float, form: str) -> list[str]:
 
 
 def limits(room: Room, *, is_anthropic: bool) -> list[str]:
-    """The limits as the one or the other shows them."""
+    """The limits as the one or the other shows them; OpenAI has no headers for input and output apart."""
     lines = []
-    for name, limit, left in (("requests", room.requests_limit, room.requests_left), ("tokens", room.tokens_limit, room.tokens_left)):
-        if limit is None:
-            continue
+    for name, limit, left in room.kinds():
         if is_anthropic:
             moment = (datetime.now(UTC) + timedelta(seconds=room.seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
             words = f"anthropic-ratelimit-{name}"
             lines += [f"{words}-limit: {limit}", f"{words}-remaining: {left}", f"{words}-reset: {moment}"]
-        else:
+        elif name in {"requests", "tokens"}:
             lines += [
                 f"x-ratelimit-limit-{name}: {limit}",
                 f"x-ratelimit-remaining-{name}: {left}",

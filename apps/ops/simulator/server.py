@@ -1,6 +1,7 @@
 """The server: a bare asyncio protocol, because it shares its two cores with what it measures."""
 
 import asyncio
+import re
 import socket
 import struct
 from collections.abc import Callable
@@ -10,10 +11,12 @@ from math import ceil
 from apps.ops.domain.simulation import Script, SimulationInvalidError
 from apps.ops.simulator import answers, heads
 from apps.ops.simulator.simulator import Lane, Simulator
+from apps.ops.simulator.tally import Delivered
 
 _HANGS_SECONDS = 3600.0
 _DRIP_SECONDS = 0.2
 _FLUSH_SECONDS = 0.05
+_MODEL = re.compile(rb'"model":\s*"([^"\\]{1,200})"')
 # Close with a reset, not with a goodbye.
 _LINGER = struct.pack("ii", 1, 0)
 
@@ -27,6 +30,7 @@ class Connection(asyncio.Protocol):
         self.timer: asyncio.TimerHandle | None = None
         self.is_open = False
         self.key = ""
+        self.request_id = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: asyncio.Transport = transport  # type: ignore[assignment]  # a stream's transport
@@ -82,7 +86,8 @@ class Connection(asyncio.Protocol):
         except SimulationInvalidError as error:
             self._send(400, answers.error(str(error)))
             return
-        times = self.simulator.tally.begin(body, _header(head, b"x-client-request-id"))
+        self.request_id = _header(head, b"x-client-request-id")
+        times = self.simulator.tally.begin(body, self.request_id)
         self.is_open = True
         if script.times and times > script.times:
             script = replace(script, **_WELL)
@@ -106,10 +111,11 @@ class Connection(asyncio.Protocol):
         if script.gzip_bomb:
             extra.append("Content-Encoding: gzip")
         if script.drip:
-            self._drip(_whole(heads.head(script.status, len(body)), extra) + body, script)
+            self._drip(_whole(heads.head(script.status, len(body)), extra) + body, script, _delivered(path, script, request))
             return
         is_half = script.cut or script.reset_body
-        self._end(script.status, tokens=script.tokens if script.status == 200 else 0)
+        delivered = None if is_half else _delivered(path, script, request)
+        self._end(script.status, tokens=script.tokens if script.status == 200 else 0, delivered=delivered)
         self._send(script.status, body[: len(body) // 2] if is_half else body, extra, length=len(body), is_throttled=_shown(lane, script))
         if script.reset_body:
             # What was written goes out first: a reset drops what has not.
@@ -127,17 +133,18 @@ class Connection(asyncio.Protocol):
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
         self.transport.abort()
 
-    def _drip(self, rest: bytes, script: Script) -> None:
+    def _drip(self, rest: bytes, script: Script, delivered: Delivered | None) -> None:
         """A byte now and then: each comes within any read timeout, the whole never comes in time."""
         if not rest:
-            self._end(script.status, tokens=script.tokens)
+            self._end(script.status, tokens=script.tokens, delivered=delivered)
             return
         self.transport.write(rest[:1])
-        self.timer = self.loop.call_later(_DRIP_SECONDS, self._drip, rest[1:], script)
+        self.timer = self.loop.call_later(_DRIP_SECONDS, self._drip, rest[1:], script, delivered)
 
-    def _end(self, status: int, *, tokens: int = 0) -> None:
+    def _end(self, status: int, *, tokens: int = 0, delivered: Delivered | None = None) -> None:
         self.is_open, self.timer = False, None
-        self.simulator.tally.end(status, key=self.key, tokens=tokens and tokens + answers.PROMPT_TOKENS)
+        tokens = tokens and tokens + answers.PROMPT_TOKENS
+        self.simulator.tally.end(status, key=self.key, tokens=tokens, request_id=self.request_id, delivered=delivered)
 
     def _send(
         self, status: int, body: bytes, extra: list[str] | None = None, *, length: int | None = None, is_throttled: bool | None = None
@@ -168,6 +175,14 @@ def _body(path: str, script: Script, request: bytes) -> bytes:
     if path.endswith("/embeddings"):
         return answers.embeddings(request)
     return answers.success(path, script.said_to(request))
+
+
+def _delivered(path: str, script: Script, request: bytes) -> Delivered | None:
+    """None where nothing came that a caller could use."""
+    if script.status != 200 or script.malformed or script.empty or script.gzip_bomb:
+        return None
+    model = _MODEL.search(request)
+    return Delivered(model[1].decode("utf-8", "replace") if model else "", *answers.used(path, request, script.tokens))
 
 
 def _whole(head: bytes, extra: list[str]) -> bytes:

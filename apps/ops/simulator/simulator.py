@@ -24,7 +24,8 @@ class Lane:
         self.behaviour = behaviour
         self.minute = minute
         self.set_at = time.monotonic()
-        self.is_limited = behaviour.requests_per_minute is not None or behaviour.tokens_per_minute is not None
+        self.most = behaviour.most()
+        self.is_limited = any(limit is not None for limit in self.most)
 
     def choose(self, body: bytes, chance: Random) -> Script:
         """The prompt's own script, else the key's, else by the shares of failures, else an ordinary answer."""
@@ -47,33 +48,15 @@ class Lane:
         """Seconds until there is room for such a call; 0.0 when there was, and it is taken."""
         if not self.is_limited:
             return 0.0
-        return self.minute.take(
-            now=time.monotonic(),
-            tokens=PROMPT_TOKENS + tokens,
-            requests_per_minute=self.behaviour.requests_per_minute,
-            tokens_per_minute=self.behaviour.tokens_per_minute,
-        )
+        return self.minute.take(now=time.monotonic(), input_tokens=PROMPT_TOKENS, output_tokens=tokens, most=self.most)
 
     def room(self, wait: float) -> Room:
-        requests, tokens = self.minute.used(time.monotonic())
-        most_requests, most_tokens = self.behaviour.requests_per_minute, self.behaviour.tokens_per_minute
-        return Room(
-            requests_limit=most_requests,
-            requests_left=max((most_requests or 0) - requests, 0),
-            tokens_limit=most_tokens,
-            tokens_left=max((most_tokens or 0) - tokens, 0),
-            seconds=wait,
-        )
+        return Room(self.most, self.minute.used(time.monotonic()), wait)
 
     def capacity(self) -> dict[str, Any]:
         """What the last minute used of the limits."""
-        requests, tokens = self.minute.used(time.monotonic())
-        return {
-            "requests": requests,
-            "requests_per_minute": self.behaviour.requests_per_minute,
-            "tokens": tokens,
-            "tokens_per_minute": self.behaviour.tokens_per_minute,
-        }
+        used = self.minute.used(time.monotonic())._asdict()
+        return used | {f"{kind}_per_minute": limit for kind, limit in self.most._asdict().items()}
 
     def _age(self) -> float:
         return time.monotonic() - self.set_at
@@ -92,12 +75,9 @@ class Simulator:
 
     def show(self, method: str, path: str, query: str, body: bytes) -> bytes | None:
         """What `/sim/...` answers; None when there is no such page. SimulationInvalidError for a script that can't be read."""
-        if (method, path) == ("get", "/sim/stats"):
-            capacity = {key[-4:]: lane.capacity() for key, lane in self.lanes.items() if lane.is_limited}
-            return json.dumps(self.tally.stats() | {"last_minute": capacity}).encode()
-        if (method, path) == ("get", "/sim/calls"):
-            top = parse_qs(query).get("top", [""])[0]
-            return json.dumps(self.tally.calls(top=int(top) if top.isdecimal() else _SHOWN_PROMPTS)).encode()
+        if method == "get":
+            shown = self._told(path, parse_qs(query))
+            return None if shown is None else json.dumps(shown).encode()
         if (method, path) == ("post", "/sim/reset"):
             self.tally.reset()
             return b"{}"
@@ -105,6 +85,17 @@ class Simulator:
             self._change(body)
             return b"{}"
         return None
+
+    def _told(self, path: str, query: dict[str, list[str]]) -> dict[str, Any] | None:
+        if path == "/sim/stats":
+            capacity = {key[-4:]: lane.capacity() for key, lane in self.lanes.items() if lane.is_limited}
+            return self.tally.stats() | {"last_minute": capacity}
+        if path == "/sim/calls":
+            top = query.get("top", [""])[0]
+            return self.tally.calls(top=int(top) if top.isdecimal() else _SHOWN_PROMPTS)
+        if path == "/sim/usage":
+            return self.tally.usage_by_request() if query.get("by") == ["request"] else self.tally.usage()
+        return self.tally.answers() if path == "/sim/answers" else None
 
     def _change(self, body: bytes) -> None:
         """The minute goes on counting: a limit that is lowered holds at once."""

@@ -3,13 +3,23 @@
 import hashlib
 import time
 from collections import Counter
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 # Beyond this many different prompts, further ones are counted in the total alone: the witness must not eat the machine.
 _MOST_KEYS = 1_000_000
 _MOST_API_KEYS = 1000
+_MOST_MODELS = 1000
 _KEPT_MINUTES = 60
 _CLASSES = {200: "answered", 429: "throttled", 0: "hung_up"}
+
+
+class Delivered(NamedTuple):
+    """What a whole, readable answer used, whatever it said of that itself."""
+
+    model: str
+    input_tokens: int
+    output_tokens: int
 
 
 class Tally:
@@ -24,6 +34,11 @@ class Tally:
         self.total = 0
         self.by_prompt: Counter[bytes] = Counter()
         self.by_request_id: Counter[bytes] = Counter()
+        self.answered: Counter[bytes] = Counter()
+        self.deliveries_of: Counter[bytes] = Counter()
+        self.input_of: Counter[bytes] = Counter()
+        self.output_of: Counter[bytes] = Counter()
+        self.delivered: dict[tuple[str, str], list[int]] = {}
         self.by_status: Counter[int] = Counter()
         self.most_in_flight = self.in_flight
         self.began_at = self.changed_at = time.monotonic()
@@ -41,8 +56,12 @@ class Tally:
             _count(self.by_request_id, request_id)
         return _count(self.by_prompt, prompt)
 
-    def end(self, status: int, *, key: str = "", tokens: int = 0) -> None:
-        """A call was answered; status 0 when its caller hung up first."""
+    def end(self, status: int, *, key: str = "", tokens: int = 0, request_id: bytes = b"", delivered: Delivered | None = None) -> None:
+        """A call was answered; status 0 when its caller hung up first. A good answer is remembered by the id of its request."""
+        if delivered is not None:
+            self._deliver(delivered, request_id)
+        if status == 200 and request_id:
+            _count(self.answered, request_id)
         self._advance()
         self.in_flight -= 1
         self.by_status[status] += 1
@@ -51,6 +70,17 @@ class Tally:
         minute = self._minute()
         minute[_CLASSES.get(status, "failed")] += 1
         minute["tokens"] += tokens
+
+    def _deliver(self, used: Delivered, request_id: bytes) -> None:
+        key = (datetime.now(UTC).date().isoformat(), used.model)
+        if key in self.delivered or len(self.delivered) < _MOST_MODELS:
+            sums = self.delivered.setdefault(key, [0, 0, 0])
+            for place, number in enumerate((1, used.input_tokens, used.output_tokens)):
+                sums[place] += number
+        if request_id:
+            _count(self.deliveries_of, request_id)
+            _count(self.input_of, request_id, used.input_tokens)
+            _count(self.output_of, request_id, used.output_tokens)
 
     def _minute(self) -> Counter[str]:
         """The counts of the minute that runs; only the last hour's are kept."""
@@ -77,6 +107,20 @@ class Tally:
             "repeated_request_ids": sum(number > 1 for number in self.by_request_id.values()),
         }
 
+    def answers(self) -> dict[str, int]:
+        """How often a request of each id was answered well; the ids as hashes."""
+        return {key.hex(): number for key, number in self.answered.items()}
+
+    def usage(self) -> dict[str, Any]:
+        """What was delivered, by day (UTC) and model: as a provider's usage export tells it."""
+        names = ("requests", "input_tokens", "output_tokens")
+        rows = sorted(self.delivered.items())
+        return {"data": [{"day": day, "model": model, **dict(zip(names, sums, strict=True))} for (day, model), sums in rows]}
+
+    def usage_by_request(self) -> dict[str, list[int]]:
+        """[answers, input tokens, output tokens] delivered to the requests of each id; the ids as hashes."""
+        return {key.hex(): [number, self.input_of[key], self.output_of[key]] for key, number in self.deliveries_of.items()}
+
     def stats(self) -> dict[str, Any]:
         """How many are in the air, and the sum of all calls' seconds there: divided by elapsed seconds x slots it is the slots' use."""
         self._advance()
@@ -91,9 +135,14 @@ class Tally:
         }
 
 
-def _count(counts: Counter[bytes], content: bytes) -> int:
-    key = hashlib.blake2b(content, digest_size=8).digest()
+def hash_of(content: bytes) -> bytes:
+    """Under which a prompt or a request id is remembered: its text would take too much room."""
+    return hashlib.blake2b(content, digest_size=8).digest()
+
+
+def _count(counts: Counter[bytes], content: bytes, number: int = 1) -> int:
+    key = hash_of(content)
     if key not in counts and len(counts) >= _MOST_KEYS:
         return 0
-    counts[key] += 1
+    counts[key] += number
     return counts[key]

@@ -11,9 +11,9 @@ from apps.lib.failpoints import failpoint
 from apps.providers.actions.gate import Gate, Refusal
 from apps.providers.adapters import ADAPTERS
 from apps.providers.adapters.http import Limits, send
-from apps.providers.domain.answers import Reading, Request, WireAnswer
+from apps.providers.domain.answers import Reading, Request, WireAnswer, WireFailure
 from apps.providers.domain.calls import Call, Completion, Exchange, Route
-from apps.providers.domain.catalogue import Catalogue
+from apps.providers.domain.catalogue import UNPRICED, WITHOUT_PRICE, Catalogue
 from apps.providers.domain.check_reading import check_reading
 from apps.providers.domain.outcomes import Outcome
 
@@ -26,6 +26,8 @@ async def complete(
 ) -> Completion:
     """Ask the model's targets in their order until one answers. Trouble with providers is an outcome, never an exception."""
     routes = catalogue.routes(call.model_id)
+    if call.model_id in catalogue.unpriced_models:
+        return Completion(outcome=Outcome.REJECTED, error_code=UNPRICED, error_message=WITHOUT_PRICE)
     if not routes:
         return Completion(
             outcome=Outcome.CREDENTIAL,
@@ -43,7 +45,9 @@ async def complete(
         if completion is None or (last and not completion.exchanges):
             continue
         last = _after(last, completion)
-        if completion.outcome not in _FAILS_OVER or n + 1 == len(order) or not gate.may_retry(route, completion.outcome):
+        if completion.outcome not in _FAILS_OVER or completion.is_ours or n + 1 == len(order):
+            return last
+        if not gate.may_retry(route, completion.outcome):
             return last
     return last or _refused(order, gate)
 
@@ -51,17 +55,21 @@ async def complete(
 async def _through_gate(
     call: Call, route: Route, session: aiohttp.ClientSession, clock: Callable[[], datetime], gate: Gate, *, has_next: bool
 ) -> Completion | None:
-    """One HTTP request with permits; None when none came."""
+    """One HTTP request with permits; None when none came. It goes as the target stands when they have come, with its newest key."""
     admission = await gate.admit(call, route, has_next=has_next)
     if isinstance(admission, Refusal):
         return None
+    newest = gate.newest(route)
+    if newest is None:
+        admission.withdraw()
+        return None
+    route = newest
     try:
         completion = await _ask(call, route, session, clock)
     except BaseException:
         admission.abandon()
         raise
-    admission.settle(completion, call, route)
-    return replace(completion, is_probe=True) if admission.is_probe else completion
+    return admission.settle(completion, call, route)
 
 
 def _after(earlier: Completion | None, completion: Completion) -> Completion:
@@ -102,7 +110,8 @@ async def _ask(call: Call, route: Route, session: aiohttp.ClientSession, clock: 
         answer_bytes=settings.PROVIDERS_MAX_ANSWER_BYTES,
     )
     failpoint("call.before_send")
-    answer = await send(session, request, limits, clock=clock)
+    # A provider that repeats the key it was sent would have it kept, shown and handed on.
+    answer = (await send(session, request, limits, clock=clock)).without(route.api_key)
     failpoint("call.answered")
     reading = check_reading(adapter.read(answer), endpoint=call.endpoint, request=call.body, answer=answer.body)
     return Completion(
@@ -115,6 +124,8 @@ async def _ask(call: Call, route: Route, session: aiohttp.ClientSession, clock: 
         error_code=reading.error_code,
         error_message=reading.error_message,
         retry_after_seconds=reading.retry_after_seconds,
+        is_ours=answer.failure is WireFailure.OURS,
+        is_overstated=reading.is_excessive,
     )
 
 
@@ -134,4 +145,5 @@ def _exchange(request: Request, route: Route, answer: WireAnswer, reading: Readi
         answer=answer.body,
         error=answer.error or reading.note,
         retry_after_seconds=reading.retry_after_seconds,
+        max_output_tokens=route.max_output_tokens,
     )

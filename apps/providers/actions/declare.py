@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from apps.providers.actions.save_provider_key import read_provider_key, save_provider_key
+from apps.providers.domain.base_url import is_same_server
 from apps.providers.models import Model, Provider, Target
 
 
@@ -19,7 +20,7 @@ class DeclaredTarget:
 
 
 def declare_provider(*, name: str, values: Mapping[str, Any], api_key: str | None) -> list[str]:
-    """A new provider needs `base_url`; a ValueError says so."""
+    """A new provider needs `base_url`, and one that moves to another server its key; a ValueError says so."""
     provider = Provider.objects.filter(name=name).first()
     if provider is None:
         if "base_url" not in values:
@@ -27,6 +28,9 @@ def declare_provider(*, name: str, values: Mapping[str, Any], api_key: str | Non
         provider = Provider.objects.create(name=name, **values)
         changes = [f"provider {name}: added"]
     else:
+        if api_key is None and provider.api_key_sealed and not is_same_server(values.get("base_url", provider.base_url), provider.base_url):
+            # Nobody can read the key that is stored, so it must not be sent to an address of somebody's choice either.
+            raise ValueError(f"provider {name}: base_url goes to another server, so name the key again (api_key_env or api_key).")
         changes = [f"provider {name}: {change}" for change in _update(provider, values)]
     if api_key is not None and (read_provider_key(provider_id=provider.id) or "") != api_key.strip():
         save_provider_key(provider_id=provider.id, api_key=api_key)
@@ -67,5 +71,6 @@ def _update(row: Provider | Model | Target, values: Mapping[str, Any]) -> list[s
     for name, value in changed.items():
         setattr(row, name, value)
     if changed:
-        row.save()
+        # These alone: a key that is rotated, or a pause, in this very moment stays as it is.
+        row.save(update_fields=[*changed, *(["updated_at"] if isinstance(row, Provider) else [])])
     return words

@@ -4,15 +4,18 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from apps.providers.domain.transitions import Transition
-from apps.providers.models import Target, TransitionRecord
+from apps.providers.models import Provider, Target, TransitionRecord
 
 _KEPT = timedelta(days=30)
 _AT_ONCE = 5_000
 
 
 def record_transitions(transitions: Sequence[Transition]) -> None:
-    """One statement; those of targets that are gone meanwhile are left out."""
+    """One statement; those of targets and providers that are gone meanwhile are left out."""
     owners = dict(Target.objects.filter(id__in=[one.target_id for one in transitions if one.target_id]).values_list("id", "provider_id"))
+    providers = set(
+        Provider.objects.filter(id__in=[one.provider_id for one in transitions if one.provider_id]).values_list("id", flat=True)
+    )
     rows = [
         TransitionRecord(
             provider_id=one.provider_id or owners[one.target_id],  # type: ignore[index]  # either is set
@@ -23,7 +26,7 @@ def record_transitions(transitions: Sequence[Transition]) -> None:
             note=one.note,
         )
         for one in transitions
-        if one.provider_id or one.target_id in owners
+        if (one.provider_id in providers if one.provider_id else one.target_id in owners)
     ]
     TransitionRecord.objects.bulk_create(rows)
 

@@ -7,7 +7,6 @@ from django.utils import timezone
 
 from apps.lib.sealing import SealInvalidError, seal, unseal
 from apps.providers.models import Provider
-from apps.providers.queries import sealed_owner
 
 
 def save_provider_key(*, provider_id: UUID, api_key: str) -> None:
@@ -16,7 +15,7 @@ def save_provider_key(*, provider_id: UUID, api_key: str) -> None:
     `updated_at` is the version of the provider's limits: a new key ends the pause that the old one brought about.
     """
     stripped = api_key.strip()
-    sealed = seal(stripped, keys=settings.ENCRYPTION_KEYS, owner=sealed_owner(provider_id)) if stripped else ""
+    sealed = seal(stripped, keys=settings.ENCRYPTION_KEYS, owner=Provider(id=provider_id).seal_owner) if stripped else ""
     Provider.objects.filter(id=provider_id).update(api_key_sealed=sealed, updated_at=timezone.now())
 
 
@@ -24,6 +23,6 @@ def read_provider_key(*, provider_id: UUID) -> str | None:
     """The key in clear, for comparing; None when there is none or it doesn't open."""
     sealed = Provider.objects.filter(id=provider_id).values_list("api_key_sealed", flat=True).first()
     try:
-        return unseal(sealed, keys=settings.ENCRYPTION_KEYS, owner=sealed_owner(provider_id)) if sealed else None
+        return unseal(sealed, keys=settings.ENCRYPTION_KEYS, owner=Provider(id=provider_id).seal_owner) if sealed else None
     except SealInvalidError:
         return None

@@ -1,13 +1,19 @@
 """What every adapter can do."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from apps.providers.domain.answers import Reading, Request, WireAnswer
 from apps.providers.domain.calls import Call, Route
+from apps.spend.domain.usage import TokenUsage
 
 
 class Adapter(Protocol):
-    """Translates; sends nothing itself."""
+    """Translates; sends nothing itself. `is_cached_free`: input that the provider reads from its cache doesn't count against its limits."""
+
+    is_cached_free: bool
+
+    def read_usage(self, raw: Any) -> TokenUsage | None:
+        """What the provider reported of a call, in buckets that don't overlap; None when it makes no sense."""
 
     def write(self, call: Call, route: Route) -> Request:
         """The call in the provider's words. ValueError, naming the field, for what can't be said in them."""

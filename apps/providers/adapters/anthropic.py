@@ -11,6 +11,7 @@ from apps.providers.adapters.refusing import dump, load_object
 from apps.providers.domain.answers import Reading, Request, WireAnswer
 from apps.providers.domain.calls import Call, Route
 from apps.providers.domain.outcomes import Outcome
+from apps.spend.domain.usage import TokenUsage
 
 _VERSION = "2023-06-01"
 _ENDPOINT = "/v1/chat/completions"
@@ -29,6 +30,11 @@ _COUNTS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_toke
 
 class AnthropicAdapter:
     """Translates chat completions into messages, and messages back."""
+
+    is_cached_free = True
+
+    def read_usage(self, raw: Any) -> TokenUsage | None:
+        return read_usage(raw)
 
     def write(self, call: Call, route: Route) -> Request:
         if call.endpoint != _ENDPOINT:

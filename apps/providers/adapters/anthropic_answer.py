@@ -18,17 +18,28 @@ _FINISH_REASONS = {
 
 
 def read_usage(raw: Any) -> TokenUsage | None:
-    """Here `input_tokens` counts only what was neither read from the cache nor written to it: three buckets side by side."""
+    """Here `input_tokens` counts only what was neither read from the cache nor written to it: three buckets side by side.
+
+    What is written for an hour stands inside what is written; reasoning (thinking) inside the output.
+    """
     if not isinstance(raw, dict):
         return None
     given, written = count(raw, "input_tokens"), count(raw, "output_tokens")
     if given is None or written is None:
         return None
+    details = raw.get("cache_creation")
+    times = details if isinstance(details, dict) else {}
+    hour = count(times, "ephemeral_1h_input_tokens") or 0
+    kept = max(count(raw, "cache_creation_input_tokens") or 0, hour + (count(times, "ephemeral_5m_input_tokens") or 0))
+    output = raw.get("output_tokens_details")
+    reasoning = min(written, (count(output, "thinking_tokens") or 0) if isinstance(output, dict) else 0)
     return TokenUsage(
         input_tokens=given,
         cached_input_tokens=count(raw, "cache_read_input_tokens") or 0,
-        cache_write_tokens=count(raw, "cache_creation_input_tokens") or 0,
-        output_tokens=written,
+        cache_write_tokens=kept - hour,
+        cache_write_1h_tokens=hour,
+        output_tokens=written - reasoning,
+        reasoning_tokens=reasoning,
     )
 
 

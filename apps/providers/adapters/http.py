@@ -1,6 +1,8 @@
 """Send one POST and bring back whatever came, bounded in bytes and time: no redirects, no retries, no exceptions for trouble."""
 
 import asyncio
+import errno
+import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +16,9 @@ from apps.providers.domain.answers import Request, WireAnswer, WireFailure
 
 _KEPT_HEADERS = frozenset({b"retry-after", b"retry-after-ms", b"x-request-id", b"request-id"})
 _KEPT_PREFIXES = (b"x-ratelimit-", b"anthropic-ratelimit-")
+
+# What a machine says that can open no further connection, to anybody.
+_OURS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, socket.EAI_SYSTEM, socket.EAI_MEMORY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,8 @@ async def send(session: aiohttp.ClientSession, request: Request, limits: Limits,
     except _TooLongError:
         return outcome(WireFailure.TOO_LONG, f"The answer is longer than {limits.answer_bytes} bytes.")
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-        return outcome(WireFailure.NOT_SENT, f"No connection: {error}")
+        is_ours = isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno in _OURS
+        return outcome(WireFailure.OURS if is_ours else WireFailure.NOT_SENT, f"No connection: {error}")
     except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, _UnwritableError) as error:
         return outcome(WireFailure.NOT_SENT, f"The provider's base URL can't be used: {error}")
     except TimeoutError:

@@ -1,23 +1,33 @@
 """OpenAI-compatible endpoints: chat completions, responses, completions, embeddings, each at the provider's same path."""
 
+import re
 from typing import Any
 
-from apps.providers.adapters.reading import DOUBTFUL_USAGE, count, error_of, is_doubtful, parse, read_error, read_failure
+from apps.providers.adapters.openai_usage import read_usage
+from apps.providers.adapters.reading import DOUBTFUL_USAGE, error_of, is_doubtful, parse, read_error, read_failure
 from apps.providers.adapters.refusing import dump, load_object
 from apps.providers.domain.answers import Reading, Request, WireAnswer
 from apps.providers.domain.calls import Call, Route
 from apps.providers.domain.outcomes import Outcome
 from apps.spend.domain.usage import TokenUsage
 
+_REASONS = re.compile(r"(openai/)?(o\d|gpt-[5-9])")
 _COUNTS = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")
 
 
 class OpenAIAdapter:
     """Speaks to any endpoint that follows OpenAI's shapes."""
 
+    is_cached_free = False
+
+    def read_usage(self, raw: Any) -> TokenUsage | None:
+        return read_usage(raw)
+
     def write(self, call: Call, route: Route) -> Request:
         body = load_object(call.body)
         body["model"] = route.upstream_model
+        if call.must_be_bounded and (name := _limit_name(call.endpoint, route.upstream_model)):
+            body[name] = route.max_output_tokens
         headers = {"Content-Type": "application/json", "X-Client-Request-Id": str(call.run_id)}
         if route.api_key:
             headers["Authorization"] = f"Bearer {route.api_key}"
@@ -34,12 +44,19 @@ class OpenAIAdapter:
             raw = body.get("usage")
             return Reading(
                 outcome=Outcome.OK,
-                usage=_read_usage(raw),
+                usage=read_usage(raw),
                 raw_usage=raw if isinstance(raw, dict) else None,
-                note=DOUBTFUL_USAGE if is_doubtful(raw, *_COUNTS) or _read_usage(raw) is None else "",
+                note=DOUBTFUL_USAGE if is_doubtful(raw, *_COUNTS) or read_usage(raw) is None else "",
                 shape=shape,
             )
         return read_error(answer, *error_of(body))
+
+
+def _limit_name(endpoint: str, upstream_model: str) -> str | None:
+    """What bounds an answer there. Models that reason refuse the older name, and other servers don't know the newer one."""
+    if endpoint == "/v1/chat/completions":
+        return "max_completion_tokens" if _REASONS.match(upstream_model) else "max_tokens"
+    return {"/v1/completions": "max_tokens", "/v1/responses": "max_output_tokens"}.get(endpoint)
 
 
 def _shape(body: dict[str, Any]) -> str:
@@ -49,26 +66,3 @@ def _shape(body: dict[str, Any]) -> str:
             entries = body[name]
             return name if isinstance(entries, list) and entries and all(isinstance(entry, dict) for entry in entries) else ""
     return "output" if isinstance(body.get("output"), list) else ""
-
-
-def _read_usage(raw: Any) -> TokenUsage | None:
-    """Chat and completions say prompt/completion, responses say input/output; cached and reasoning tokens stand inside these."""
-    if not isinstance(raw, dict):
-        return None
-    given = count(raw, "prompt_tokens", "input_tokens")
-    written = count(raw, "completion_tokens", "output_tokens") or 0
-    if given is None:
-        return None
-    cached = min(given, _detail(raw, ("prompt_tokens_details", "input_tokens_details"), "cached_tokens"))
-    reasoning = min(written, _detail(raw, ("completion_tokens_details", "output_tokens_details"), "reasoning_tokens"))
-    return TokenUsage(
-        input_tokens=given - cached, cached_input_tokens=cached, output_tokens=written - reasoning, reasoning_tokens=reasoning
-    )
-
-
-def _detail(raw: dict[str, Any], groups: tuple[str, ...], name: str) -> int:
-    for group in groups:
-        details = raw.get(group)
-        if isinstance(details, dict):
-            return count(details, name) or 0
-    return 0

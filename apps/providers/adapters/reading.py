@@ -15,6 +15,7 @@ _CODE_CHARACTERS = 100
 _MESSAGE_CHARACTERS = 2000
 _BY_FAILURE = {
     WireFailure.NOT_SENT: Outcome.NOT_SENT,
+    WireFailure.OURS: Outcome.NOT_SENT,
     WireFailure.CUT: Outcome.AMBIGUOUS,
     WireFailure.TIMED_OUT: Outcome.AMBIGUOUS,
     WireFailure.TOO_LONG: Outcome.AMBIGUOUS,

@@ -14,6 +14,8 @@ from unfold.widgets import UnfoldAdminPasswordWidget
 from apps.accounts.permissions import Audited, ForSuperusers
 from apps.providers.actions import save_provider_key
 from apps.providers.admin.desk import DeskPages
+from apps.providers.admin.price_list import PriceListPages
+from apps.providers.domain.base_url import is_same_server
 from apps.providers.models import Model, Provider, Target
 
 
@@ -23,12 +25,22 @@ class ProviderForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own f
     api_key = forms.CharField(
         required=False,
         widget=UnfoldAdminPasswordWidget(render_value=False),
-        help_text="Stored encrypted and never shown. Empty: the key stays as it is.",
+        help_text="Stored encrypted and never shown. Empty: the key stays as it is, unless the address goes to another server.",
     )
 
     class Meta:
         model = Provider
         fields = ()  # The admin names them, in its fieldsets.
+
+    def clean(self) -> dict[str, Any]:
+        """A key that nobody can read must not be sent to an address of somebody's choice either."""
+        values: dict[str, Any] = super().clean() or self.cleaned_data
+        # The instance has the address of before until the form is found right.
+        before, address = self.instance.base_url, values.get("base_url")
+        has_new_key = bool(values.get("api_key", "").strip())
+        if self.instance.api_key_sealed and address and not has_new_key and not is_same_server(address, before):
+            self.add_error("api_key", "Enter the key again: the address changed.")
+        return values
 
 
 class TargetInline(TabularInline):  # type: ignore[misc]  # unfold ships no types
@@ -61,7 +73,7 @@ class TargetInline(TabularInline):  # type: ignore[misc]  # unfold ships no type
 
 
 @admin.register(Provider)
-class ProviderAdmin(DeskPages, Audited, ForSuperusers, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class ProviderAdmin(DeskPages, PriceListPages, Audited, ForSuperusers, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """Endpoints with one credential each."""
 
     form = ProviderForm
@@ -71,7 +83,18 @@ class ProviderAdmin(DeskPages, Audited, ForSuperusers, ModelAdmin):  # type: ign
     search_fields = ("name", "base_url")
     fieldsets = (
         (None, {"fields": ("name", "kind", "base_url", "api_key", "is_enabled")}),
-        ("Limits, shared by all workers", {"fields": ("requests_per_minute", "tokens_per_minute", "max_concurrency")}),
+        (
+            "Limits, shared by all workers",
+            {
+                "fields": (
+                    "requests_per_minute",
+                    "tokens_per_minute",
+                    "input_tokens_per_minute",
+                    "output_tokens_per_minute",
+                    "max_concurrency",
+                )
+            },
+        ),
         ("Timeouts", {"fields": ("connect_timeout_seconds", "read_timeout_seconds", "total_timeout_seconds")}),
     )
 
@@ -80,7 +103,11 @@ class ProviderAdmin(DeskPages, Audited, ForSuperusers, ModelAdmin):  # type: ign
         return bool(provider.api_key_sealed)
 
     def save_model(self, request: HttpRequest, obj: Provider, form: Any, change: bool) -> None:  # noqa: FBT001 -- Django's signature
-        super().save_model(request, obj, form, change)
+        if change:
+            # Not the key, nor what else somebody has changed since the row was read.
+            obj.save(update_fields={*form.changed_data, "updated_at"} - {"api_key"})
+        else:
+            super().save_model(request, obj, form, change)
         if form.cleaned_data["api_key"]:
             save_provider_key(provider_id=obj.pk, api_key=form.cleaned_data["api_key"])
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from apps.lib.http_errors import ApiError
 from apps.providers.actions import pause, resume
+from apps.providers.domain.outcomes import CLASSES
 from apps.providers.domain.transitions import WHATS
 from apps.providers.models import Provider, Target
 from apps.providers.queries import list_transitions, read_standings
@@ -33,9 +34,9 @@ class DeskPages:
     def desk(self, request: HttpRequest) -> HttpResponse:
         """Renews itself every few seconds."""
         _require_superuser(request)
-        standings, is_told = read_standings(now=timezone.now())
+        standings = read_standings(now=timezone.now())
         happened = [(WHATS.get(row.what, row.what), row) for row in list_transitions()]
-        context = {"title": "How providers stand", "standings": standings, "is_told": is_told, "happened": happened}
+        context = {"title": "How providers stand", "standings": standings, "happened": happened, "classes": CLASSES}
         return TemplateResponse(request, "providers/desk.html", self._site(request) | context)
 
     def switch(self, request: HttpRequest, kind: type[Provider | Target], row_id: UUID) -> HttpResponse:

@@ -1,10 +1,11 @@
 """What an adapter hands up: the wire's answer as it came, and how it was read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from apps.lib.redaction import is_real_key, redact, redact_bytes
 from apps.providers.domain.outcomes import Outcome
 from apps.spend.domain.usage import TokenUsage
 
@@ -13,6 +14,8 @@ class WireFailure(StrEnum):
     """How far a request came that brought no whole answer."""
 
     NOT_SENT = "not_sent"
+    # We lack descriptors, ports or memory for a connection: nothing to do with who was to be asked.
+    OURS = "no_connection_of_ours"
     CUT = "cut"
     TIMED_OUT = "timed_out"
     TOO_LONG = "too_long"
@@ -40,12 +43,25 @@ class WireAnswer:
     failure: WireFailure | None = None
     error: str = ""
 
+    def without(self, secret: str) -> "WireAnswer":
+        """The same answer without our key, in whatever form it stands there."""
+        if not is_real_key(secret):
+            return self
+        body = redact_bytes(self.body, secret)
+        told = "\n".join((self.error, *self.headers.values()))
+        # Nearly always both are as they were: one look at each.
+        if body is self.body and redact(told, secret) is told:
+            return self
+        headers = {name: redact(value, secret) for name, value in self.headers.items()}
+        return replace(self, body=body, error=redact(self.error, secret), headers=headers)
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """How an adapter reads an answer; `translated` is the answer in OpenAI's shape, when the provider's own is another.
 
-    `shape` is the member in which the answer stands (choices, data, output): it tells which endpoint answers so.
+    `shape` is the member in which the answer stands (choices, data, output): it tells which endpoint answers so. `is_excessive`:
+    the usage is far beyond what we estimate.
     """
 
     outcome: Outcome
@@ -57,3 +73,4 @@ class Reading:
     translated: bytes = b""
     note: str = ""
     shape: str = ""
+    is_excessive: bool = False

@@ -23,3 +23,16 @@ def is_base_url(text: str) -> bool:
         and text.isprintable()
         and " " not in text
     )
+
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def is_same_server(one: str, other: str) -> bool:
+    """Whether both go to the same scheme, host and port: a key that was given for the one is known to the other."""
+    return _server(one) == _server(other)
+
+
+def _server(text: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(text)
+    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)

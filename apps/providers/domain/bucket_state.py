@@ -1,8 +1,12 @@
 """How a bucket stands, for people: read from what the pumps keep in Redis."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import floor
+
+from apps.providers.domain.limits import BucketLimits
+
+_KINDS = ("requests", "tokens", "input_tokens", "output_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +24,42 @@ class BucketState:
     concurrency_limit: int | None = None
     requests_left: int | None = None
     tokens_left: int | None = None
+    input_tokens_left: int | None = None
+    output_tokens_left: int | None = None
     told_requests: int | None = None
     told_tokens: int | None = None
+    told_input_tokens: int | None = None
+    told_output_tokens: int | None = None
     retry_budget: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What is left of one limit per minute; it is set by the operator, told by the provider, or both."""
+
+    kind: str
+    left: int | None
+    per_minute: int | None
+    told: int | None
+
+    @property
+    def name(self) -> str:
+        return self.kind.replace("_", " ")
+
+
+def read_rooms(limits: BucketLimits, state: BucketState, *, always: Collection[str] = ()) -> list[Room]:
+    """Of each limit per minute that there is, and of those `always` asked for. A field of a limit that was taken away says nothing."""
+    rooms = []
+    for kind in _KINDS:
+        per_minute, told = getattr(limits, f"{kind}_per_minute"), getattr(state, f"told_{kind}")
+        if per_minute or told or kind in always:
+            rooms.append(Room(kind, getattr(state, f"{kind}_left") if per_minute or told else None, per_minute, told))
+    return rooms
+
+
+def most_in_flight(limits: BucketLimits, state: BucketState) -> int | None:
+    """What is set holds until the pumps have found less to be right; None: nothing bounds it."""
+    return min((most for most in (limits.max_concurrency, state.concurrency_limit) if most), default=None)
 
 
 def read_bucket(state: Mapping[str, str], *, now_ms: float) -> BucketState:
@@ -45,9 +82,13 @@ def read_bucket(state: Mapping[str, str], *, now_ms: float) -> BucketState:
         concurrency_limit=_whole(state, "limit"),
         requests_left=_left(state, "requests"),
         tokens_left=_left(state, "tokens"),
+        input_tokens_left=_left(state, "input_tokens"),
+        output_tokens_left=_left(state, "output_tokens"),
         told_requests=_whole(state, "told_requests"),
         told_tokens=_whole(state, "told_tokens"),
-        retry_budget=_whole(state, "budget"),
+        told_input_tokens=_whole(state, "told_input_tokens"),
+        told_output_tokens=_whole(state, "told_output_tokens"),
+        retry_budget=_left(state, "budget"),
     )
 
 

@@ -13,12 +13,16 @@ from apps.spend.domain.usage import TokenUsage
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One question: `body` is the caller's JSON as bytes, `endpoint` its path (`/v1/chat/completions`)."""
+    """One question: `body` is the caller's JSON as bytes, `endpoint` its path (`/v1/chat/completions`).
+
+    `must_be_bounded`: money was set aside for an answer of the model's usual bound, and the body names none.
+    """
 
     run_id: UUID
     model_id: UUID
     endpoint: str
     body: bytes
+    must_be_bounded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,10 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One HTTP request to a provider and its answer. `answer` is the provider's own body, cut at the byte limit."""
+    """One HTTP request to a provider and its answer. `answer` is the provider's own body, cut at the byte limit.
+
+    `max_output_tokens`: how long an answer was reckoned with, had the request not said how long it may be.
+    """
 
     target_id: UUID
     provider_id: UUID
@@ -58,6 +65,7 @@ class Exchange:
     answer: bytes = b""
     error: str = ""
     retry_after_seconds: float | None = None
+    max_output_tokens: int = 4096
 
 
 class Stage(IntEnum):
@@ -115,8 +123,8 @@ class Course:
 class Completion:
     """What a call came to, after all its exchanges (the last one decided). `answer` is what the caller gets: OpenAI's shape.
 
-    `is_probe`: it was sent to a target known to be in trouble, to see whether it is over. `course` is None for a plain
-    call.
+    `is_probe`: it was sent to a target known to be in trouble, to see whether it is over; `is_ours`: it was not sent for want of something
+    of our own; `is_overstated`: the usage is far beyond what we estimate. `course` is None for a plain call.
     """
 
     outcome: Outcome
@@ -129,6 +137,8 @@ class Completion:
     error_message: str = ""
     retry_after_seconds: float | None = None
     is_probe: bool = False
+    is_ours: bool = False
+    is_overstated: bool = False
     course: Course | None = None
 
 

@@ -7,6 +7,9 @@ from uuid import UUID
 
 from apps.providers.domain.calls import Route
 
+UNPRICED = "price_unknown"
+WITHOUT_PRICE = "The model has no price, and this platform sends nothing without one; its operator can set one, or import it."
+
 
 @dataclass(frozen=True, slots=True)
 class CallableModel:
@@ -28,10 +31,16 @@ class Catalogue:
     routes_by_model: Mapping[UUID, tuple[Route, ...]] = field(default_factory=dict)
     # Models that nobody can answer for at present (paused, or switched off): work for them waits unclaimed.
     idle_models: frozenset[UUID] = frozenset()
+    # Models that nobody answers for at a known price, where the platform calls nobody else.
+    unpriced_models: frozenset[UUID] = frozenset()
 
     def model_id(self, name: str) -> UUID | None:
         """The model that callers name so; None when there is none, or it is switched off."""
         return self.ids.get(name)
+
+    def knows(self, model_id: UUID) -> bool:
+        """Whether the model was there when the picture was taken, switched on or not."""
+        return model_id in self.routes_by_model or model_id in self.idle_models or model_id in self.unpriced_models
 
     def model_names(self) -> list[str]:
         return sorted(self.ids)

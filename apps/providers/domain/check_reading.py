@@ -1,15 +1,22 @@
 """Whether an answer can be the one to our call, and what it used where the provider's word on that can't be taken."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from apps.providers.domain.answers import Reading
+from apps.providers.domain.limits import BYTES_A_TOKEN
 from apps.providers.domain.outcomes import Outcome
 from apps.spend.domain.usage import TokenUsage
 
 ESTIMATED_USAGE = "What it used is counted as our own estimate."
+EXCESSIVE_USAGE = "The provider reports far more than the call can have used by our own estimate; it is charged as reported."
+# Beyond both it is: so many times what all bytes of request or answer come to, and so many tokens more.
+_EXCESSIVE_TIMES, _EXCESSIVE_TOKENS = 3, 1000
+# Parts of a request that count by what they hold, not by their bytes.
+_HEAVY = re.compile(rb'"type"\s*:\s*"(?:image|image_url|input_image|input_audio|audio|file|input_file|document|video)"')
 # A floor: most texts have fewer bytes to a token.
 _BYTES_A_TOKEN = 4
 # The member in which each endpoint's answers stand.
@@ -31,7 +38,9 @@ def check_reading(reading: Reading, *, endpoint: str, request: bytes, answer: by
         )
     usage = reading.usage
     is_plausible = usage is not None and usage.total_input_tokens and (usage.total_output_tokens or endpoint in _WITHOUT_OUTPUT)
-    if is_plausible and not reading.note:
+    if usage is not None and is_excessive(usage, request, answer):
+        reading = replace(reading, is_excessive=True, note=f"{reading.note} {EXCESSIVE_USAGE}".strip())
+    if is_plausible and (not reading.note or reading.note == EXCESSIVE_USAGE):
         return reading
     counted = usage or TokenUsage()
     floor = estimate_usage(request, b"" if endpoint in _WITHOUT_OUTPUT else answer)
@@ -41,6 +50,18 @@ def check_reading(reading: Reading, *, endpoint: str, request: bytes, answer: by
         return reading
     usage = replace(counted, input_tokens=counted.input_tokens + more_input, output_tokens=counted.output_tokens + more_output)
     return replace(reading, usage=usage, note=f"{reading.note} {ESTIMATED_USAGE}".strip())
+
+
+def is_excessive(usage: TokenUsage, request: bytes, answer: bytes) -> bool:
+    """Whether this can't well have been used; what was reasoned, seen or heard can't be told from outside, and counts for nothing here."""
+    if _is_far_beyond(usage.said_tokens, answer):
+        return True
+    return _is_far_beyond(usage.total_input_tokens, request) and _HEAVY.search(request) is None
+
+
+def _is_far_beyond(tokens: int, text: bytes) -> bool:
+    estimated = len(text) / BYTES_A_TOKEN
+    return tokens > _EXCESSIVE_TIMES * estimated and tokens > estimated + _EXCESSIVE_TOKENS
 
 
 def estimate_usage(request: bytes, answer: bytes) -> TokenUsage:

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
+from typing import NamedTuple
+
+from apps.spend.domain.usage import TokenUsage
 
 BYTES_A_TOKEN = 3.2
 _MAX_TOKENS = re.compile(rb'"max_(?:completion_|output_)?tokens"\s*:\s*(\d{1,9})')
@@ -14,28 +17,53 @@ _REQUESTS = (
     tuple(f"anthropic-ratelimit-requests-{word}" for word in _WORDS),
 )
 _TOKENS = (tuple(f"x-ratelimit-{word}-tokens" for word in _WORDS), tuple(f"anthropic-ratelimit-tokens-{word}" for word in _WORDS))
-# Where input and output are counted apart, either may be used up.
-_PARTS = tuple(tuple(f"anthropic-ratelimit-{part}-tokens-{word}" for word in _WORDS) for part in ("input", "output"))
+_INPUT, _OUTPUT = (tuple(f"anthropic-ratelimit-{part}-tokens-{word}" for word in _WORDS) for part in ("input", "output"))
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
+class Size(NamedTuple):
+    """Tokens of a call, or of many: what goes in and what comes out."""
+
+    input: float
+    output: float
+
+
+NO_TOKENS = Size(0.0, 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class BucketLimits:
-    """Of a provider or a target; None: no limit. `version` changes with the row, which ends a pause."""
+    """Of a provider or a target; None: no limit. Tokens may be bounded together, input and output apart, or both.
+
+    `version` changes with the row, which ends a pause.
+    """
 
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     max_concurrency: int | None = None
     version: str = ""
+    input_tokens_per_minute: int | None = None
+    output_tokens_per_minute: int | None = None
 
     @property
     def is_unlimited(self) -> bool:
-        return not (self.requests_per_minute or self.tokens_per_minute or self.max_concurrency)
+        # Asked for each call: without a detour over the others.
+        return not (
+            self.requests_per_minute
+            or self.tokens_per_minute
+            or self.max_concurrency
+            or self.input_tokens_per_minute
+            or self.output_tokens_per_minute
+        )
 
     @property
     def has_rates(self) -> bool:
-        return bool(self.requests_per_minute or self.tokens_per_minute)
+        return bool(self.requests_per_minute or self.has_tokens)
+
+    @property
+    def has_tokens(self) -> bool:
+        return bool(self.tokens_per_minute or self.input_tokens_per_minute or self.output_tokens_per_minute)
 
 
 NO_LIMITS = BucketLimits()
@@ -50,6 +78,14 @@ class Told:
     requests_left: int = -1
     tokens_left: int = -1
     hold_seconds: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    input_tokens_left: int = -1
+    output_tokens_left: int = -1
+
+    def without_levels(self) -> "Told":
+        """The limits alone."""
+        return Told(self.requests, self.tokens, input_tokens=self.input_tokens, output_tokens=self.output_tokens)
 
 
 NOTHING_TOLD = Told()
@@ -57,13 +93,19 @@ NOTHING_TOLD = Told()
 
 def estimate_tokens(
     body: bytes, *, max_output_tokens: int, usual_output_tokens: float | None = None, bytes_a_token: float = BYTES_A_TOKEN
-) -> int:
+) -> Size:
     """Input by size; output as the caller bounds it, but no more than a third above what has been usual."""
     found = _MAX_TOKENS.search(body)
     output = int(found[1]) if found else max_output_tokens
     if usual_output_tokens is not None:
         output = min(output, int(usual_output_tokens * 1.3) + 1)
-    return int(len(body) / bytes_a_token) + output
+    return Size(int(len(body) / bytes_a_token), output)
+
+
+def count_tokens(usage: TokenUsage, *, is_cached_free: bool) -> Size:
+    """As the provider's limits count them; `is_cached_free`: what it reads from its cache is left out."""
+    cached = usage.cached_input_tokens if is_cached_free else 0
+    return Size(usage.total_input_tokens - cached, usage.total_output_tokens)
 
 
 def read_told(headers: Mapping[str, str], *, now: datetime) -> Told:
@@ -73,10 +115,12 @@ def read_told(headers: Mapping[str, str], *, now: datetime) -> Told:
     requests, requests_left, hold = _first(headers, _REQUESTS, now)
     tokens, tokens_left, tokens_hold = _first(headers, _TOKENS, now)
     hold = max(hold, tokens_hold)
-    for names in _PARTS:
-        if names[0] in headers:
-            hold = max(hold, _read(headers, names, now)[2])
-    return Told(requests, tokens, requests_left, tokens_left, hold)
+    if _INPUT[0] not in headers and _OUTPUT[0] not in headers:
+        return Told(requests, tokens, requests_left, tokens_left, hold)
+    input_tokens, input_left, input_hold = _read(headers, _INPUT, now)
+    output_tokens, output_left, output_hold = _read(headers, _OUTPUT, now)
+    hold = max(hold, input_hold, output_hold)
+    return Told(requests, tokens, requests_left, tokens_left, hold, input_tokens, output_tokens, input_left, output_left)
 
 
 def _first(headers: Mapping[str, str], families: tuple[tuple[str, ...], ...], now: datetime) -> tuple[int, int, float]:

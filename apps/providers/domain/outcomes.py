@@ -24,3 +24,16 @@ class Outcome(StrEnum):
     FAILED_UPSTREAM = "failed_upstream"
     AMBIGUOUS = "ambiguous"
     OUTPUT_CONTRACT = "output_contract"
+
+
+# What people are told of a class that stands on a page.
+CLASSES = {
+    Outcome.OK: "a whole, readable answer",
+    Outcome.NOT_SENT: "nothing left this machine: no connection; asked again for free",
+    Outcome.THROTTLED: "the provider had no room (429, 529, 503 with Retry-After): all wait, no attempt is counted",
+    Outcome.CREDENTIAL: "it refused our key, our quota or the model's name: the target is left alone, its items wait",
+    Outcome.REJECTED: "it refused the request itself: asking again would give the same answer, so the item is dead",
+    Outcome.FAILED_UPSTREAM: "it failed (5xx, 408, 409, 425): asked again, or another target is",
+    Outcome.AMBIGUOUS: "sent, and no whole answer came (timeout, cut off, unreadable): it may have been billed, one more try",
+    Outcome.OUTPUT_CONTRACT: "the answers were whole and broke the request's contract, also after a repair: paid for, the item is dead",
+}

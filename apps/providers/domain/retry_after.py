@@ -1,7 +1,7 @@
 """How long a provider asks us to wait, in every form in which providers say it."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import isfinite
 
@@ -32,7 +32,9 @@ def _number(value: str | None) -> float | None:
 
 def _until(value: str, now: datetime) -> float | None:
     try:
-        seconds = (parsedate_to_datetime(value) - now).total_seconds()
+        moment = parsedate_to_datetime(value)
+        # HTTP's dates are in GMT, also in its older form, which doesn't say so.
+        seconds = ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds()
     except (ValueError, TypeError, OverflowError):
         return None
     return seconds if seconds >= 0 else None

@@ -11,6 +11,8 @@ WHATS = {
     "closed": "breaker closed",
     "blocked": "throttled: all wait",
     "refused": "credential or model refused",
+    "slow": "answers slowly: fewer calls at once",
+    "overstated": "reports use far beyond our estimate",
     "paused": "paused",
     "resumed": "resumed",
 }

@@ -1,13 +1,14 @@
 """One bucket as one pump sees it: permits in hand, who waits, and what Redis has not heard yet. No I/O."""
 
-import asyncio
 import random
 from collections import deque
 from dataclasses import dataclass, field
 from math import ceil
+from statistics import median
 
-from apps.providers.domain.limits import NOTHING_TOLD, BucketLimits, Told
+from apps.providers.domain.limits import NO_TOKENS, BucketLimits, Size
 from apps.providers.domain.outcomes import Outcome
+from apps.providers.limits.talk import Answer, News, Waiter
 
 SYNC_SECONDS = 0.1
 SOON_SECONDS = 0.01
@@ -15,62 +16,16 @@ _SILENT_SECONDS = 3.0
 _STALE_SECONDS = 1.0
 # So many one after another may open the breaker: Redis is asked before each more is risked.
 _MANY_FAILURES = 10
+# So many failures without an answer between them, whoever asked: the target is down, and no item is to blame.
+_DOWN_AFTER = 3
+# An answer is late that takes so many times as long as usual, and so much longer.
+_LATE_TIMES, _LATE_MS = 3, 1000
+_MOST_TIMED = 500
 # Blocked for longer than this, those who wait for bulk work are sent away: their places are others'.
 WORTH_WAITING_SECONDS = 2.0
 _THROTTLED_SECONDS = 5.0
 _FAILURES = {Outcome.FAILED_UPSTREAM, Outcome.AMBIGUOUS, Outcome.NOT_SENT}
-# What a pump that has never heard from Redis takes itself to be one of.
-_PUMPS_UNHEARD = 16
 _PROBES = 3
-
-
-@dataclass(slots=True)
-class News:
-    """What happened since Redis was told last."""
-
-    ok: int = 0
-    failed: int = 0
-    undecided: int = 0
-    throttled: int = 0
-    retry_after_seconds: float = 0.0
-    pause_seconds: float = 0.0
-    token_delta: float = 0.0
-    returned: int = 0
-    retry_cost: int = 0
-    taken: int = 0
-    told: Told = NOTHING_TOLD
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What Redis says: permits, and how the bucket stands."""
-
-    granted: int = 0
-    tokens_each: float = 0.0
-    blocked_ms: float = 0.0
-    paused_ms: float = 0.0
-    breaker: str = "closed"
-    opened: bool = False
-    epoch: int = 0
-    limit: int = 0
-    in_flight: int = 0
-    pumps: int = _PUMPS_UNHEARD
-    budget: float = 500.0
-    wait_ms: float = 100.0
-    rate_per_second: float = 0.0
-    tokens_per_second: float = 0.0
-    is_slow: bool = False
-    is_reserved: bool = False
-    happened: str = ""
-    is_bound: bool = False
-
-
-@dataclass(slots=True)
-class Waiter:
-    """Somebody who waits for a permit; the future says whether one came."""
-
-    future: asyncio.Future[bool]
-    tokens: float
 
 
 @dataclass(slots=True)
@@ -83,7 +38,8 @@ class Bucket:
     is_interactive: bool
     held: int = 0
     pool: int = 0
-    pool_tokens: float = 0.0
+    pool_input: float = 0.0
+    pool_output: float = 0.0
     waiters: deque[Waiter] = field(default_factory=deque)
     news: News = field(default_factory=News)
     said: Answer = field(default_factory=Answer)
@@ -92,10 +48,10 @@ class Bucket:
     blocked_until: float = 0.0
     paused_until: float = 0.0
     throttled_at: float = float("-inf")
-    usual_tokens: float = 0.0
+    usual: Size = NO_TOKENS
     streak: int = 0
     local_requests: float = 0.0
-    local_tokens: float = 0.0
+    local: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
     local_at: float | None = None
 
     def is_free(self, now: float) -> bool:
@@ -123,20 +79,25 @@ class Bucket:
         """Few get through, to see whether it works again."""
         return self.said.breaker != "closed" or self.said.is_slow
 
+    def is_down(self) -> bool:
+        """It has done nothing but fail of late, as far as anybody knows. Few calls show that sooner than they open a breaker."""
+        return not self.news.ok and self.said.row + self.news.failed >= _DOWN_AFTER
+
     def was_throttled(self, now: float) -> bool:
         """Refused by the provider a moment ago, as far as this pump knows."""
         return now - self.throttled_at < _THROTTLED_SECONDS
 
-    def take(self, tokens: float, now: float) -> bool:
+    def take(self, size: Size, now: float) -> bool:
         """A permit, when one is there and nobody waits before us."""
         if self.is_free(now):
-            self._use(0.0, tokens)
+            self._use(size)
             return True
-        if tokens:
-            self.usual_tokens += (tokens - self.usual_tokens) / 20 if self.usual_tokens else tokens
+        if size is not NO_TOKENS:
+            usual = self.usual
+            self.usual = Size(usual[0] + (size[0] - usual[0]) / 20, usual[1] + (size[1] - usual[1]) / 20) if usual[0] else size
         if self.pool < 1 or self.waiters or self.is_closed(now):
             return False
-        self._use_pool(tokens)
+        self._use_pool(size)
         return True
 
     def release(self, now: float) -> None:
@@ -147,14 +108,14 @@ class Bucket:
             if self._may_hand_on(now):
                 waiter = self._next_waiter()
                 if waiter:
-                    self._use(0.0, waiter.tokens)
+                    self._use(waiter.size)
                     waiter.future.set_result(True)
                 return
             self.soon()
 
-    def give_back(self, tokens: float, now: float) -> None:
+    def give_back(self, size: Size, now: float) -> None:
         """A permit that was not used after all."""
-        self.news.token_delta -= tokens
+        self.news.refund(size)
         if not self.is_free(now):
             self.news.returned += 1
         self.release(now)
@@ -174,6 +135,22 @@ class Bucket:
         else:
             self.news.undecided += 1
 
+    def note_undecided(self, *, epoch: int) -> None:
+        """A call that says nothing of the target."""
+        if epoch == self.said.epoch:
+            self.news.undecided += 1
+
+    def time(self, seconds: float, tokens: int) -> None:
+        """How long a good answer took. It is late when that is far beyond the usual in all and for each token: long answers take long."""
+        said, took = self.said, (seconds * 1000, seconds * 1000 / max(1, tokens))
+        if len(self.news.took) < _MOST_TIMED:
+            self.news.took.append(took)
+            self.news.late += bool(
+                said.usual_ms
+                and took[0] > max(_LATE_TIMES * said.usual_ms, said.usual_ms + _LATE_MS)
+                and took[1] > _LATE_TIMES * said.usual_token_ms
+            )
+
     def throttle(self, retry_after_seconds: float | None, now: float) -> None:
         """The provider has refused for want of room: this pump knows at once, the others within a tenth of a second."""
         self.news.throttled += 1
@@ -191,7 +168,7 @@ class Bucket:
         """What Redis is told and asked; the news is handed over with it."""
         news, self.news = self.news, News()
         self._drop_unused(news)
-        want, want_tokens = self._wanted(news, now)
+        want, wanted = self._wanted(news, now)
         limits, told = self.limits, news.told
         return {
             "pump": pump, "is_known": self.synced_at > float("-inf"), "held": self.held + self.pool,
@@ -200,10 +177,17 @@ class Bucket:
             "epoch": self.said.epoch, "ok": news.ok, "failed": news.failed, "undecided": news.undecided,
             "max_concurrency": limits.max_concurrency or 0, "has_breaker": self.has_breaker,
             "retry_cost": news.retry_cost, "requests_per_minute": limits.requests_per_minute or 0,
-            "tokens_per_minute": limits.tokens_per_minute or 0, "returned": news.returned, "token_delta": news.token_delta,
-            "told_requests": told.requests, "told_tokens": told.tokens, "left_requests": told.requests_left,
-            "left_tokens": told.tokens_left, "hold_ms": told.hold_seconds * 1000, "want": want, "want_tokens": want_tokens,
+            "tokens_per_minute": limits.tokens_per_minute or 0, "input_tokens_per_minute": limits.input_tokens_per_minute or 0,
+            "output_tokens_per_minute": limits.output_tokens_per_minute or 0, "returned": news.returned,
+            "input_delta": news.input_delta, "output_delta": news.output_delta,
+            "told_requests": told.requests, "told_tokens": told.tokens, "told_input_tokens": told.input_tokens,
+            "told_output_tokens": told.output_tokens, "left_requests": told.requests_left, "left_tokens": told.tokens_left,
+            "left_input_tokens": told.input_tokens_left, "left_output_tokens": told.output_tokens_left,
+            "hold_ms": told.hold_seconds * 1000, "want": want, "want_input": wanted.input, "want_output": wanted.output,
             "is_interactive": self.is_interactive, "is_waiting": bool(self.waiters),
+            "timed": len(news.took), "late": news.late,
+            "took_ms": median(took[0] for took in news.took) if news.took else 0,
+            "token_ms": median(took[1] for took in news.took) if news.took else 0,
         }  # fmt: skip
 
     def hear(self, answer: Answer, now: float) -> None:
@@ -217,10 +201,11 @@ class Bucket:
             self.blocked_until = now + answer.blocked_ms / 1000 if answer.blocked_ms else 0.0
             self.paused_until = now + answer.paused_ms / 1000 if answer.paused_ms else 0.0
         self.pool += answer.granted
-        self.pool_tokens += answer.granted * answer.tokens_each
+        self.pool_input += answer.granted * answer.input_each
+        self.pool_output += answer.granted * answer.output_each
         self.hand_out(now)
         if not self.is_interactive and self.blocked_until > now + WORTH_WAITING_SECONDS:
-            self._send_away()
+            self.send_away()
         if self.waiters or self.pool:
             self.next_at = now + max(SOON_SECONDS, min(SYNC_SECONDS, answer.wait_ms / 1000))
         elif self.news != News():
@@ -239,9 +224,9 @@ class Bucket:
             if waiter is None:
                 return
             if self.pool:
-                self._use_pool(waiter.tokens)
+                self._use_pool(waiter.size)
             else:
-                self._use(0.0, waiter.tokens)
+                self._use(waiter.size)
             waiter.future.set_result(True)
 
     def share_locally(self, now: float) -> None:
@@ -256,10 +241,11 @@ class Bucket:
             rate = min(limits.requests_per_minute / 60, said.rate_per_second or float("inf")) / pumps / 2
             self.local_requests = min(max(1.0, rate), self.local_requests + rate * elapsed)
             grant = min(grant, self.local_requests)
-        if limits.tokens_per_minute:
-            rate = min(limits.tokens_per_minute / 60, said.tokens_per_second or float("inf")) / pumps / 2
-            self.local_tokens = min(rate, self.local_tokens + rate * elapsed)
-            grant = min(grant, 1.0) if self.local_tokens > 0 else 0.0
+        for n, (per_minute, per_second) in enumerate(self._token_rates()):
+            if per_minute:
+                rate = min(per_minute / 60, per_second or float("inf")) / pumps / 2
+                self.local[n] = min(rate, self.local[n] + rate * elapsed)
+                grant = min(grant, 1.0) if self.local[n] > 0 else 0.0
         most = said.limit or limits.max_concurrency
         if most:
             grant = min(grant, max(0, max(1, most // (2 * pumps)) - self.held))
@@ -268,9 +254,10 @@ class Bucket:
         if self.is_closed(now):
             grant = 0.0
         self.pool = int(grant)
-        self.pool_tokens = 0.0
+        self.pool_input = self.pool_output = 0.0
         self.local_requests -= self.pool
-        self.local_tokens -= sum(waiter.tokens for waiter in list(self.waiters)[: self.pool])
+        for waiter in list(self.waiters)[: self.pool]:
+            self.local = [left - tokens for left, tokens in zip(self.local, _counts(waiter.size), strict=True)]
         self.hand_out(now)
         self.next_at = now + SYNC_SECONDS if self.waiters or self.held else float("inf")
 
@@ -286,8 +273,10 @@ class Bucket:
         pumps = max(1, said.pumps)
         if rate := said.rate_per_second or (limits.requests_per_minute or 0) / 60:
             found.append(rate / pumps)
-        if rate := said.tokens_per_second or (limits.tokens_per_minute or 0) / 60:
-            found.append(rate / max(1.0, self.usual_tokens) / pumps if self.usual_tokens else 10)
+        is_usual_known = self.usual is not NO_TOKENS
+        for (per_minute, per_second), usual in zip(self._token_rates(), _counts(self.usual), strict=True):
+            if rate := per_second or (per_minute or 0) / 60:
+                found.append(rate / max(1.0, usual) / pumps if is_usual_known else 10)
         if most := said.limit or limits.max_concurrency:
             # Its own part, or what nobody has; and a tenth ahead, so that a place that falls free is taken at once.
             found.append(max(most / pumps - self.held, most - said.in_flight) + most / pumps / 10)
@@ -309,6 +298,15 @@ class Bucket:
         most = said.limit if self.is_interactive else said.limit * 0.9
         return not self.news.throttled and not self.is_closed(now) and self.held + 1 <= most / max(1, said.pumps)
 
+    def _token_rates(self) -> tuple[tuple[int | None, float], ...]:
+        """(our limit a minute, what Redis grants a second) of tokens together, of input and of output; as `_counts` has them."""
+        limits, said = self.limits, self.said
+        return (
+            (limits.tokens_per_minute, said.tokens_per_second),
+            (limits.input_tokens_per_minute, said.input_per_second),
+            (limits.output_tokens_per_minute, said.output_per_second),
+        )
+
     def _next_waiter(self) -> Waiter | None:
         while self.waiters:
             waiter = self.waiters.popleft()
@@ -316,36 +314,49 @@ class Bucket:
                 return waiter
         return None
 
-    def _send_away(self) -> None:
+    def send_away(self) -> None:
+        """Those who wait get no permit."""
         while waiter := self._next_waiter():
             waiter.future.set_result(False)
 
-    def _use_pool(self, tokens: float) -> None:
-        each = self.pool_tokens / self.pool
+    def _use_pool(self, size: Size) -> None:
+        """What Redis has booked for the permit is taken off what the call is estimated to use."""
+        news, part = self.news, 1 / self.pool
+        booked_input, booked_output = self.pool_input * part, self.pool_output * part
         self.pool -= 1
-        self.pool_tokens -= each
-        self._use(each, tokens)
+        self.pool_input -= booked_input
+        self.pool_output -= booked_output
+        news.input_delta -= booked_input
+        news.output_delta -= booked_output
+        self._use(size)
 
-    def _use(self, reserved: float, tokens: float) -> None:
+    def _use(self, size: Size) -> None:
         self.held += 1
         self.news.taken += 1
-        self.news.token_delta += tokens - reserved
+        if size is not NO_TOKENS:
+            self.news.charge(size)
         self.next_at = min(self.next_at, self.synced_at + SYNC_SECONDS)
 
     def _drop_unused(self, news: News) -> None:
         if self.pool and not news.taken:
             news.returned += self.pool
-            news.token_delta -= self.pool_tokens
-            self.pool, self.pool_tokens = 0, 0.0
+            news.refund(Size(self.pool_input, self.pool_output))
+            self.pool, self.pool_input, self.pool_output = 0, 0.0, 0.0
 
-    def _wanted(self, news: News, now: float) -> tuple[int, float]:
+    def _wanted(self, news: News, now: float) -> tuple[int, Size]:
         """Those who wait and, where only rates bound, what the next 100 ms will need at the present pace."""
         if self.is_free(now):
-            return 0, 0.0
+            return 0, NO_TOKENS
         ahead = 0
         if not (self.said.limit or self.is_recovering()) and news.taken:
             ahead = int(min(500.0, news.taken * SYNC_SECONDS / max(SYNC_SECONDS, now - self.synced_at)))
         want = max(0, len(self.waiters) + ahead - self.pool)
-        tokens = sum(waiter.tokens for waiter in self.waiters)
-        each = tokens / len(self.waiters) if self.waiters else self.said.tokens_each
-        return want, want * each
+        if not self.waiters:
+            return want, Size(want * self.said.input_each, want * self.said.output_each)
+        part = want / len(self.waiters)
+        return want, Size(part * sum(one.size.input for one in self.waiters), part * sum(one.size.output for one in self.waiters))
+
+
+def _counts(size: Size) -> tuple[float, float, float]:
+    """Together, and apart."""
+    return size.input + size.output, size.input, size.output

@@ -10,7 +10,8 @@ import redis
 
 from apps.lib.redis_client import open_async_redis
 from apps.providers.domain.limits import NOTHING_TOLD
-from apps.providers.limits.bucket import Answer, Bucket, News
+from apps.providers.limits.bucket import Bucket
+from apps.providers.limits.talk import Answer, News
 
 _SCRIPT = (Path(__file__).parent / "sync.lua").read_text()
 PREFIX = "limits:"
@@ -63,7 +64,19 @@ def _read(raw: str) -> Answer:
 
 def _add(told: News, since: News) -> News:
     """News that was not heard, with what came meanwhile; permits that were dropped for it stay dropped."""
-    for name in ("ok", "failed", "undecided", "throttled", "token_delta", "returned", "retry_cost", "taken"):
+    for name in (
+        "ok",
+        "failed",
+        "undecided",
+        "throttled",
+        "input_delta",
+        "output_delta",
+        "returned",
+        "retry_cost",
+        "taken",
+        "late",
+        "took",
+    ):
         setattr(since, name, getattr(since, name) + getattr(told, name))
     for name in ("retry_after_seconds", "pause_seconds"):
         setattr(since, name, max(getattr(since, name), getattr(told, name)))

@@ -10,9 +10,10 @@ from apps.spend.domain.charges import ChargeRecord
 _COLUMNS = [field.name for field in fields(ChargeRecord)]
 _ROW = attrgetter(*_COLUMNS)
 _TYPES = [
-    *["uuid"] * 4, "int2", *["uuid"] * 3, "text", *["uuid"] * 2, *["text"] * 3, *["int8"] * 5, "text", "text", "numeric", "timestamptz",
+    *["uuid"] * 4, "int2", *["uuid"] * 3, "text", *["uuid"] * 2, *["text"] * 3, *["int8"] * 5, *["text"] * 3, "numeric", "timestamptz",
+    "text",
 ]  # fmt: skip
-_VALUES = ", ".join(f"{name}::jsonb" if name in {"usage", "prices"} else name for name in _COLUMNS)
+_VALUES = ", ".join(f"{name}::jsonb" if name in {"usage", "parts", "prices"} else name for name in _COLUMNS)
 # A charge that stands already (the same item and seq) is never doubled and never changed.
 _INSERT = f"""
 INSERT INTO spend_charge ({", ".join(_COLUMNS)})

@@ -13,6 +13,7 @@ from uuid import UUID
 import psycopg
 from django.db import transaction
 
+from apps.lib.failpoints import failpoint
 from apps.lib.ids import public_id, uuid7
 from apps.lib.sql import server_cursor
 from apps.webhooks.domain.schedule import FAILURES_BEFORE_REST
@@ -91,7 +92,9 @@ def claim_deliveries(*, now: datetime) -> list[Claimed]:
         if not ids:
             return []
         _note_losses(cursor, ids)
-        return _take(cursor, ids, now)
+        claimed = _take(cursor, ids, now)
+    failpoint("deliver.claimed")
+    return claimed
 
 
 def _note_losses(cursor: psycopg.Cursor[tuple[Any, ...]], ids: Sequence[UUID]) -> None:

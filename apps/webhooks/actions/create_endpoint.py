@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import transaction
 
 from apps.accounts.queries import lock_workspace
-from apps.lib.http_errors import ApiError
+from apps.lib.http_errors import GIVE_UP, ApiError
 from apps.lib.ids import uuid7
 from apps.lib.sealing import seal
 from apps.webhooks.actions.lock_endpoint import record_endpoint_change, require_good_url
@@ -47,4 +47,4 @@ def require_room(workspace_id: UUID) -> None:
     """ApiError 409 when the workspace has as many endpoints as it may."""
     if Endpoint.objects.filter(workspace_id=workspace_id).count() >= MOST_ENDPOINTS:
         message = f"A workspace has at most {MOST_ENDPOINTS} webhook endpoints; delete one first."
-        raise ApiError(409, "too_many_endpoints", message, headers={"x-should-retry": "false"})
+        raise ApiError(409, "too_many_endpoints", message, headers=GIVE_UP)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from apps.accounts.actions import record_audit
 from apps.lib.egress import EgressRefusedError, check_url
-from apps.lib.http_errors import ApiError
+from apps.lib.http_errors import GIVE_UP, ApiError
 from apps.webhooks.actions.sender import egress_rules
 from apps.webhooks.models import Endpoint
 from apps.webhooks.queries import no_such_endpoint
@@ -30,7 +30,7 @@ def require_good_url(url: str) -> None:
 
 def refuse_switched_off() -> ApiError:
     """Nothing goes to an endpoint that is switched off."""
-    return ApiError(409, "endpoint_disabled", "This endpoint is switched off: enable it first.", headers={"x-should-retry": "false"})
+    return ApiError(409, "endpoint_disabled", "This endpoint is switched off: enable it first.", headers=GIVE_UP)
 
 
 def record_endpoint_change(

@@ -8,6 +8,7 @@ from django.db import transaction
 
 from apps.accounts.actions import record_audit
 from apps.lib.egress import EgressAnswer
+from apps.lib.failpoints import failpoint
 from apps.webhooks.actions.claim_deliveries import Claimed
 from apps.webhooks.domain.schedule import GIVEN_UP_AFTER, Verdict, after, judge, next_pause, read_wish
 from apps.webhooks.models import OPEN_STATES, Attempt, Delivery, DeliveryState, Endpoint
@@ -17,9 +18,16 @@ log = structlog.get_logger(__name__)
 _KEPT_CHARACTERS = 1000
 
 
-@transaction.atomic
 def record_attempt(claimed: Claimed, answer: EgressAnswer, *, sent_at: datetime, now: datetime) -> None:
     """Nothing when the endpoint is gone, or when another sender took the delivery over because this one was too slow."""
+    failpoint("deliver.answered")
+    with transaction.atomic():
+        _record(claimed, answer, sent_at, now)
+        failpoint("deliver.before_commit")
+    failpoint("deliver.after_commit")
+
+
+def _record(claimed: Claimed, answer: EgressAnswer, sent_at: datetime, now: datetime) -> None:
     endpoint = Endpoint.objects.select_for_update(no_key=True).filter(id=claimed.endpoint_id).first()
     delivery = Delivery.objects.select_for_update(no_key=True).filter(id=claimed.delivery_id, claim_id=claimed.claim_id).first()
     if endpoint is None or delivery is None or delivery.state not in {DeliveryState.SENDING, DeliveryState.CANCELLED}:

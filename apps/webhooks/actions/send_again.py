@@ -7,7 +7,7 @@ from django.db import transaction
 
 from apps.accounts.actions import record_audit
 from apps.lib.enqueue import enqueue
-from apps.lib.http_errors import ApiError
+from apps.lib.http_errors import GIVE_UP, ApiError
 from apps.lib.ids import public_id, uuid7
 from apps.webhooks.actions.lock_endpoint import lock_endpoint, record_endpoint_change, refuse_switched_off
 from apps.webhooks.domain.events import TEST_EVENT, write_payload
@@ -48,7 +48,7 @@ def send_again(*, workspace_id: UUID, delivery_id: UUID, now: datetime, reason: 
     if not endpoint.is_enabled:
         raise refuse_switched_off()
     if delivery.state == DeliveryState.SENDING:
-        raise ApiError(409, "invalid_state", "This delivery is being sent at this moment.", headers={"x-should-retry": "false"})
+        raise ApiError(409, "invalid_state", "This delivery is being sent at this moment.", headers=GIVE_UP)
     before = delivery.state
     delivery.state, delivery.due_at, delivery.tries, delivery.ended_at = DeliveryState.WAITING, now, 0, None
     delivery.save(update_fields=["state", "due_at", "tries", "ended_at"])

@@ -1,5 +1,5 @@
-"""Webhooks in the back office: endpoints, and what was delivered to them."""
+"""Webhooks and alerts in the back office: endpoints, what was delivered to them, and what a person should look at."""
 
-from apps.webhooks.admin import deliveries, endpoints
+from apps.webhooks.admin import alerts, deliveries, endpoints
 
-__all__ = ["deliveries", "endpoints"]
+__all__ = ["alerts", "deliveries", "endpoints"]

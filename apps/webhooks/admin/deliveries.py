@@ -7,13 +7,13 @@ from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from apps.accounts.permissions import ByWorkspace, ReadOnly, WorkspaceFilter
+from apps.lib.clock import current_time
 from apps.lib.http_errors import ApiError
 from apps.lib.large_tables import LargeTable
 from apps.webhooks.actions import send_again
@@ -92,7 +92,7 @@ class DeliveryAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ign
             send_again(
                 workspace_id=delivery.endpoint.workspace_id,
                 delivery_id=delivery.pk,
-                now=timezone.now(),
+                now=current_time(),
                 reason=request.POST.get("reason", ""),
             )
         except ApiError as refused:

@@ -11,12 +11,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
-from django.utils import timezone
 from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from apps.accounts.permissions import Audited, ByOwners, WorkspaceFilter
+from apps.lib.clock import current_time
 from apps.lib.http_errors import ApiError
 from apps.webhooks import actions
 from apps.webhooks.actions.create_endpoint import require_room
@@ -34,7 +34,7 @@ class EndpointForm(ModelForm):  # type: ignore[type-arg]  # Django's own form
         choices=[(event.value, event.value) for event in EventType],
         initial=[event.value for event in EventType],
         widget=CheckboxSelectMultiple,
-        help_text="What it is told of: how a batch has ended.",
+        help_text="What it is told of: how a batch has ended, and the alerts of its workspace.",
     )
 
     class Meta:
@@ -72,7 +72,9 @@ class EndpointAdmin(Audited, ByOwners, ModelAdmin):  # type: ignore[misc]  # unf
     actions = None
     change_form_outer_before_template = "webhooks/endpoint.html"
     list_after_template = "accounts/empty.html"
-    empty_hint = "No endpoint here yet. An owner of a workspace adds one: what listens at its URL is told when a batch has ended."
+    empty_hint = (
+        "No endpoint here yet. An owner of a workspace adds one: what listens at its URL is told when a batch has ended, and of alerts."
+    )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Endpoint | None = None) -> tuple[str, ...]:  # noqa: ARG002 -- Django's signature
         if obj is None:
@@ -125,10 +127,10 @@ class EndpointAdmin(Audited, ByOwners, ModelAdmin):  # type: ignore[misc]  # unf
 
     def save_model(self, request: HttpRequest, obj: Endpoint, form: Any, change: bool) -> None:  # noqa: FBT001 -- Django's signature
         if change:
-            actions.change_endpoint(workspace_id=obj.workspace_id, endpoint_id=obj.pk, changes=form.cleaned_data, now=timezone.now())
+            actions.change_endpoint(workspace_id=obj.workspace_id, endpoint_id=obj.pk, changes=form.cleaned_data, now=current_time())
             return
         events = [EventType(event) for event in obj.events]
-        made = actions.create_endpoint(workspace_id=obj.workspace_id, name=obj.name, url=obj.url, events=events, now=timezone.now())
+        made = actions.create_endpoint(workspace_id=obj.workspace_id, name=obj.name, url=obj.url, events=events, now=current_time())
         # The page goes on with the row that the action made.
         obj.pk = made.endpoint.pk
         request.made_secret = made.secret  # type: ignore[attr-defined]  # for the answer to this very request
@@ -162,7 +164,7 @@ class EndpointAdmin(Audited, ByOwners, ModelAdmin):  # type: ignore[misc]  # unf
         if not self._is_allowed(request, endpoint):
             return HttpResponseRedirect(page)
         try:
-            delivery = actions.send_test(workspace_id=endpoint.workspace_id, endpoint_id=endpoint.pk, now=timezone.now())
+            delivery = actions.send_test(workspace_id=endpoint.workspace_id, endpoint_id=endpoint.pk, now=current_time())
         except ApiError as refused:
             messages.error(request, refused.message)
             return HttpResponseRedirect(page)
@@ -177,7 +179,7 @@ class EndpointAdmin(Audited, ByOwners, ModelAdmin):  # type: ignore[misc]  # unf
         if request.method != "POST":
             context = self.admin_site.each_context(request) | {"title": "Give it a new secret?", "endpoint": endpoint, "opts": self.opts}
             return TemplateResponse(request, "webhooks/rotate.html", context)
-        made = actions.rotate_secret(workspace_id=endpoint.workspace_id, endpoint_id=endpoint.pk, now=timezone.now())
+        made = actions.rotate_secret(workspace_id=endpoint.workspace_id, endpoint_id=endpoint.pk, now=current_time())
         return self._show_secret(request, endpoint, made.secret)
 
     def _is_allowed(self, request: HttpRequest, endpoint: Endpoint) -> bool:

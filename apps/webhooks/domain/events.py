@@ -10,14 +10,18 @@ LARGEST_PAYLOAD_BYTES = 20_000
 
 
 class EventType(StrEnum):
-    """What an endpoint may ask for: OpenAI's events of a batch."""
+    """What an endpoint may ask for: OpenAI's events of a batch, and the workspace's alerts."""
 
     BATCH_COMPLETED = "batch.completed"
     BATCH_FAILED = "batch.failed"
     BATCH_EXPIRED = "batch.expired"
     BATCH_CANCELLED = "batch.cancelled"
+    ALERT_RAISED = "alert.raised"
+    ALERT_RESOLVED = "alert.resolved"
 
 
+# What an endpoint is told of that was registered without saying: programs that know OpenAI's events are not surprised by others.
+BATCH_EVENTS = (EventType.BATCH_COMPLETED, EventType.BATCH_FAILED, EventType.BATCH_EXPIRED, EventType.BATCH_CANCELLED)
 # Sent on demand to one endpoint; no endpoint asks for it, and no program acts on it by mistake.
 TEST_EVENT = "webhook.test"
 

@@ -30,7 +30,7 @@ from apps.providers.domain.outcomes import Outcome
 from apps.providers.domain.policy import AnswerPolicy
 from apps.providers.models import CacheEntry, Model, Provider, Target
 from apps.spend.domain.usage import TokenUsage
-from apps.spend.models import Charge, Price
+from apps.spend.models import Charge, Price, Saving
 from apps.spend.queries import load_price_book
 from apps.traces.actions import store_bodies
 from apps.traces.domain.bodies import make_body
@@ -137,11 +137,18 @@ def texts(job: Job) -> list[str]:
 CACHED = AnswerPolicy(cache_seconds=3600)
 
 
+def saved(job: Job) -> tuple[int, Decimal, Decimal]:
+    """What the ledger of savings has of it: rows, by the cache, by the first model."""
+    rows = Saving.objects.filter(job_id=job.id).values_list("by_cache_usd", "by_first_usd")
+    return len(rows), sum((row[0] for row in rows), Decimal(0)), sum((row[1] for row in rows), Decimal(0))
+
+
 def test_the_same_requests_in_one_pump_are_asked_once(small: Model, simulator: Simulator) -> None:
     job = make_policy_job(small, CACHED, ["a", "b"] * 20)
     run()
     job.refresh_from_db()
     assert (job.done, job.cache_hits, job.cost_usd, job.cache_saved_usd) == (40, 38, 2 * DEAR, 38 * DEAR)
+    assert saved(job) == (38, 38 * DEAR, 0)
     assert simulator.calls()["total"] == 2
     assert Charge.objects.count() == 2
     assert CacheEntry.objects.count() == 2
@@ -154,9 +161,11 @@ def test_a_later_job_gets_what_is_kept_for_nothing(small: Model, simulator: Simu
     first = make_policy_job(small, CACHED, ["a"])
     run()
     second = make_policy_job(small, CACHED, ["a"], body={"user": "ada"})
+    Item.objects.filter(job=second).update(prompt_version="letter@2")
     run()
     second.refresh_from_db()
     item = Item.objects.get(job=second)
+    assert Saving.objects.get(job_id=second.id).prompt_version == "letter@2"
     assert (second.cache_hits, second.cost_usd, second.cache_saved_usd, second.input_tokens) == (1, 0, DEAR, 0)
     assert (item.state, item.answered_by, item.cost_usd, item.status_code, item.paid_calls) == (ItemState.DONE, "cache", 0, 200, 0)
     assert texts(second) == texts(first)
@@ -359,6 +368,7 @@ def test_what_the_first_model_does_well_costs_its_price(small: Model, tiny: Mode
     job.refresh_from_db()
     assert (job.done, job.first_asked, job.first_accepted) == (2, 2, 2)
     assert (job.cost_usd, job.first_saved_usd) == (2 * CHEAP, 2 * (DEAR - CHEAP))
+    assert saved(job) == (2, 0, 2 * (DEAR - CHEAP))
     assert set(Charge.objects.values_list("model_id", flat=True)) == {tiny.id}
     assert set(Item.objects.values_list("answered_by", flat=True)) == {"first_model"}
 
@@ -370,6 +380,7 @@ def test_what_it_does_badly_goes_to_the_model_itself_and_both_are_charged(small:
     job.refresh_from_db()
     item = Item.objects.get(job=job)
     assert (job.done, job.first_asked, job.first_accepted, job.cost_usd, job.first_saved_usd) == (1, 1, 0, CHEAP + DEAR, -CHEAP)
+    assert saved(job) == (1, 0, -CHEAP)
     assert (item.answered_by, item.model_id, item.paid_calls) == ("model", small.id, 2)
     assert list(Charge.objects.order_by("seq").values_list("model_id", "cost_usd")) == [(tiny.id, CHEAP), (small.id, DEAR)]
     exchanges = Exchange.objects.order_by("id")

@@ -1,10 +1,8 @@
 """A claim takes ready items fairly, each once, and counts what was lost."""
 
-import threading
 from datetime import timedelta
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from apps.jobs.actions.claim import claim_items, claim_suspects
@@ -13,6 +11,7 @@ from apps.jobs.domain.fairness import ModelBounds
 from apps.jobs.domain.lifecycle import ItemState, JobStatus
 from apps.jobs.models import Item, Job
 from apps.lib.ids import uuid7
+from tests.crowds import all_at_once
 from tests.jobs.rows import make_job, make_workspace
 
 pytestmark = pytest.mark.django_db
@@ -88,17 +87,10 @@ def test_claim_by_many_at_once_takes_each_item_once() -> None:
     taken: list[ClaimedItem] = []
 
     def work() -> None:
-        try:
-            while claimed := claim(20):
-                taken.extend(claimed)
-        finally:
-            connection.close()
+        while claimed := claim(20):
+            taken.extend(claimed)
 
-    threads = [threading.Thread(target=work) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    all_at_once(6, work)
     assert len(taken) == 400
     assert len({item.item_id for item in taken}) == 400
 

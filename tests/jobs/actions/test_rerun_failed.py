@@ -73,6 +73,20 @@ def test_finishing_a_rerun_replaces_both_files_and_in_the_openai_api_the_batch_s
     assert [line["custom_id"] for line in file_lines(job.output_file_id)] == ["a", "b", "c"]
 
 
+def test_what_was_forgotten_since_stays_in_the_output_file() -> None:
+    """Of `a` the item is gone, of `c` the answer: the next revision has their lines from the file before, and each line once."""
+    job = with_one_dead()
+    before = file_lines(job.output_file_id)
+    Item.objects.filter(job=job, custom_id="a").delete()
+    Item.objects.filter(job=job, custom_id="c").update(answer_body_id=b"gone" * 8)
+    rerun(job)
+    end_item(Item.objects.get(job=job, state=ItemState.WAITING), answer=b'{"n":1}')
+    job = finish(job)
+    after = file_lines(job.output_file_id)
+    assert [line["custom_id"] for line in after] == ["a", "c", "b"]
+    assert (after[:2], after[2]["response"]["body"]) == (before, {"n": 1})
+
+
 def test_a_running_job_takes_its_dead_items_back_in_the_same_revision() -> None:
     job = make_job(prompts=["a", "b"])
     Item.objects.filter(job=job, position=1).update(state=ItemState.DEAD, losses=3)

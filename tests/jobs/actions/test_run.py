@@ -1,21 +1,28 @@
 """A whole pump, in this process, against the simulated provider."""
 
 import importlib
+import threading
+import time
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import connection
 
 from apps.jobs.actions import run_items
 from apps.jobs.actions.register_pump import register_pump
 from apps.jobs.domain.lifecycle import ItemState, JobStatus
 from apps.jobs.models import Item, Job, Pump
+from apps.jobs.queries import list_dead_groups
 from apps.lib.ids import uuid7
 from apps.lib.redis_client import redis_client
 from apps.providers.models import Model, Provider, Target
 from apps.spend.models import Charge
 from apps.traces.models import Exchange, Run
+from tests.chaos.workers import until
+from tests.factories.accounts import make_client
+from tests.jobs.batches import input_line, jsonl, validated
 from tests.jobs.rows import make_job
 from tests.simulated import Simulator
 
@@ -45,6 +52,36 @@ def test_run_carries_every_item_to_its_end_and_records_it(model_id: UUID, simula
     assert set(Exchange.objects.values_list("run_id", flat=True)) == set(Run.objects.values_list("id", flat=True))
     assert simulator.calls()["total"] == 120
     assert Pump.objects.get().ended_at is not None
+
+
+def test_run_keeps_the_prompt_version_of_each_line_with_its_charge_and_its_death(model_id: UUID) -> None:
+    lines = [
+        input_line("plain", body={"model": "small", "messages": [{"role": "user", "content": "hi"}]}),
+        *(
+            input_line(
+                f"{version}-{n}",
+                body={
+                    "model": "small",
+                    "messages": [{"role": "user", "content": f"[[sim status=400]] {n}"}],
+                    "metadata": {"prompt_version": version},
+                },
+            )
+            for version in ("v1", "v2")
+            for n in range(2)
+        ),
+    ]
+    job = validated(jsonl(lines), metadata={"prompt_version": "of-all"})
+    Item.objects.filter(job=job).update(model_id=model_id)
+    run()
+    assert list(Charge.objects.values_list("prompt_version", flat=True)) == ["of-all"]
+    # They died of the same, but of prompts that differ.
+    found = list_dead_groups(workspace_ids=None)
+    assert sorted((group.prompt_version, group.items) for group in found) == [("v1", 2), ("v2", 2)]
+    assert len({group.fingerprint for group in found}) == 2
+    client = make_client()
+    listed = client.get(f"/api/jobs/{job.public_id}/items", {"prompt_version": "v2"}).json()
+    assert [item["prompt_version"] for item in listed["data"]] == ["v2", "v2"]
+    assert {group["prompt_version"] for group in client.get("/api/dead-items").json()["data"]} == {"v1", "v2"}
 
 
 def test_run_leaves_a_paused_job_alone(model_id: UUID, simulator: Simulator) -> None:
@@ -79,6 +116,33 @@ def test_run_of_a_model_without_targets_waits_for_a_person() -> None:
     run()
     item = Item.objects.get(job=job)
     assert (item.state, item.outcome, item.error_code, item.attempts) == (ItemState.WAITING, "credential", "no_target", 0)
+
+
+def test_run_looks_for_a_model_that_is_newer_than_its_tables(model_id: UUID, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    settings.PROVIDERS_RELOAD_SECONDS, settings.JOBS_IDLE_SECONDS = 3600, 5
+    load, loads = importlib.import_module("apps.jobs.actions.pump").load_catalogue, list[float]()
+
+    def counted() -> Any:
+        loads.append(time.monotonic())
+        return load()
+
+    monkeypatch.setattr("apps.jobs.actions.pump.load_catalogue", counted)
+    first, late = make_job(prompts=["first"], model_id=model_id), list[Job]()
+
+    def comes_late() -> None:
+        until(lambda: Item.objects.filter(job=first, state=ItemState.DONE).exists(), "the first item ended")
+        model = Model.objects.create(name="new")
+        Target.objects.create(model=model, provider=Provider.objects.get(), upstream_model="simulated")
+        late.append(make_job(prompts=[f"prompt {n}" for n in range(20)], model_id=model.id))
+        connection.close()
+
+    thread = threading.Thread(target=comes_late)
+    thread.start()
+    assert run()["done"] == 21
+    thread.join()
+    # None was snoozed, and one look was enough for all.
+    assert set(Item.objects.filter(job=late[0]).values_list("state", "free_tries")) == {(ItemState.DONE, 0)}
+    assert len(loads) == 2
 
 
 def test_run_settles_an_item_whose_job_was_deleted_meanwhile_without_failing_the_others(model_id: UUID) -> None:

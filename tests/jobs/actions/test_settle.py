@@ -34,7 +34,7 @@ from apps.spend.domain.pricing import PriceBook, PriceRow
 from apps.spend.domain.usage import TokenUsage
 from apps.spend.models import Charge
 from apps.traces.models import Body, Exchange, Run
-from apps.traces.queries import read_bodies
+from apps.traces.queries import read_bodies, read_outcomes
 from tests.jobs.rows import make_job
 
 pytestmark = pytest.mark.django_db
@@ -327,7 +327,7 @@ def test_counters_add_up_after_the_commit(django_capture_on_commit_callbacks: Dj
 
 
 def test_failovers_and_retries_are_counted(django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks) -> None:
-    redis_client().delete(COUNTERS_KEY)
+    redis_client().delete(COUNTERS_KEY, *redis_client().keys("aiplatform:outcomes:*"))
     make_job(prompts=["a"])
     item = claim()[0]
     last = finished(replace(item, tries=replace(item.tries, attempts=1)))
@@ -339,6 +339,8 @@ def test_failovers_and_retries_are_counted(django_capture_on_commit_callbacks: D
     assert counted[f"request:{UUID(int=9).hex}:failed_upstream"] == "2"
     assert counted[f"request:{PROVIDER.hex}:ok"] == "1"
     assert (counted[f"failover:{UUID(int=9).hex}"], counted["retries"]) == ("1", "1")
+    by_target = read_outcomes(now=last.ended_at).targets
+    assert by_target[UUID(int=8)].hour == by_target[UUID(int=8)].day == {"failed_upstream": 2}
     assert f"failover:{PROVIDER.hex}" not in counted
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
 import openpyxl
 import orjson
@@ -18,10 +19,13 @@ from apps.jobs.actions.validate_job import validate_job
 from apps.jobs.domain.lifecycle import ItemState, JobStatus, Lane
 from apps.jobs.domain.table_prompt import TablePrompt
 from apps.jobs.models import Item, Job
+from apps.providers.domain.policy import AnswerPolicy
+from apps.providers.models import Provider, Target
 from apps.spend.models import Price
 from apps.traces.queries import read_bodies
 from tests.factories.accounts import make_user
 from tests.factories.files import make_file, stored_names
+from tests.factories.providers import make_provider
 from tests.jobs.batches import NOW, clock, end_item, input_line, jsonl, make_input_file, make_model
 
 pytestmark = pytest.mark.django_db
@@ -160,6 +164,68 @@ def test_a_preview_shows_the_first_requests_and_what_they_may_cost() -> None:
     assert preview.estimate
     assert preview.estimate.input_tokens == (4 + 1) + (4 + 4)
     assert (preview.estimate.least_cost_usd, preview.estimate.most_cost_usd) == (Decimal(13 + 2 * 2), Decimal(13 + 2 * 20))
+
+
+def test_a_previews_range_follows_the_policy() -> None:
+    file = make_table()
+    dear, cheap = make_model(), make_model("tiny")
+    for model, usd in ((dear, 10), (cheap, 1)):
+        Price.objects.create(
+            provider_id=model.targets.get().provider_id, upstream_model=model.name, effective_from=NOW,
+            input_usd_per_million=Decimal(usd * 1_000_000), output_usd_per_million=Decimal(usd * 1_000_000),
+        )  # fmt: skip
+    prompt = TablePrompt(model="small", user="{{text}}", max_tokens=10)
+
+    def look(**policy: Any) -> Any:
+        preview = preview_table(file_id=file.id, prompt=prompt, now=NOW, policy=AnswerPolicy(**policy))
+        assert preview.estimate
+        return preview.estimate
+
+    plain, first = look(), look(first_model="tiny")
+    assert (plain.least_calls, plain.most_calls, plain.least_cost_usd, plain.most_cost_usd) == (2, 2, 10 * (13 + 2), 10 * (13 + 20))
+    assert (first.least_calls, first.most_calls, first.least_cost_usd, first.most_cost_usd) == (2, 4, 13 + 2, 11 * (13 + 20))
+    repaired = look(first_model="tiny", has_contract=True)
+    assert (repaired.most_calls, repaired.most_output_tokens, repaired.input_tokens) == (6, 60, 13)
+    # The repair is told the answer, too.
+    assert repaired.most_input_tokens > 3 * 13 + 20
+    assert repaired.most_cost_usd == first.most_cost_usd + 10 * (repaired.most_input_tokens - 2 * 13 + 20)
+    kept = look(cache_seconds=60)
+    assert (kept.least_calls, kept.most_calls, kept.least_cost_usd, kept.most_cost_usd) == (0, 2, 0, plain.most_cost_usd)
+
+
+def test_a_previews_upper_bound_is_that_of_the_dearest_target_unless_there_is_no_failover() -> None:
+    file, model = make_table(), make_model()
+    other = make_provider("dear")
+    Target.objects.create(model=model, provider=other, upstream_model="big", position=1)
+    for provider_id, name, usd in ((model.targets.get(position=0).provider_id, "small", 1), (other.id, "big", 5)):
+        Price.objects.create(
+            provider_id=provider_id, upstream_model=name, effective_from=NOW,
+            input_usd_per_million=Decimal(usd * 1_000_000), output_usd_per_million=Decimal(usd * 1_000_000),
+        )  # fmt: skip
+    prompt = TablePrompt(model="small", user="{{text}}", max_tokens=10)
+    found = [preview_table(file_id=file.id, prompt=prompt, now=NOW, policy=AnswerPolicy(has_failover=on)).estimate for on in (True, False)]
+    assert [(one.least_cost_usd, one.most_cost_usd) for one in found if one] == [(15, 5 * 33), (15, 33)]
+
+
+def test_a_preview_of_a_paused_model_still_tells_what_it_may_cost() -> None:
+    file = make_table()
+    Provider.objects.update(paused_at=NOW)
+    preview = preview_table(file_id=file.id, prompt=PROMPT, now=NOW)
+    assert preview.estimate
+    assert (preview.estimate.most_output_tokens, preview.estimate.most_cost_usd) == (2 * 4096, None)
+
+
+def test_a_previews_longest_answers_are_those_of_each_request() -> None:
+    make_model()
+    bodies: list[dict[str, Any]] = [{"max_output_tokens": 10}, {"max_output_tokens": 9000}, {}]
+    lines = [input_line(str(n), url="/v1/responses", body={"model": "small", "input": "x"} | body) for n, body in enumerate(bodies)]
+    preview = preview_batch(file_id=make_input_file(jsonl(lines)).id, now=NOW)
+    assert preview.estimate
+    assert preview.estimate.most_output_tokens == 10 + 9000 + 4096
+    embedded = [input_line("a", url="/v1/embeddings", body={"model": "small", "input": "x"})]
+    preview = preview_batch(file_id=make_input_file(jsonl(embedded)).id, now=NOW)
+    assert preview.estimate
+    assert preview.estimate.most_output_tokens == 0
 
 
 def test_a_preview_names_what_is_wrong() -> None:

@@ -8,6 +8,7 @@ import pytest
 from apps.jobs.actions.call_threads import in_thread
 from apps.jobs.domain.lifecycle import ItemState
 from apps.jobs.models import Item
+from apps.traces.models import Body
 from tests.jobs.calls.callers import ANSWER, GOOD, begin, end, make_callable, make_secret, next_item, post, until_cancelled
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -43,6 +44,16 @@ async def test_an_answered_call_is_replayed_by_its_key(secret: str) -> None:
     assert again["X-Item-Id"] == first["X-Item-Id"]
     assert "Idempotency-Replayed" not in first
     assert await in_thread(Item.objects.count) == 1
+
+
+@pytest.mark.parametrize("forgotten", ["answer", "item"])
+async def test_a_call_whose_answer_was_forgotten_is_not_paid_for_again(secret: str, forgotten: str) -> None:
+    """A workspace may keep answers for less than the seven days of a key."""
+    await answered(secret, **KEYED)
+    await in_thread((Body if forgotten == "answer" else Item).objects.all().delete)
+    again = await post(secret, GOOD, **KEYED)
+    assert (again.status_code, again.json()["error"]["code"], again["x-should-retry"]) == (409, "answer_expired", "false")
+    assert not await in_thread(Item.objects.filter(state=ItemState.WAITING).exists)
 
 
 async def test_a_call_under_way_is_joined_and_goes_on_when_one_of_its_callers_goes(secret: str) -> None:

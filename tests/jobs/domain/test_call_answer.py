@@ -18,7 +18,7 @@ def test_a_good_answer_goes_out_as_it_came() -> None:
 
 def test_a_rejection_in_openais_shape_goes_out_as_it_came() -> None:
     body = b'{"error": {"message": "too long", "type": "invalid_request_error", "param": "messages", "code": null}}'
-    assert answer_of(ended(outcome="rejected", status_code=400, answer=body)) == CallAnswer(400, body)
+    assert answer_of(ended(outcome="rejected", status_code=400, answer=body)) == CallAnswer(400, body, should_retry=False)
 
 
 @pytest.mark.parametrize("answer", [None, b"<html>", b'{"error": "text"}', b"[]"])

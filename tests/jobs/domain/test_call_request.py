@@ -135,6 +135,15 @@ def test_a_cost_limit_is_a_plain_decimal(text: str) -> None:
     assert refusal(GOOD, **{"X_Max-Cost-USD": text}).param == "X-Max-Cost-USD"
 
 
+def test_a_prompt_version_comes_in_the_header_or_in_the_body_which_wins() -> None:
+    header = {"X-Prompt-Version": "greeting-3"}
+    assert read(GOOD, **header).prompt_version == "greeting-3"
+    assert read(GOOD | {"metadata": {"prompt_version": "mine"}}, **header).prompt_version == "mine"
+    assert read(GOOD).prompt_version == ""
+    assert refusal(GOOD, **{"X-Prompt-Version": "v" * 65}).param == "X-Prompt-Version"
+    assert refusal(GOOD | {"metadata": {"prompt_version": 3}}).param == "metadata.prompt_version"
+
+
 def test_a_feature_has_64_characters_at_most() -> None:
     assert read(GOOD, X_Feature="f" * 64).feature == "f" * 64
     assert refusal(GOOD, X_Feature="f" * 65).param == "X-Feature"

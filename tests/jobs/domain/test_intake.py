@@ -84,6 +84,7 @@ def test_read_line_takes_a_byte_order_mark_on_the_first_line_alone() -> None:
         ({"body": {"model": "small", "stream": True}}, "invalid_value", "body.stream"),
         ({"body": {"model": "small", "stream": []}}, "invalid_value", "body.stream"),
         ({"body": {"model": "small", "metadata": {"feature": "x" * 65}}}, "invalid_value", "body.metadata.feature"),
+        ({"body": {"model": "small", "metadata": {"prompt_version": 3}}}, "invalid_value", "body.metadata.prompt_version"),
     ],
 )
 def test_read_line_names_the_wrong_field(changes: dict[str, Any], code: str, param: str) -> None:
@@ -156,8 +157,9 @@ def test_both_ways_of_taking_a_line_apart_agree(envelope: dict[str, Any], separa
     quick = intake._split_plain(raw)
     if quick is not None:
         assert (quick[1], quick[2]) == intake._split_any(raw)[1:]
-        assert quick[0] | {"body": quick[1]} == envelope
-        assert orjson.loads(quick[2]) == orjson.loads(orjson.dumps(envelope["body"]))
+        # Numbers of more than 64 bits are read as floats; the bytes keep them.
+        assert quick[0] | {"body": quick[1]} == orjson.loads(raw)
+        assert json.loads(quick[2]) == envelope["body"]
 
 
 @given(st.binary(max_size=60))

@@ -29,6 +29,11 @@ def test_result_line_of_an_answer_holds_its_bytes() -> None:
     }
 
 
+def test_result_line_says_who_served_it_beside_the_answer() -> None:
+    response = json.loads(line(state="done", status_code=200, answer=b"{}", served_by='a "b"/gpt'))["response"]
+    assert response == {"status_code": 200, "request_id": f"req_{RUN.hex}", "served_by": 'a "b"/gpt', "body": {}}
+
+
 def test_result_line_of_a_pretty_answer_is_one_line() -> None:
     raw = line(state="done", status_code=200, answer=b'{\r\n  "text": "a\\nb"\n}\n')
     assert raw.count(b"\n") == 1

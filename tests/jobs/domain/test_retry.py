@@ -41,9 +41,12 @@ def test_next_step_throttled_waits_as_told_and_never_dies() -> None:
     assert (step.decision, step.delay_seconds) == (Decision.SNOOZE, 42)
 
 
-def test_next_step_unreachable_is_dead_after_twenty_tries() -> None:
+def test_next_step_unreachable_counts_after_twenty_tries() -> None:
     assert next_step(Outcome.NOT_SENT, Tries(free=19), POLICY, chance=0).decision is Decision.SNOOZE
-    assert next_step(Outcome.NOT_SENT, Tries(free=20), POLICY, chance=0).decision is Decision.DEAD
+    step = next_step(Outcome.NOT_SENT, Tries(free=20), POLICY, chance=0)
+    # However long it had waited for limits before: one refused connection is not the end.
+    assert (step.decision, step.tries) == (Decision.RETRY, Tries(attempts=1, free=20))
+    assert next_step(Outcome.NOT_SENT, Tries(attempts=2, free=20), POLICY, chance=0).decision is Decision.DEAD
 
 
 @pytest.mark.parametrize("outcome", [Outcome.CREDENTIAL, Outcome.THROTTLED, Outcome.NOT_SENT])
@@ -68,15 +71,30 @@ def test_next_step_credential_waits_longer_each_time() -> None:
     assert waits == [30, 60, 120, 240, 480, 480, 480]
 
 
-def test_next_step_a_probe_that_failed_costs_no_attempt_for_as_long_as_outages_last() -> None:
-    tries = Tries(attempts=2)
-    for free in range(1, 11):
-        step = next_step(Outcome.FAILED_UPSTREAM, tries, POLICY, chance=0.5, is_probe=True)
+@pytest.mark.parametrize("outcome", [Outcome.FAILED_UPSTREAM, Outcome.NOT_SENT])
+def test_next_step_a_probe_that_failed_costs_no_attempt_for_as_long_as_outages_last(outcome: Outcome) -> None:
+    tries, waited = Tries(attempts=2), 0.0
+    for free in range(1, 21):
+        step = next_step(outcome, tries, POLICY, chance=0, is_probe=True)
         assert (step.decision, step.tries) == (Decision.SNOOZE, Tries(attempts=2, free=free))
-        tries = step.tries
-    # What fails ten probes may be what makes them fail.
-    assert next_step(Outcome.FAILED_UPSTREAM, tries, POLICY, chance=0.5, is_probe=True).decision is Decision.DEAD
+        tries, waited = step.tries, waited + step.delay_seconds
+    # At the least; five minutes of an outage are outlived with room to spare, and it is soon seen that one is over.
+    assert waited > 400
+    assert step.delay_seconds <= 30
+    # What fails twenty times may be what makes it fail.
+    assert next_step(outcome, tries, POLICY, chance=0.5, is_probe=True).decision is Decision.DEAD
 
 
 def test_next_step_a_probe_that_may_have_been_billed_counts() -> None:
     assert next_step(Outcome.AMBIGUOUS, Tries(), POLICY, chance=0, is_probe=True).tries == Tries(attempts=1, ambiguous=1)
+
+
+def test_a_storm_of_429_leaves_the_patience_with_outages_as_it_was() -> None:
+    tries = Tries()
+    for _ in range(50):
+        tries = next_step(Outcome.THROTTLED, tries, POLICY, chance=0.5).tries
+    assert tries == Tries(free=5)
+    down = [tries]
+    while (step := next_step(Outcome.FAILED_UPSTREAM, down[-1], POLICY, chance=0.5, is_probe=True)).decision is Decision.SNOOZE:
+        down.append(step.tries)
+    assert (len(down), down[-1].attempts) == (16, 0)

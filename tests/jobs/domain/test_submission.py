@@ -44,6 +44,7 @@ def test_read_submission_reads_the_hints_in_metadata() -> None:
         ({"metadata": {"priority": "urgent"}}, "metadata.priority"),
         ({"metadata": {"priority": ""}}, "metadata.priority"),
         ({"metadata": {"feature": "x" * 65}}, "metadata.feature"),
+        ({"metadata": {"prompt_version": "x" * 65}}, "metadata.prompt_version"),
         ({"metadata": {"max_cost_usd": "0"}}, "metadata.max_cost_usd"),
         ({"metadata": {"max_cost_usd": "-1"}}, "metadata.max_cost_usd"),
         ({"metadata": {"max_cost_usd": "NaN"}}, "metadata.max_cost_usd"),

@@ -4,13 +4,16 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import pytest
 from django.test import AsyncClient
 from django.utils import timezone
 
-from apps.accounts.domain.keys import Scope
+from apps.accounts.actions import revoke_api_key
+from apps.accounts.domain.keys import Scope, prefix_of
+from apps.accounts.models import ApiKey
 from apps.jobs.actions import job_watch, watch_jobs
 from apps.jobs.actions.call_threads import in_thread
 from apps.jobs.domain.lifecycle import JobStatus
@@ -103,6 +106,26 @@ async def test_watchers_share_one_look_and_leave_nothing_behind_when_they_are_cu
     assert looking is not None
     await looking
     assert (hub._looking, hub._latest) == (looking, {})
+
+
+async def test_a_watcher_whose_key_is_revoked_is_sent_away_and_others_watch_on() -> None:
+    secret, other, job = await in_thread(make_secret), await in_thread(make_secret), await in_thread(make_job)
+    async with aclosing(events(await watch(secret, job))) as seen, aclosing(events(await watch(other, job))) as others:
+        await anext(seen)
+        await anext(others)
+        key = await in_thread(ApiKey.objects.get, prefix=prefix_of(secret))
+        await in_thread(partial(revoke_api_key, key_id=key.id, now=timezone.now()))
+        assert [event async for event in seen] == [("refused", {"code": "invalid_api_key"})]
+        await in_thread(partial(change, job, done=1))
+        assert (await anext(others))[1]["done"] == 1
+
+
+async def test_a_watcher_whose_key_expires_is_sent_away() -> None:
+    secret, job = await in_thread(make_secret), await in_thread(make_job)
+    async with aclosing(events(await watch(secret, job))) as seen:
+        await anext(seen)
+        await in_thread(partial(ApiKey.objects.update, expires_at=timezone.now()))
+        assert [name async for name, _ in seen] == ["refused"]
 
 
 async def test_only_those_may_watch_who_may_look() -> None:

@@ -5,13 +5,19 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.accounts.domain.keys import Scope
 from apps.accounts.models import Role
 from apps.jobs.domain.lifecycle import ItemState, JobStatus
 from apps.jobs.models import Item, Job
+from apps.providers.models import Provider
+from apps.traces.actions import store_bodies
+from apps.traces.domain.bodies import make_body
+from apps.traces.models import Exchange, Run
 from tests.factories.accounts import make_client, make_user, make_workspace
 from tests.factories.jobs import make_job
 from tests.jobs.rows import make_job as make_bare_job
@@ -128,6 +134,33 @@ def test_items_come_in_the_order_of_their_lines_by_state_and_error() -> None:
     assert client.get(path, {"state": "sleeping"}).status_code == 400
 
 
+def test_a_page_of_items_says_who_served_each_in_as_many_queries_for_many_as_for_one() -> None:
+    job, client = make_job(done=5, dead=1, running=1, waiting=1), make_client()
+    path = f"/api/jobs/{job.public_id}/items"
+    counts = []
+    for limit in (8, 1, 8):
+        with CaptureQueriesContext(connection) as seen:
+            page = client.get(path, {"limit": limit}).json()["data"]
+        counts.append(len(seen))
+    assert [item["served_by"] for item in page] == ["primary/gpt-x-mini"] * 5 + [None] * 3
+    assert counts[1] == counts[2]
+
+
+def test_result_lines_say_who_served_them_until_the_provider_is_gone() -> None:
+    job = make_job(done=2, dead=1, running=0, waiting=0)
+    path = f"/api/jobs/{job.public_id}/results"
+
+    def servers() -> list[Any]:
+        lines = [json.loads(line) for line in b"".join(make_client().get(path)).splitlines()]
+        return [(line["response"] or {}).get("served_by") for line in lines]
+
+    assert servers() == ["primary/gpt-x-mini"] * 2 + [None]
+    Provider.objects.update(name="renamed")
+    assert servers() == ["renamed/gpt-x-mini"] * 2 + [None]
+    Provider.objects.all().delete()
+    assert servers() == [None] * 3
+
+
 def test_an_item_shows_what_was_asked_and_answered_every_attempt_and_its_cost() -> None:
     job = make_job(done=2, dead=0, running=0, waiting=0)
     item = Item.objects.get(job=job, position=2)
@@ -139,6 +172,24 @@ def test_an_item_shows_what_was_asked_and_answered_every_attempt_and_its_cost() 
     assert [exchange["status_code"] for run in told["runs"] for exchange in run["exchanges"]] == [429, 200]
     assert told["runs"][0]["exchanges"][0]["provider"] == "primary"
     assert [(charge["input_tokens"], charge["cost_usd"]) for charge in told["charges"]] == [(400, "0.000125000000")]
+
+
+def test_an_item_shows_the_raw_answer_of_every_request_unless_it_is_huge() -> None:
+    job = make_job(done=2, dead=0, running=0, waiting=0)
+    item = Item.objects.get(job=job, position=2)
+    refused = Exchange.objects.get(run_id__in=Run.objects.filter(item_id=item.id).values("id"), status_code=429)
+
+    def answers() -> list[Any]:
+        told = make_client().get(f"/api/items/{item.public_id}").json()
+        found = [exchange["answer"] for run in told["runs"] for exchange in run["exchanges"]]
+        assert found.pop() == told["answer"]
+        return found
+
+    for content, shown in ((b'{"error": "busy"}', {"error": "busy"}), (b"<h1>busy</h1>", "<h1>busy</h1>"), (b"x" * 1_000_001, None)):
+        body = make_body(job.workspace_id, content)
+        store_bodies([body])
+        Exchange.objects.filter(id=refused.id).update(answer_body_id=body.id)
+        assert answers() == [shown]
 
 
 def test_an_item_whose_texts_have_gone_still_shows_what_happened() -> None:
@@ -207,7 +258,13 @@ def test_the_workspace_tells_its_members_and_what_is_open() -> None:
     ("path", "scope"),
     [
         *(("/api/jobs", Scope.JOBS), ("/api/jobs/batch_1", Scope.JOBS), ("/api/items/item_1", Scope.JOBS), ("/api/files", Scope.FILES)),
-        *(("/api/models", Scope.CHAT), ("/api/keys", Scope.ADMIN), ("/api/workspace", Scope.ADMIN)),
+        *(
+            ("/api/models", Scope.CHAT),
+            ("/api/keys", Scope.ADMIN),
+            ("/api/providers", Scope.PLATFORM),
+            ("/api/targets/x", Scope.PLATFORM),
+            ("/api/workspace", Scope.ADMIN),
+        ),
     ],
 )
 def test_each_route_needs_its_scope(path: str, scope: Scope) -> None:

@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from io import StringIO
 from pathlib import Path
 
@@ -11,12 +12,13 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
+from apps.accounts.actions import create_api_key, ensure_workspace
+from apps.accounts.domain.keys import Scope
 from apps.ops.actions.apply_config import apply_config
 from apps.ops.domain import config_file
-from apps.providers.adapters import ADAPTERS
-from apps.providers.models import TOTAL_TIMEOUT_LIMIT_SECONDS, Kind, Model, Provider, Target
+from apps.providers.models import TOTAL_TIMEOUT_LIMIT_SECONDS, Model, Provider, Target
 from apps.providers.queries import load_catalogue
-from apps.spend.models import Price
+from apps.spend.models import Budget, Price
 
 pytestmark = pytest.mark.django_db
 
@@ -122,16 +124,35 @@ def test_apply_leaves_what_the_file_leaves_out(apply: Apply) -> None:
 
 def test_apply_shows_each_change(apply: Apply) -> None:
     apply()
-    changed = FILE.replace("requests_per_minute = 600", "requests_per_minute = 700\ntokens_per_minute = 1000").replace(
+    changed = FILE.replace("requests_per_minute = 600", "requests_per_minute = 700\noutput_tokens_per_minute = 1000").replace(
         "sk-backup", "sk-new"
     )
+    changed = changed.replace("requests_per_minute = 300", "requests_per_minute = 300, input_tokens_per_minute = 4000")
     assert apply(changed) == [
         "provider primary: requests_per_minute 600 -> 700",
-        "provider primary: tokens_per_minute none -> 1000",
+        "provider primary: output_tokens_per_minute none -> 1000",
         "provider backup: key stored",
-        "3 changes.",
+        "model small: target gpt-x-mini at primary: input_tokens_per_minute none -> 4000",
+        "4 changes.",
     ]
+    route = load_catalogue().routes(Model.objects.get().id)[0]
+    assert (route.provider_limits.output_tokens_per_minute, route.target_limits.input_tokens_per_minute) == (1000, 4000)
     assert load_catalogue().routes(Model.objects.get().id)[1].api_key == "sk-new"
+
+
+def test_apply_sends_no_stored_key_to_another_server(apply: Apply) -> None:
+    apply()
+    moved = '[[providers]]\nname = "backup"\nbase_url = "http://127.0.0.9:9002/v1"\n'
+    with pytest.raises(CommandError, match="backup: base_url goes to another server, so name the key again"):
+        apply(moved)
+    assert Provider.objects.get(name="backup").base_url == "http://127.0.0.1:9002/v1"
+    assert apply(moved + 'api_key = "sk-backup"\n') == [
+        "provider backup: base_url http://127.0.0.1:9002/v1 -> http://127.0.0.9:9002/v1",
+        "1 change.",
+    ]
+    assert apply(moved.replace("/v1", "/v2"))[-1] == "1 change."
+    assert apply(moved + 'api_key = ""\n')[-1] == "2 changes."
+    assert apply(moved.replace("127.0.0.9", "127.0.0.10"))[-1] == "1 change."
 
 
 def test_apply_an_empty_key_removes_it_once(apply: Apply) -> None:
@@ -164,6 +185,35 @@ def test_apply_a_changed_price_is_a_new_row(apply: Apply) -> None:
     assert Price.objects.filter(upstream_model="gpt-x-mini").count() == 2
 
 
+TIERS = """
+tiers = [
+    {above_input_tokens = 500_000, input_usd_per_million = 3.0},
+    {above_input_tokens = 200_000, input_usd_per_million = "1.60", output_usd_per_million = "6.00"},
+]
+image_input_usd_per_million = "1.20"
+"""
+
+
+def test_apply_prices_of_long_contexts_and_pictures_once(apply: Apply) -> None:
+    line, _ = (line for line in apply(FILE + TIERS) if "claude-y at backup: from" in line or line.endswith("changes."))
+    assert '{"above_input_tokens": 200000, "input_usd_per_million": "1.6", "output_usd_per_million": "6"}' in line
+    price = Price.objects.get(upstream_model="claude-y")
+    assert price.image_input_usd_per_million == Decimal("1.2")
+    assert [(tier["above_input_tokens"], tier["input_usd_per_million"]) for tier in price.tiers] == [(200_000, "1.6"), (500_000, "3")]
+    assert apply(FILE + TIERS) == NOTHING
+    with pytest.raises(CommandError, match="another price begins at"):
+        apply(FILE + TIERS.replace("1.60", "1.70"))
+
+
+def test_apply_shorthand_takes_tiers_as_well(apply: Apply) -> None:
+    shorthand = FILE.replace(
+        'output_usd_per_million = "0.60"', 'output_usd_per_million = "0.60"\ntiers = [{above_input_tokens = 9, request_usd = 1}]'
+    )
+    apply(shorthand)
+    assert Price.objects.get(upstream_model="gpt-x-mini").tiers == [{"above_input_tokens": 9, "request_usd": "1"}]
+    assert apply(shorthand) == NOTHING
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
@@ -192,8 +242,7 @@ def test_apply_a_missing_file_is_one_line(tmp_path: Path) -> None:
         call_command("apply", str(tmp_path / "none.toml"))
 
 
-def test_the_kinds_of_the_file_are_those_of_the_table_and_of_the_adapters() -> None:
-    assert set(config_file._KINDS) == set(Kind.values) == set(ADAPTERS)
+def test_the_longest_timeout_of_the_file_is_that_of_the_table() -> None:
     assert config_file._TOTAL_LIMIT_SECONDS == TOTAL_TIMEOUT_LIMIT_SECONDS
 
 
@@ -210,3 +259,53 @@ def test_apply_two_at_once_come_one_after_the_other() -> None:
     with ThreadPoolExecutor(4) as threads:
         assert sorted(threads.map(run, range(4))) == [0, 0, 0, 9]
     assert rows() == (2, 1, 2, 2)
+
+
+BUDGETS = """
+[[budgets]]
+scope = "platform"
+period = "day"
+limit_usd = "100"
+
+[[budgets]]
+scope = "workspace"
+name = "demo"
+period = "month"
+limit_usd = "50"
+
+[[budgets]]
+scope = "api_key"
+name = "nightly"
+workspace = "demo"
+period = "hour"
+limit_usd = "1.5"
+hard = false
+
+[[budgets]]
+scope = "user"
+name = "ada@example.com"
+period = "total"
+limit_usd = "2"
+"""
+
+
+def test_budgets_are_made_once_and_changed_by_another_file(apply: Apply) -> None:
+    key = create_api_key(workspace_id=ensure_workspace(name="demo").id, name="nightly", scopes=(Scope.CHAT,)).key
+    said = apply(BUDGETS)
+    assert said[:2] == ["budget of the platform by day: $100 (hard)", "budget of workspace demo by month: $50 (hard)"]
+    rows = set(Budget.objects.values_list("scope", "workspace__name", "api_key", "subject", "period", "cap_usd", "is_hard"))
+    assert rows == {
+        ("platform", None, None, "", "day", Decimal(100), True),
+        ("workspace", "demo", None, "", "month", Decimal(50), True),
+        ("api_key", "demo", key.id, "", "hour", Decimal("1.5"), False),
+        ("user", None, None, "ada@example.com", "total", Decimal(2), True),
+    }
+    assert apply(BUDGETS) == NOTHING
+    assert apply(BUDGETS.replace('"50"', '"60"'))[0] == "budget of workspace demo by month: $60 (hard)"
+
+
+def test_a_budget_makes_the_workspace_that_is_missing_and_refuses_a_key_that_is(apply: Apply) -> None:
+    apply('[[budgets]]\nscope = "workspace"\nname = "new"\nperiod = "day"\nlimit_usd = 1')
+    assert Budget.objects.get().workspace == ensure_workspace(name="new")
+    with pytest.raises(CommandError, match="there is no live API key of that name"):
+        apply('[[budgets]]\nscope = "api_key"\nname = "nobody"\nperiod = "day"\nlimit_usd = 1')

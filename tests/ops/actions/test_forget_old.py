@@ -67,6 +67,26 @@ def test_a_discarded_item_goes_like_any_other() -> None:
     assert forget_old(now=NOW)["items"] == 1
 
 
+def test_what_dead_items_asked_for_is_kept_in_bites(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_AT_ONCE", 2)
+    job = make_job(status=JobStatus.COMPLETED, done=1, dead=5, running=0, waiting=0)
+    age(31, job)
+    forget_old(now=NOW)
+    needed = set(job.items.filter(state=ItemState.DEAD).values_list("request_body_id", flat=True))
+    assert set(Body.objects.values_list("id", flat=True)) == needed
+
+
+def test_a_single_call_that_died_waits_for_nobody() -> None:
+    """Its caller was told; it can't run again, so neither it nor what it asked for is kept until somebody looks."""
+    job = make_job(status=JobStatus.COMPLETED, done=0, dead=1, running=0, waiting=0)
+    Job.objects.filter(id=job.id).update(kind="single")
+    age(31, job)
+    forget_old(now=NOW)
+    assert (Body.objects.count(), job.items.count()) == (0, 1)
+    age(91, job)
+    assert forget_old(now=NOW)["items"] == 1
+
+
 def test_a_workspace_may_keep_longer_or_shorter_than_the_platform() -> None:
     short, long = make_workspace("short"), make_workspace("long")
     for workspace, days in ((short, 2), (long, 300)):

@@ -92,13 +92,16 @@ def test_config_dates_without_a_zone_are_utc(written: str, moment: datetime) -> 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[[budgets]]\nscope = 'platform'", "[[budgets]]: budgets can't be declared yet"),
         ("[[recipes]]\nname = 'x'", "[[recipes]]: recipes can't be declared yet"),
         ("[[provider]]\nname = 'x'", "[[provider]] is no table of this file"),
         ("providers = 5", "[[providers]]"),
         ("[providers]\nname = 'x'", "[[providers]]"),
         (PROVIDER + "requests_per_minut = 5", "[[providers]] primary: 'requests_per_minut' is no key"),
         (MODEL + "target = []", "[[models]] small: 'target' is no key"),
+        (PRICE + "tiers = 5", "[[prices]] gpt-x-mini: tiers: Give a list of tiers"),
+        (PRICE + "tiers = [{above_input_tokens = 0, request_usd = 1}]", "tiers: Tier 1: above_input_tokens must be a whole number"),
+        (PRICE + "tiers = [{above_input_tokens = 9, price = 1}]", "tiers: Tier 1: 'price' is no price"),
+        (PRICE + "tiers = [{above_input_tokens = 9, request_usd = nan}]", "tiers: Tier 1: request_usd must be an amount"),
         (PRICE + "until = 2026-11-01", "[[prices]] gpt-x-mini: 'until' is no key"),
         ("[[providers]]\nbase_url = 'http://a/v1'", "[[providers]] number 1: name is missing"),
         ("[[providers]]\nname = '  '", "name is missing"),
@@ -190,3 +193,45 @@ def test_config_no_content_raises_anything_else(content: dict[str, Any]) -> None
         read_config(content, environment={})
     except ConfigInvalidError as error:
         assert str(error)  # noqa: PT017 -- any content may be right or wrong
+
+
+BUDGET = {"scope": "workspace", "name": "demo", "period": "month", "limit_usd": "50"}
+
+
+def test_a_budget_is_hard_and_on_unless_it_says_otherwise() -> None:
+    (budget,) = read_config({"budgets": [BUDGET]}, environment={}).budgets
+    assert (budget.scope, budget.workspace, budget.name, budget.period, budget.limit_usd) == (
+        "workspace",
+        "demo",
+        "demo",
+        "month",
+        Decimal(50),
+    )
+    assert (budget.is_hard, budget.is_active) == (True, True)
+
+
+def test_one_owner_may_have_budgets_of_several_periods() -> None:
+    rows = [BUDGET, BUDGET | {"period": "day"}, {"scope": "platform", "period": "total", "limit_usd": 100}]
+    assert len(read_config({"budgets": rows}, environment={}).budgets) == 3
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        (BUDGET | {"scope": "team"}, "scope must be one of platform, workspace, user, api_key, feature"),
+        (BUDGET | {"period": "week"}, "period must be one of hour, day, month, total"),
+        ({"scope": "workspace", "name": "demo", "period": "day"}, "limit_usd is missing"),
+        (BUDGET | {"limit_usd": "-1"}, "limit_usd must be an amount of US dollars"),
+        ({"scope": "user", "period": "day", "limit_usd": 1}, "name is missing"),
+        (BUDGET | {"workspace": "other"}, "takes no other workspace"),
+        (BUDGET | {"cap": 1}, "'cap' is no key of this table"),
+    ],
+)
+def test_a_budget_that_makes_no_sense_is_refused_by_name(row: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigInvalidError, match=told):
+        read_config({"budgets": [row]}, environment={})
+
+
+def test_a_budget_that_stands_twice_is_refused() -> None:
+    with pytest.raises(ConfigInvalidError, match="two rows by month"):
+        read_config({"budgets": [BUDGET, BUDGET]}, environment={})

@@ -3,11 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.ops.domain.sliding_minute import SlidingMinute
+from apps.ops.domain.sliding_minute import Most, SlidingMinute
 
 
 def take(minute: SlidingMinute, now: float, tokens: int = 10, *, requests: int | None = None, most: int | None = None) -> float:
-    return minute.take(now=now, tokens=tokens, requests_per_minute=requests, tokens_per_minute=most)
+    return minute.take(now=now, input_tokens=tokens // 2, output_tokens=tokens - tokens // 2, most=Most(requests, most))
 
 
 def test_without_limits_everything_fits() -> None:
@@ -25,7 +25,7 @@ def test_tokens_wait_until_enough_have_left() -> None:
     assert [take(minute, now, 40, most=100) for now in (0.0, 10.0, 20.0)] == [0.0, 0.0, 40.0]
     assert take(minute, 20.0, 100, most=100) == 50.0
     assert take(minute, 60.0, 40, most=100) == 0.0
-    assert minute.used(60.0) == (2, 80)
+    assert minute.used(60.0) == (2, 80, 40, 40)
 
 
 def test_what_never_fits_waits_a_minute() -> None:

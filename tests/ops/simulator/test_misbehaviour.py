@@ -15,6 +15,7 @@ from apps.ops.simulator.server import serve
 from apps.ops.simulator.simulator import Simulator
 from apps.providers.actions import complete, open_session
 from apps.providers.domain.calls import Completion
+from apps.providers.domain.limits import read_told
 from apps.providers.domain.outcomes import Outcome
 from apps.spend.domain.usage import TokenUsage
 from tests.factories.providers import clock, make_call, make_catalogue, make_gate, make_route
@@ -45,6 +46,12 @@ async def ask(root: str, prompt: str = "hello", **route: Any) -> Completion:
 async def change(root: str, **values: Any) -> tuple[int, Any]:
     async with aiohttp.ClientSession() as session, session.post(f"{root}/sim/script", json=values) as answer:
         return answer.status, await answer.json()
+
+
+@every_kind
+async def test_a_refusal_is_told_in_each_shape(root: str, kind: str) -> None:
+    (choice,) = json.loads((await ask(root, "[[sim refuse]] hello", kind=kind)).answer)["choices"]
+    assert choice["finish_reason"] == "content_filter"
 
 
 async def stats(root: str) -> Any:
@@ -146,7 +153,10 @@ async def test_requests_beyond_the_minutes_limit_are_429_with_real_headers(root:
     assert counted["by_status"] == {"200": 3, "429": 2}
     assert counted["by_key"] == {"test": {"200": 3, "429": 2}}
     assert counted["minutes"] == [{"minute": 0, "answered": 3, "throttled": 2, "tokens": 150}]
-    assert counted["last_minute"][""] == {"requests": 3, "requests_per_minute": 3, "tokens": 150, "tokens_per_minute": 10_000}
+    assert counted["last_minute"][""] == {
+        "requests": 3, "requests_per_minute": 3, "tokens": 150, "tokens_per_minute": 10_000,
+        "input_tokens": 60, "input_tokens_per_minute": None, "output_tokens": 90, "output_tokens_per_minute": None,
+    }  # fmt: skip
 
 
 async def test_tokens_beyond_the_minutes_limit_are_429(root: str) -> None:
@@ -154,6 +164,20 @@ async def test_tokens_beyond_the_minutes_limit_are_429(root: str) -> None:
     assert [(await ask(root)).status_code for _ in range(3)] == [200, 200, 429]
     await change(root, tokens_per_minute=None)
     assert (await ask(root)).status_code == 200
+
+
+@every_kind
+@pytest.mark.parametrize("part", ["input", "output"])
+async def test_input_and_output_beyond_limits_of_their_own_are_429(root: str, kind: str, part: str) -> None:
+    most = {"input": 45, "output": 70}[part]
+    await change(root, **{f"{part}_tokens_per_minute": most})
+    seen = [await ask(root, kind=kind) for _ in range(3)]
+    assert [completion.status_code for completion in seen] == [200, 200, 429]
+    assert seen[2].retry_after_seconds
+    told = [read_told(completion.exchanges[0].headers, now=clock()) for completion in seen]
+    known = [(getattr(one, f"{part}_tokens"), getattr(one, f"{part}_tokens_left")) for one in told]
+    lefts = {"input": [25, 5, 5], "output": [40, 10, 10]}[part]
+    assert known == ([(most, left) for left in lefts] if kind == "anthropic" else [(0, -1)] * 3)
 
 
 async def test_a_lowered_limit_holds_at_once(root: str) -> None:

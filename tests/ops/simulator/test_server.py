@@ -24,6 +24,7 @@ from apps.lib.ports import free_port
 from apps.ops.domain.behaviour import Behaviour, read_behaviour
 from apps.ops.simulator.server import serve
 from apps.ops.simulator.simulator import Simulator as Server
+from apps.ops.simulator.tally import hash_of
 from tests.simulated import ROOT, Simulator
 
 
@@ -208,3 +209,9 @@ def test_the_command_refuses_what_it_cannot_do(options: dict[str, Any], message:
 def test_the_command_says_so_when_its_port_is_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(CommandError, match=r"can't be had: .*in use"):
         call_command("simulate_provider", port=taken.getsockname()[1])
+
+
+def test_good_answers_are_remembered_by_the_id_of_their_request(simulator: Simulator) -> None:
+    for prompt, run in (("one", "A"), ("one", "a"), ("[[sim status=500]] two", "b"), ("three", "")):
+        ask(simulator, prompt, headers={"X-Client-Request-Id": run} if run else {})
+    assert simulator.answers() == {hash_of(b"a").hex(): 2}

@@ -89,7 +89,7 @@ def test_secrets_and_ports_stay_over_a_restart(options: StackOptions) -> None:
 def test_what_the_caller_sets_wins(options: StackOptions) -> None:
     state = StackState(environment={"SECRET_KEY": "kept"})
     theirs = replace(options, database_url="postgresql://x@y/z", redis_url="redis://z", has_local_model=False)
-    settle_state(theirs, state, {"SECRET_KEY": "mine"})
+    settle_state(theirs, state, {"SECRET_KEY": "mine", "SECRET_KEY_FALLBACKS": "kept"})
     assert state.environment["SECRET_KEY"] == "mine"
     assert state.environment["DATABASE_URL"] == "postgresql://x@y/z"
     assert state.environment["REDIS_URL"] == "redis://z"

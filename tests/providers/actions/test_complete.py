@@ -2,15 +2,18 @@
 
 from typing import Any
 
+import aiohttp
 import orjson
 import pytest
 
 from apps.lib.ports import free_port
 from apps.providers.actions import complete, open_session
 from apps.providers.domain.calls import Call, Completion
+from apps.providers.domain.check_reading import EXCESSIVE_USAGE
 from apps.providers.domain.outcomes import Outcome
 from apps.spend.domain.usage import TokenUsage
 from tests.factories.providers import MODEL_ID, clock, make_call, make_catalogue, make_gate, make_route
+from tests.faults import figure
 from tests.simulated import Simulator
 
 
@@ -91,6 +94,20 @@ async def test_complete_usage_that_makes_no_sense_is_estimated(simulator: Simula
     assert 100 <= completion.usage.total_input_tokens <= 120
     assert 0 < completion.usage.total_output_tokens <= 100
     assert "our own estimate" in completion.exchanges[0].error
+    figure(
+        "F45",
+        f"usage {usage}: settled as {completion.usage.total_input_tokens} + {completion.usage.total_output_tokens} tokens; true 20 + 30",
+    )
+
+
+async def test_complete_usage_far_beyond_our_estimate_is_told_once(simulator: Simulator, session: aiohttp.ClientSession) -> None:
+    route, gate = make_route(simulator.base_url), make_gate()
+    for _ in range(2):
+        call = make_call("[[sim tokens=90000]]")
+        completion = await complete(call, session=session, catalogue=make_catalogue(route), clock=clock, gate=gate)
+    assert (completion.outcome, completion.usage and completion.usage.said_tokens) == (Outcome.OK, 90000)
+    assert completion.exchanges[0].error == EXCESSIVE_USAGE
+    assert [(one.what, one.target_id) for one in gate.happened] == [("overstated", route.target_id)]
 
 
 async def test_complete_a_big_answer_is_whole(simulator: Simulator) -> None:

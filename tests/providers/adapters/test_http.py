@@ -16,6 +16,7 @@ from apps.providers.actions import open_session
 from apps.providers.adapters.http import Limits, send
 from apps.providers.domain.answers import Request, WireAnswer, WireFailure
 from tests.factories.providers import clock
+from tests.lib.descriptors import no_descriptors
 from tests.providers.adapters.raw_server import Say, drips, raw_server, says, self_signed, stays_silent
 
 PATIENT = Limits(connect_seconds=5, read_seconds=20, total_seconds=30, answer_bytes=1_000_000)
@@ -74,6 +75,14 @@ async def test_what_could_not_be_sent_is_not_sent(session: aiohttp.ClientSession
     answer = await ask(session, url.format(port=free_port()))
     assert (answer.status, answer.failure, answer.error) == (None, WireFailure.NOT_SENT, ANY)
     assert answer.error
+
+
+async def test_without_descriptors_of_our_own_it_is_not_sent_and_said_to_be_ours(session: aiohttp.ClientSession) -> None:
+    async with raw_server(says(whole(b"{}"))) as base_url:
+        with no_descriptors():
+            answer = await ask(session, base_url)
+        assert (answer.failure, answer.status) == (WireFailure.OURS, None)
+        assert (await ask(session, base_url)).status == 200
 
 
 async def test_a_failed_tls_handshake_is_not_sent(session: aiohttp.ClientSession) -> None:

@@ -1,5 +1,6 @@
 """OpenAI's shapes: how a call is written, and how answers, good and hostile, are read."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -237,3 +238,23 @@ def test_no_answer_and_no_failure_falls_through(
 def test_however_it_ended_a_whole_answer_is_one(choice: dict[str, Any]) -> None:
     reading = ADAPTER.read(answer({"choices": [choice], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}))
     assert (reading.outcome, reading.shape, reading.note) == (Outcome.OK, "choices", "")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "upstream_model", "name"),
+    [
+        ("/v1/chat/completions", "llama-3", "max_tokens"),
+        ("/v1/chat/completions", "gpt-4o-mini", "max_tokens"),
+        ("/v1/chat/completions", "o3-mini", "max_completion_tokens"),
+        ("/v1/chat/completions", "gpt-5-nano", "max_completion_tokens"),
+        ("/v1/completions", "llama-3", "max_tokens"),
+        ("/v1/responses", "gpt-4o", "max_output_tokens"),
+        ("/v1/embeddings", "embed", None),
+    ],
+)
+def test_a_call_that_must_be_bounded_gets_the_models_bound(endpoint: str, upstream_model: str, name: str | None) -> None:
+    call = replace(make_call(endpoint=endpoint), must_be_bounded=True)
+    request = ADAPTER.write(call, make_route(upstream_model=upstream_model, max_output_tokens=77))
+    added = orjson.loads(request.body).keys() - {"model", "messages"}
+    assert added == ({name} if name else set())
+    assert name is None or orjson.loads(request.body)[name] == 77

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.providers.domain.answers import Reading
-from apps.providers.domain.check_reading import ESTIMATED_USAGE, check_reading, estimate_usage
+from apps.providers.domain.check_reading import ESTIMATED_USAGE, EXCESSIVE_USAGE, check_reading, estimate_usage
 from apps.providers.domain.outcomes import Outcome
 from apps.spend.domain.usage import TokenUsage
 
@@ -41,6 +41,25 @@ def test_usage_that_makes_no_sense_is_settled_by_our_estimate_and_flagged(usage:
 def test_usage_as_reported_stays() -> None:
     usage = TokenUsage(input_tokens=3, output_tokens=2)
     assert (check(usage).usage, check(usage).note) == (usage, "")
+
+
+@pytest.mark.parametrize(
+    ("usage", "is_excessive"),
+    [
+        (TokenUsage(input_tokens=1000, output_tokens=1000), False),  # the difference is small
+        (TokenUsage(input_tokens=2000, output_tokens=20), True),
+        (TokenUsage(input_tokens=100, output_tokens=2000), True),
+        (TokenUsage(input_tokens=100, output_tokens=20, reasoning_tokens=5000), False),  # what was thought is not shown
+    ],
+)
+def test_usage_far_beyond_our_estimate_is_charged_and_flagged(usage: TokenUsage, *, is_excessive: bool) -> None:
+    checked = check(usage)
+    assert (checked.usage, checked.is_excessive, checked.note) == (usage, is_excessive, EXCESSIVE_USAGE if is_excessive else "")
+
+
+def test_usage_of_pictures_is_not_told_by_bytes() -> None:
+    request = b'{"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]}]}'
+    assert not check(TokenUsage(input_tokens=9000, output_tokens=20), request=request).is_excessive
 
 
 def test_usage_of_embeddings_has_no_output() -> None:

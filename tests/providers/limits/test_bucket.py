@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.providers.domain.limits import BucketLimits
+from apps.providers.domain.limits import NO_TOKENS, BucketLimits, Size
 from apps.providers.domain.outcomes import Outcome
-from apps.providers.limits.bucket import Answer, Bucket, Waiter
+from apps.providers.limits.bucket import Bucket
+from apps.providers.limits.talk import Answer, Waiter
 
 
 def make_bucket(*, is_interactive: bool = False, said: dict[str, Any] | None = None, **limits: int) -> Bucket:
@@ -19,8 +20,8 @@ def make_bucket(*, is_interactive: bool = False, said: dict[str, Any] | None = N
     return bucket
 
 
-def add_waiters(bucket: Bucket, count: int, *, tokens: float = 0.0) -> list[Waiter]:
-    waiters = [Waiter(asyncio.get_running_loop().create_future(), tokens) for _ in range(count)]
+def add_waiters(bucket: Bucket, count: int, *, tokens: float = 0.0, output: float = 0.0) -> list[Waiter]:
+    waiters = [Waiter(asyncio.get_running_loop().create_future(), Size(tokens, output)) for _ in range(count)]
     bucket.waiters.extend(waiters)
     return waiters
 
@@ -81,6 +82,14 @@ async def test_alone_tokens_are_half_of_its_part() -> None:
     assert came(waiters) * 100 <= 500 * 11 + 100
 
 
+async def test_alone_output_is_half_of_its_part_whatever_goes_in() -> None:
+    bucket = make_bucket(output_tokens_per_minute=60_000, said={"pumps": 1})
+    waiters = add_waiters(bucket, 1000, tokens=10_000, output=100)
+    for step in range(101):
+        bucket.share_locally(step / 10)
+    assert 500 < came(waiters) * 100 <= 500 * 11 + 100
+
+
 async def test_alone_a_block_and_an_open_breaker_still_hold() -> None:
     blocked = make_bucket(said={"blocked_ms": 5000, "breaker": "open"})
     waiters = add_waiters(blocked, 9)
@@ -137,8 +146,37 @@ async def test_allowance_leaves_out_those_who_wait() -> None:
 
 def test_allowance_by_tokens_follows_what_calls_usually_take() -> None:
     bucket = make_bucket(tokens_per_minute=600_000, said={"tokens_per_second": 9800.0})
-    bucket.take(980.0, 0.0)
+    bucket.take(Size(480.0, 500.0), 0.0)
     assert bucket.allowance(0.0) == 10
+
+
+def test_allowance_follows_the_nearer_of_input_and_output() -> None:
+    bucket = make_bucket(
+        input_tokens_per_minute=600_000, output_tokens_per_minute=60_000, said={"input_per_second": 9800.0, "output_per_second": 980.0}
+    )
+    bucket.take(Size(490.0, 98.0), 0.0)
+    assert bucket.allowance(0.0) == 10
+
+
+async def test_input_and_output_are_booked_and_corrected_apart() -> None:
+    bucket = make_bucket(output_tokens_per_minute=60_000, said={})
+    add_waiters(bucket, 3, tokens=30, output=500)
+    asked = bucket.question("a", 0.1)
+    assert (asked["want"], asked["want_input"], asked["want_output"]) == (3, 90, 1500)
+    bucket.hear(Answer(granted=2, input_each=30.0, output_each=500.0), 0.1)
+    # Booked as estimated: nothing is left to be told but what comes to light.
+    assert (bucket.news.input_delta, bucket.news.output_delta, bucket.held) == (0, 0, 2)
+    bucket.give_back(Size(30, 500), 0.2)
+    bucket.news.charge(Size(2, -480))
+    told = bucket.question("a", 0.3)
+    assert (told["input_delta"], told["output_delta"]) == (-28, -980)
+
+
+async def test_permits_that_nobody_takes_go_back_with_their_tokens() -> None:
+    bucket = make_bucket(output_tokens_per_minute=60_000, said={})
+    bucket.hear(Answer(granted=2, input_each=30.0, output_each=500.0), 0.1)
+    told = bucket.question("a", 0.3)
+    assert (told["returned"], told["input_delta"], told["output_delta"]) == (2, -60, -1000)
 
 
 def test_allowance_is_none_at_all_while_closed() -> None:
@@ -156,8 +194,8 @@ def test_allowance_of_a_full_bucket_is_a_tenth_ahead() -> None:
 
 def test_what_nothing_bounds_is_free_until_redis_has_been_silent() -> None:
     bucket = make_bucket(said={})
-    assert bucket.take(0.0, 0.5)
-    assert not bucket.take(0.0, 5.0)
+    assert bucket.take(NO_TOKENS, 0.5)
+    assert not bucket.take(NO_TOKENS, 5.0)
     assert bucket.allowance(5.0) == 100
     assert bucket.is_due(5.0)
 
@@ -165,12 +203,38 @@ def test_what_nothing_bounds_is_free_until_redis_has_been_silent() -> None:
 def test_after_ten_failures_in_a_row_redis_is_asked_before_each_call() -> None:
     bucket = make_bucket(said={})
     for _ in range(10):
-        assert bucket.take(0.0, 0.1)
+        assert bucket.take(NO_TOKENS, 0.1)
     for _ in range(10):
         bucket.note(Outcome.FAILED_UPSTREAM, epoch=0)
-    assert not bucket.take(0.0, 0.1)
+    assert not bucket.take(NO_TOKENS, 0.1)
     bucket.note(Outcome.OK, epoch=0)
-    assert bucket.take(0.0, 0.1)
+    assert bucket.take(NO_TOKENS, 0.1)
+
+
+def test_three_failures_without_an_answer_between_them_show_that_it_is_down() -> None:
+    # One of them is another pump's.
+    bucket = make_bucket(said={"row": 1})
+    bucket.note(Outcome.FAILED_UPSTREAM, epoch=0)
+    assert not bucket.is_down()
+    bucket.note(Outcome.NOT_SENT, epoch=0)
+    assert bucket.is_down()
+    # Any good word shows that it lives; so does one by which it refuses a request as wrong.
+    bucket.note(Outcome.REJECTED, epoch=0)
+    assert not bucket.is_down()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "tokens", "is_late"),
+    [(9.0, 20, True), (9.0, 2000, False), (2.9, 20, False), (3.5, 300, False), (0.4, 1, False)],
+    ids=["slow", "long", "a little slow", "somewhat longer", "short"],
+)
+def test_an_answer_is_late_that_takes_long_in_all_and_for_each_token(seconds: float, tokens: int, *, is_late: bool) -> None:
+    bucket = make_bucket(said={"usual_ms": 1000.0, "usual_token_ms": 20.0})
+    bucket.time(seconds, tokens)
+    assert (bucket.news.late, len(bucket.news.took)) == (is_late, 1)
+    unheard = make_bucket(said={})
+    unheard.time(seconds, tokens)
+    assert unheard.news.late == 0
 
 
 def test_outcomes_of_an_epoch_that_is_over_are_not_told() -> None:

@@ -8,14 +8,17 @@ from uuid import uuid4
 import pytest
 
 from apps.providers.domain.limits import BucketLimits
-from apps.providers.limits.bucket import Answer, Bucket
+from apps.providers.limits.bucket import Bucket
 from apps.providers.limits.shared import SharedBuckets
+from apps.providers.limits.talk import Answer
 
 _NOTHING = {
     "is_known": False, "held": 0, "version": "1", "pause_ms": 0, "throttled": 0, "retry_after_ms": 0, "chance": 0, "ok": 0, "failed": 0,
     "undecided": 0, "epoch": 0, "max_concurrency": 0, "has_breaker": True, "retry_cost": 0, "requests_per_minute": 0,
-    "tokens_per_minute": 0, "returned": 0, "token_delta": 0, "told_requests": 0, "told_tokens": 0, "left_requests": -1, "left_tokens": -1,
-    "hold_ms": 0, "want": 0, "want_tokens": 0, "is_interactive": False, "is_waiting": False,
+    "tokens_per_minute": 0, "input_tokens_per_minute": 0, "output_tokens_per_minute": 0, "returned": 0, "input_delta": 0, "output_delta": 0,
+    "told_requests": 0, "told_tokens": 0, "told_input_tokens": 0, "told_output_tokens": 0, "left_requests": -1, "left_tokens": -1,
+    "left_input_tokens": -1, "left_output_tokens": -1, "hold_ms": 0, "want": 0, "want_input": 0, "want_output": 0,
+    "is_interactive": False, "is_waiting": False, "timed": 0, "late": 0, "took_ms": 0, "token_ms": 0,
 }  # fmt: skip
 
 
@@ -76,15 +79,59 @@ async def test_sync_the_slowest_limit_grants_one(pumps: Pumps) -> None:
 
 
 async def test_sync_tokens_go_into_debt_for_one_big_call_and_then_wait(pumps: Pumps) -> None:
-    big = await pumps.ask(tokens_per_minute=6000, want=1, want_tokens=5000)
-    after = await pumps.ask(tokens_per_minute=6000, want=1, want_tokens=10)
+    big = await pumps.ask(tokens_per_minute=6000, want=1, want_input=5000)
+    after = await pumps.ask(tokens_per_minute=6000, want=1, want_input=10)
     assert (big.granted, after.granted) == (1, 0)
     assert after.wait_ms > 40_000
 
 
+async def test_sync_no_debt_lasts_longer_than_the_minute_that_the_provider_counts(pumps: Pumps) -> None:
+    """Whatever a provider says that a call has used."""
+    limits = {"tokens_per_minute": 6000, "output_tokens_per_minute": 3000}
+    assert (await pumps.ask(**limits, output_delta=20_000_000, want=1, want_input=1)).granted == 0
+    for name in ("tokens_at", "output_tokens_at"):
+        await pumps.set(**{name: await pumps.get(name) - 62_000})
+    assert (await pumps.ask(**limits, want=1, want_input=1)).granted == 1
+
+
 async def test_sync_tokens_that_were_not_used_come_back(pumps: Pumps) -> None:
-    await pumps.ask(tokens_per_minute=6000, want=1, want_tokens=5000)
-    assert (await pumps.ask(tokens_per_minute=6000, token_delta=-4990, want=1, want_tokens=10)).granted == 1
+    await pumps.ask(tokens_per_minute=6000, want=1, want_input=5000)
+    assert (await pumps.ask(tokens_per_minute=6000, output_delta=-4990, want=1, want_input=10)).granted == 1
+
+
+@pytest.mark.parametrize(("part", "other"), [("input", "output"), ("output", "input")])
+async def test_sync_input_and_output_are_bounded_apart(pumps: Pumps, part: str, other: str) -> None:
+    limits = {f"{part}_tokens_per_minute": 6000, f"{other}_tokens_per_minute": 6_000_000}
+    wide = await pumps.ask(**limits, want=1, **{f"want_{other}": 5000})
+    big = await pumps.ask(**limits, want=1, **{f"want_{part}": 5000})
+    after = await pumps.ask(**limits, want=1, **{f"want_{part}": 10})
+    assert (wide.granted, big.granted, after.granted) == (1, 1, 0)
+    assert after.wait_ms > 40_000
+    # What was not used comes back to its own part alone.
+    assert (await pumps.ask(**limits, **{f"{other}_delta": -4990}, want=1, **{f"want_{part}": 10})).granted == 0
+    assert (await pumps.ask(**limits, **{f"{part}_delta": -4990}, want=1, **{f"want_{part}": 10})).granted == 1
+
+
+async def test_sync_tokens_together_hold_beside_those_apart(pumps: Pumps) -> None:
+    limits = {"tokens_per_minute": 6000, "input_tokens_per_minute": 6_000_000, "output_tokens_per_minute": 6_000_000}
+    first = await pumps.ask(**limits, want=1, want_input=2500, want_output=2500)
+    assert (first.input_each, first.output_each) == (2500, 2500)
+    assert (await pumps.ask(**limits, want=1, want_input=1)).granted == 0
+    assert (await pumps.ask(**limits, output_delta=-5000, want=1, want_input=1)).granted == 1
+
+
+async def test_sync_limits_of_input_and_output_that_the_provider_tells_count_when_they_are_lower(pumps: Pumps) -> None:
+    told = await pumps.ask(input_tokens_per_minute=60_000, output_tokens_per_minute=60_000, told_output_tokens=6000)
+    assert (told.input_per_second, told.output_per_second) == (pytest.approx(980), pytest.approx(98))
+    unset = await pumps.ask(told_output_tokens=6000)
+    assert (unset.is_bound, unset.output_per_second) == (False, 0)
+    refused = await pumps.ask(told_output_tokens=6000, throttled=1, retry_after_ms=50)
+    assert (refused.is_bound, refused.output_per_second, refused.input_per_second) == (True, pytest.approx(98), 0)
+
+
+async def test_sync_no_more_output_is_granted_than_the_provider_says_is_left(pumps: Pumps) -> None:
+    limits = {"input_tokens_per_minute": 6_000_000, "output_tokens_per_minute": 6_000_000}
+    assert (await pumps.ask(**limits, left_output_tokens=20_000, want=50, want_input=50_000, want_output=50_000)).granted <= 11
 
 
 async def test_sync_a_limit_that_the_provider_tells_counts_when_it_is_lower(pumps: Pumps) -> None:
@@ -175,6 +222,54 @@ async def test_sync_three_good_probes_close_it_slowly(pumps: Pumps) -> None:
     assert (await pumps.ask(want=100)).granted == 100
 
 
+async def test_sync_failures_in_a_row_are_counted_over_all_pumps_however_far_apart(pumps: Pumps) -> None:
+    assert [(await pumps.ask(name, failed=1)).row for name in ("a", "b", "c")] == [1, 2, 3]
+    # Its latest outcomes are forgotten after ten seconds; that nothing good has come is not.
+    await pumps.shared.redis.delete(f"limits:{{{pumps.bucket.key}}}:seen")
+    assert (await pumps.ask(failed=1)).row == 4
+    assert (await pumps.ask("b", ok=1)).row == 0
+
+
+async def test_sync_answers_that_are_late_halve_concurrency_down_to_a_quarter_and_open_nothing(pumps: Pumps) -> None:
+    for _ in range(6):
+        usual = await pumps.ask(timed=10, took_ms=1000, token_ms=20, ok=10, held=100)
+    assert (round(usual.usual_ms), round(usual.usual_token_ms), usual.limit) == (1000, 20, 0)
+    limits, happened = [], ""
+    for _ in range(2):
+        # The window of ten seconds is over, and held these alone.
+        await pumps.set(timed_at=0, timed=0)
+        late = await pumps.ask(timed=20, late=16, took_ms=9000, token_ms=180, ok=20, held=100)
+        limits.append(late.limit)
+        happened += late.happened
+    assert (limits, happened, late.breaker) == ([50, 25], "slow", "closed")
+    assert late.usual_ms == pytest.approx(1000)
+    # While they are late it stays so; afterwards it grows as after any refusal.
+    await pumps.set(limit_at=0)
+    assert (await pumps.ask(held=25)).limit == 25
+    await pumps.set(timed_at=0)
+    assert (await pumps.ask(timed=20, late=0, took_ms=1000, token_ms=20, held=25)).limit == 38
+
+
+async def test_sync_a_few_late_answers_lower_nothing(pumps: Pumps) -> None:
+    await pumps.ask(timed=60, took_ms=1000, token_ms=20, held=100)
+    await pumps.set(timed_at=0)
+    assert (await pumps.ask(timed=20, late=15, took_ms=9000, token_ms=180, held=100)).limit == 0
+
+
+async def test_sync_what_stays_late_at_a_quarter_becomes_the_usual(pumps: Pumps) -> None:
+    """Long calls after many short ones, or a provider that is slower now: asking less does not help, so all may be asked again."""
+    await pumps.ask(timed=60, took_ms=50, token_ms=2, held=100)
+    limits = []
+    for _ in range(3):
+        await pumps.set(timed_at=0, timed=0)
+        late = await pumps.ask(timed=20, late=20, took_ms=3000, token_ms=60, held=100)
+        limits.append(late.limit)
+    assert (limits, late.usual_ms, late.usual_token_ms) == ([50, 25, 25], 3000, 60)
+    for limit in (38, 57, 86):
+        await pumps.set(limit_at=0)
+        assert (await pumps.ask(timed=20, took_ms=3000, token_ms=60, ok=20, held=25)).limit == limit
+
+
 async def test_sync_the_retry_budget_runs_dry_and_fills_by_success(pumps: Pumps) -> None:
     assert (await pumps.ask(retry_cost=490)).budget == pytest.approx(10, abs=1)
     assert (await pumps.ask(ok=5)).budget == pytest.approx(15, abs=1)
@@ -183,6 +278,14 @@ async def test_sync_the_retry_budget_runs_dry_and_fills_by_success(pumps: Pumps)
 async def test_sync_a_pause_ends_when_the_row_changes(pumps: Pumps) -> None:
     assert (await pumps.ask(pause_ms=60_000)).paused_ms > 0
     assert (await pumps.ask(want=1, version="2")).granted == 1
+
+
+async def test_sync_a_pump_that_has_not_read_the_edit_yet_ends_no_block(pumps: Pumps) -> None:
+    await pumps.ask("a", version="2")
+    assert (await pumps.ask("a", version="2", throttled=1, retry_after_ms=60_000)).blocked_ms > 0
+    assert (await pumps.ask("b", version="1")).blocked_ms > 0
+    assert (await pumps.ask("a", version="2")).blocked_ms > 0
+    assert (await pumps.ask("b", version="3")).blocked_ms == 0
 
 
 async def test_sync_after_redis_forgot_the_script(pumps: Pumps) -> None:
@@ -215,7 +318,7 @@ async def test_sync_without_a_limit_of_ours_the_providers_counts_once_it_has_ref
 
 async def test_sync_no_more_is_granted_than_the_provider_says_is_left(pumps: Pumps) -> None:
     assert (await pumps.ask(requests_per_minute=6000, left_requests=20, want=50)).granted <= 11
-    assert (await pumps.ask(tokens_per_minute=6_000_000, left_tokens=20_000, want=50, want_tokens=50_000)).granted <= 11
+    assert (await pumps.ask(tokens_per_minute=6_000_000, left_tokens=20_000, want=50, want_input=50_000)).granted <= 11
 
 
 async def test_sync_what_is_used_up_is_held_for_a_moment(pumps: Pumps) -> None:

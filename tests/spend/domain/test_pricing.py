@@ -6,10 +6,11 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.spend.domain.pricing import PriceBook, PriceRow, cost_of
+from apps.spend.domain.pricing import PriceBook, PriceRow, TiersInvalidError, cost_of, most_cost_of, read_tiers
 from apps.spend.domain.usage import TokenUsage
 
 PROVIDER = UUID(int=1)
@@ -92,3 +93,84 @@ def test_cost_is_the_sum_of_its_parts(usage: TokenUsage, input_usd: Decimal, out
     given_ = TokenUsage(usage.input_tokens, usage.cached_input_tokens)
     assert cost_of(usage, row) == cost_of(given_, row) + cost_of(written, row)
     assert cost_of(usage, row) * MILLION == usage.total_input_tokens * input_usd + usage.total_output_tokens * output_usd
+
+
+LONG = [{"above_input_tokens": 200_000, "input_usd_per_million": "0.30", "output_usd_per_million": "1.20"}]
+
+
+def test_cost_a_long_context_costs_more_for_all_its_tokens() -> None:
+    row = price(tiers=LONG, cached_input_usd_per_million=Decimal("0.01"))
+    assert cost_of(TokenUsage(input_tokens=200_000, output_tokens=1000), row) == Decimal("0.0306")
+    assert cost_of(TokenUsage(input_tokens=200_001, output_tokens=1000), row) == Decimal("0.0612003")
+    # What is read from a cache makes a context long too; a price that the tier leaves out stays.
+    assert cost_of(TokenUsage(input_tokens=1, cached_input_tokens=200_000), row) == Decimal("0.0020003")
+
+
+def test_cost_of_several_calls_is_that_of_their_own_lengths() -> None:
+    row = price(tiers=LONG)
+    usage = TokenUsage(input_tokens=MILLION)
+    assert cost_of(usage, row) == Decimal("0.30")
+    assert cost_of(usage, row, context_tokens=100_000) == Decimal("0.15")
+
+
+def test_cost_of_two_tiers_is_that_of_the_highest_that_is_reached() -> None:
+    row = price(tiers=[{"above_input_tokens": 100, "input_usd_per_million": "2"}, {"above_input_tokens": 10, "input_usd_per_million": "1"}])
+    assert [cost_of(TokenUsage(input_tokens=n), row) * MILLION for n in (10, 11, 101)] == [Decimal("1.5"), Decimal(11), Decimal(202)]
+
+
+def test_cost_kinds_with_a_price_of_their_own() -> None:
+    row = price(
+        cache_write_usd_per_million=Decimal(1),
+        audio_input_usd_per_million=Decimal(3),
+        audio_output_usd_per_million=Decimal(5),
+        image_output_usd_per_million=Decimal(7),
+    )
+    usage = TokenUsage(cache_write_1h_tokens=1, audio_input_tokens=10, image_input_tokens=100, audio_output_tokens=1, image_output_tokens=1)
+    # An hour in the cache as any cache write, an image as text: neither has a price here.
+    assert cost_of(usage, row) * MILLION == 1 + 30 + 15 + 5 + 7
+    assert (usage.fresh_input_tokens, usage.written_tokens, usage.said_tokens) == (110, 1, 2)
+    assert usage.parts() == {"cache_write_1h": 1, "audio_input": 10, "image_input": 100, "audio_output": 1, "image_output": 1}
+
+
+def test_unit_prices_tell_the_kinds_that_have_a_price() -> None:
+    row = price(audio_input_usd_per_million=Decimal(3), tiers=LONG)
+    assert orjson.loads(row.json)["audio_input"] == "3"
+    assert "image_input" not in orjson.loads(row.json)
+    assert orjson.loads(row.level(200_001).json)["output"] == "1.20"
+
+
+def test_most_cost_is_that_of_the_dearest_tier_within_reach() -> None:
+    row = price(tiers=LONG)
+    assert most_cost_of(input_tokens=200_000, output_tokens=0, price=row) == Decimal("0.03")
+    assert most_cost_of(input_tokens=400_000, output_tokens=0, price=row) == Decimal("0.12")
+
+
+@pytest.mark.parametrize(
+    ("tiers", "told"),
+    [
+        ({}, "list"),
+        ([1], "list"),
+        ([{"input_usd_per_million": "1"}], "above_input_tokens"),
+        ([{"above_input_tokens": True, "input_usd_per_million": "1"}], "above_input_tokens"),
+        ([{"above_input_tokens": 5}], "at least one price"),
+        ([{"above_input_tokens": 5, "input": "1"}], "'input'"),
+        ([{"above_input_tokens": 5, "input_usd_per_million": "-1"}], "Tier 1: input_usd_per_million"),
+        ([{"above_input_tokens": 5, "input_usd_per_million": "NaN"}], "Tier 1: input_usd_per_million"),
+        ([{"above_input_tokens": 5, "input_usd_per_million": "1"}] * 2, "Two tiers"),
+    ],
+)
+def test_tiers_that_are_wrong_are_refused_by_name(tiers: Any, told: str) -> None:
+    with pytest.raises(TiersInvalidError, match=told):
+        read_tiers(tiers)
+
+
+def test_tiers_are_kept_in_one_form() -> None:
+    assert read_tiers([]) is None
+    tiers = [
+        {"above_input_tokens": 9, "input_usd_per_million": "1.50"},
+        {"above_input_tokens": 5, "output_usd_per_million": 2},
+    ]
+    assert read_tiers(tiers) == [
+        {"above_input_tokens": 5, "output_usd_per_million": "2"},
+        {"above_input_tokens": 9, "input_usd_per_million": "1.5"},
+    ]

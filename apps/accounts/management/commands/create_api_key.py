@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.accounts.actions import acting, create_api_key, ensure_workspace
-from apps.accounts.domain.keys import Scope
+from apps.accounts.domain.keys import WORKSPACE_SCOPES, Scope
 
 _LONGEST_NAME = 100
 
@@ -39,7 +39,12 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--workspace", required=True, type=_name, help="The workspace's name; made when it is missing.")
         parser.add_argument("--name", default="default", type=_name, help="What the key is for.")
-        parser.add_argument("--scopes", nargs="+", default=[scope.value for scope in Scope], help="Default: all of them.")
+        parser.add_argument(
+            "--scopes",
+            nargs="+",
+            default=[scope.value for scope in WORKSPACE_SCOPES],
+            help=f"Default: {' '.join(WORKSPACE_SCOPES)}. The scope platform, for what all workspaces share, has to be named.",
+        )
 
     def handle(self, *_: Any, workspace: str, name: str, scopes: list[str], **__: Any) -> None:
         wanted = _scopes(scopes)

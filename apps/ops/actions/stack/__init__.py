@@ -3,6 +3,7 @@
 from apps.ops.actions.stack.ask_status import ask_status
 from apps.ops.actions.stack.keep_state import load_state
 from apps.ops.actions.stack.lock_home import is_locked
+from apps.ops.actions.stack.restart_parts import restart_parts
 from apps.ops.actions.stack.run_stack import addresses_of, run_stack
 from apps.ops.actions.stack.start_detached import news_line, start_detached, stop_supervisor
 from apps.ops.actions.stack.stop_stack import stop_stack
@@ -13,6 +14,7 @@ __all__ = [
     "is_locked",
     "load_state",
     "news_line",
+    "restart_parts",
     "run_stack",
     "start_detached",
     "stop_stack",

@@ -14,6 +14,7 @@ from apps.lib.embedded import (
     find_package,
 )
 from apps.lib.ports import free_port, is_port_free
+from apps.ops.actions.stack.change_secrets import secrets_to_start_with
 from apps.ops.domain.stack import StackError, StackOptions, StackState
 
 _SECRETS = ("postgres_admin", "postgres", "valkey", "model", "admin")
@@ -59,12 +60,9 @@ def settle_state(options: StackOptions, state: StackState, variables: Mapping[st
         taken = [port for other, port in state.ports.items() if other != name]
         state.ports[name] = free_port(preferred=state.ports.get(name), taken=[*taken, options.port, options.flower_port])
     environment = state.environment
-    environment["SECRET_KEY"] = variables.get("SECRET_KEY") or environment.get("SECRET_KEY") or secrets.token_urlsafe(48)
-    environment["AIPLATFORM_ENCRYPTION_KEYS"] = (
-        variables.get("AIPLATFORM_ENCRYPTION_KEYS")
-        or environment.get("AIPLATFORM_ENCRYPTION_KEYS")
-        or f"{secrets.token_hex(4)}:{base64.b64encode(os.urandom(32)).decode()}"
-    )
+    environment.update(secrets_to_start_with(environment, variables))
+    environment.setdefault("SECRET_KEY", secrets.token_urlsafe(48))
+    environment.setdefault("AIPLATFORM_ENCRYPTION_KEYS", f"{secrets.token_hex(4)}:{base64.b64encode(os.urandom(32)).decode()}")
     environment["DATABASE_URL"] = options.database_url or postgres_server(options, state).url()
     environment["REDIS_URL"] = options.redis_url or valkey_server(options, state).url
     environment["AIPLATFORM_PORT"] = str(options.port)

@@ -9,37 +9,24 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
-from django.db import connection
 
+from apps.ops.actions.stack.migrate_database import migrate_database
 from apps.ops.actions.stack.serve_model import LOCAL_MODEL
 from apps.providers.actions import declare_model
 from apps.spend.actions import ensure_price
 
-# Any fixed number, known to everyone who migrates this database.
-_MIGRATION_LOCK = 0x61_69_70_6C
 # It costs nothing; a small price makes the money visible from the first batch on.
 _SAMPLE_INPUT_USD, _SAMPLE_OUTPUT_USD = Decimal("0.01"), Decimal("0.04")
 
 
 def prepare_platform(*, admin_password: str, local_model_url: str, local_model_key: str, now: datetime) -> None:
     """An empty password makes no superuser; an empty URL declares no local model."""
-    _migrate()
+    migrate_database()
     _collect_static_files(Path(settings.STATIC_ROOT))
     if admin_password:
         _make_first_superuser(admin_password)
     if local_model_url:
         _declare_local_model(url=local_model_url, key=local_model_key, now=now)
-
-
-def _migrate() -> None:
-    """One at a time, when several machines start together."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [_MIGRATION_LOCK])
-    try:
-        call_command("migrate", interactive=False, verbosity=1)
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [_MIGRATION_LOCK])
 
 
 def _collect_static_files(root: Path) -> None:

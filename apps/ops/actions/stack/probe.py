@@ -7,14 +7,16 @@ from collections.abc import Collection, Mapping
 
 from celery import Celery
 from kombu.exceptions import OperationalError
-from redis import RedisError
+from redis import Redis, RedisError
 
 from apps.lib.embedded import answers_ping, answers_sql
 from apps.ops.domain.parts import WORKERS
 
 _HTTP_TIMEOUT_SECONDS = 3.0
 _PONG_TIMEOUT_SECONDS = 2.0
-_NODES = (*WORKERS, "beat")
+_PROBE_KEY = "aiplatform:probe"
+# They are asked over the broker.
+NODES = (*WORKERS, "beat")
 
 
 def answers_http(url: str) -> bool:
@@ -24,6 +26,17 @@ def answers_http(url: str) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
+
+
+def takes_messages(redis_url: str) -> bool:
+    """True when the broker answers and has room: otherwise the silence of workers says nothing about them."""
+    try:
+        with Redis.from_url(redis_url, socket_timeout=2, socket_connect_timeout=2) as client:
+            client.lpush(_PROBE_KEY, 1)
+            client.delete(_PROBE_KEY)
+    except (RedisError, OSError):
+        return False
+    return True
 
 
 def answering_nodes(redis_url: str, names: Collection[str]) -> set[str]:
@@ -51,5 +64,5 @@ def healthy_parts(names: Collection[str], environment: Mapping[str, str]) -> set
         "flower": lambda: answers_http(f"http://127.0.0.1:{flower_port}/flower/healthcheck"),
     }
     healthy = {name for name in names if name in questions and questions[name]()}
-    nodes = [name for name in names if name in _NODES]
+    nodes = [name for name in names if name in NODES]
     return healthy | (answering_nodes(environment["REDIS_URL"], nodes) if nodes else set())

@@ -15,9 +15,11 @@ from apps.lib.embedded import (
 )
 from apps.lib.processes import start_time
 from apps.ops.actions.stack.end_leftovers import end_leftovers
+from apps.ops.actions.stack.keep_restart import forget_restart
 from apps.ops.actions.stack.keep_state import load_state, save_state
 from apps.ops.actions.stack.lock_home import lock_home
 from apps.ops.actions.stack.plan_stack import check_can_start, postgres_server, settle_state, valkey_server
+from apps.ops.actions.stack.replace_parts import replace_parts
 from apps.ops.actions.stack.supervise import Report, StopAskedError, Supervisor
 from apps.ops.domain.parts import model_part, platform_parts, postgres_part, valkey_part
 from apps.ops.domain.stack import SUPERVISOR, Addresses, PartReport, PartState, StackError, StackOptions, StackState
@@ -39,6 +41,7 @@ def run_stack(
         settle_state(options, state, os.environ)
         state.pids[SUPERVISOR] = (os.getpid(), start_time(os.getpid()) or 0.0)
         save_state(options.home, state)
+        forget_restart(options.home)
         supervisor = Supervisor(
             home=options.home,
             project=options.project,
@@ -50,7 +53,8 @@ def run_stack(
         try:
             _bring_up(options, state, supervisor)
             tell_ready(addresses_of(state))
-            supervisor.watch()
+            prepare = _prepare_command(options)
+            supervisor.watch(lambda: replace_parts(options.home, supervisor, prepare))
         except StopAskedError:
             return
         except ServerNotReadyError as error:
@@ -78,7 +82,7 @@ def _bring_up(options: StackOptions, state: StackState, supervisor: Supervisor) 
         # Healthy means that the platform's own role gets in, which is only made here.
         open_database(server)
     supervisor.wait_until_healthy([part.name for part in stores])
-    supervisor.run_once("prepare", [python, manage, "prepare"])
+    supervisor.run_once("prepare", _prepare_command(options))
     platform = platform_parts(
         python=python,
         project=options.project,
@@ -90,6 +94,10 @@ def _bring_up(options: StackOptions, state: StackState, supervisor: Supervisor) 
     )
     supervisor.start(platform)
     supervisor.wait_until_healthy([part.name for part in (*models, *platform)])
+
+
+def _prepare_command(options: StackOptions) -> list[str]:
+    return [sys.executable, str(options.project / "manage.py"), "prepare"]
 
 
 def addresses_of(state: StackState) -> Addresses:

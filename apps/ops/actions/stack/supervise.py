@@ -6,14 +6,14 @@ Everything happens in the one thread that calls this, because the kernel ties a 
 import os
 import subprocess
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 from apps.lib.embedded import bare_environment
 from apps.lib.processes import kill_group, start_process, start_time
-from apps.ops.actions.stack.probe import healthy_parts
+from apps.ops.actions.stack.probe import NODES, healthy_parts, takes_messages
 from apps.ops.domain.parts import STOP_STAGES, Part
 from apps.ops.domain.restarts import Restarts
 from apps.ops.domain.stack import PartReport, PartState, StackError, StackState
@@ -60,9 +60,15 @@ class Supervisor:
         self.healthy: set[str] = set()
         self.misses: dict[str, int] = {}
         self.kill_at: dict[str, float] = {}
+        self.replacing: set[str] = set()
 
     def log_path(self, name: str) -> Path:
         return self.home / "logs" / f"{name}.log"
+
+    def take_environment(self, variables: Mapping[str, str]) -> None:
+        """What is started from now on has these, and so has the next stack in this home."""
+        self.state.environment.update(variables)
+        self.save()
 
     def start(self, parts: Iterable[Part]) -> None:
         """Start these parts, without waiting for them."""
@@ -81,9 +87,9 @@ class Supervisor:
 
         self.wait_until(are_healthy, names=names)
 
-    def wait_until(self, is_done: Callable[[], bool], *, names: Collection[str]) -> None:
+    def wait_until(self, is_done: Callable[[], bool], *, names: Collection[str], seconds: float = _START_SECONDS) -> None:
         """Watch until `is_done`. StackError when one of the parts that it depends on keeps dying, or after two minutes."""
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + seconds
         while not is_done():
             self._tick()
             missing = [name for name in names if name not in self.healthy]
@@ -92,7 +98,7 @@ class Supervisor:
                     msg = f"{name} ends right after it starts: {last_line(self.log_path(name))} (log: {self.log_path(name)})"
                     raise StackError(msg)
             if time.monotonic() > deadline:
-                msg = f"{', '.join(missing)} did not become healthy within {_START_SECONDS:.0f} s; see {self.log_path(missing[0])}"
+                msg = f"{', '.join(missing)} did not become healthy within {seconds:.0f} s; see {self.log_path(missing[0])}"
                 raise StackError(msg)
 
     def run_once(self, name: str, command: list[str]) -> None:
@@ -110,12 +116,22 @@ class Supervisor:
             msg = f"{name} failed: {last_line(log_path)} (log: {log_path})"
             raise StackError(msg)
 
-    def watch(self) -> None:
-        """Look after the parts until somebody asks to stop."""
+    def replace(self, name: str) -> None:
+        """End a part as it wishes to be ended, start it anew and return when it is healthy. StackError when it does not become so."""
+        self._report(name, PartState.STOPPING, "to be replaced")
+        self.restarts[name] = Restarts(start_again_at=None if name in self.processes else time.monotonic())
+        self.replacing.add(name)
+        self._end(name)
+        self.wait_until(lambda: name not in self.replacing, names=[name], seconds=self.parts[name].stop_seconds + _START_SECONDS)
+        self.wait_until_healthy([name])
+
+    def watch(self, do_asked: Callable[[], None] = lambda: None) -> None:
+        """Look after the parts, and do what is asked for in between, until somebody asks to stop."""
         check_at = time.monotonic() + _CHECK_SECONDS
         try:
             while True:
                 self._tick()
+                do_asked()
                 self._look_for_health([name for name in self.processes if name not in self.healthy and name not in self.kill_at])
                 if time.monotonic() >= check_at:
                     self._look_for_deafness()
@@ -156,23 +172,32 @@ class Supervisor:
             again_at = self.restarts[name].start_again_at
             if again_at is not None and now >= again_at:
                 self._launch(part)
+                self.replacing.discard(name)
                 self.save()
 
     def _look_for_deafness(self) -> None:
         """End parts that run but have stopped answering: a worker may live on without its broker connection for ever.
 
-        Not the stores: one that is slow is better than one that is killed.
+        Not the stores: one that is slow is better than one that is killed. And nobody who can't be heard: while the broker is down,
+        pumps go on with the work that is in Postgres.
         """
         asked = self.healthy - _STORES
         answering = healthy_parts(asked, self.state.environment)
+        if not takes_messages(self.state.environment["REDIS_URL"]):
+            answering |= asked.intersection(NODES)
         for name in asked:
             self.misses[name] = 0 if name in answering else self.misses.get(name, 0) + 1
             if self.misses[name] >= _MISSES:
                 self.misses[name] = 0
-                self.healthy.discard(name)
                 self._report(name, PartState.UNHEALTHY, f"has not answered {_MISSES} times in a row; it is ended and started again")
-                self.processes[name].send_signal(self.parts[name].stop_signal)
-                self.kill_at[name] = time.monotonic() + self.parts[name].stop_seconds
+                self._end(name)
+
+    def _end(self, name: str) -> None:
+        """Ask a part to end; it is killed when it takes longer than it may."""
+        self.healthy.discard(name)
+        if name in self.processes:
+            self.processes[name].send_signal(self.parts[name].stop_signal)
+            self.kill_at[name] = time.monotonic() + self.parts[name].stop_seconds
 
     def _note_death(self, name: str, process: subprocess.Popen[bytes], now: float) -> None:
         del self.processes[name]
@@ -180,6 +205,9 @@ class Supervisor:
         self.healthy.discard(name)
         # Its children must not go on beside the next one.
         kill_group(process.pid)
+        if name in self.replacing:
+            self.restarts[name] = Restarts(start_again_at=now)
+            return
         restarts = self.restarts[name] = self.restarts[name].after_death(now)
         delay = (restarts.start_again_at or now) - now
         why = f"signal {-process.returncode}" if process.returncode < 0 else f"code {process.returncode}"

@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+from django.core.checks import Tags
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
@@ -21,3 +22,5 @@ class Command(BaseCommand):
             local_model_key=os.environ.get("AIPLATFORM_LOCAL_MODEL_KEY", ""),
             now=timezone.now(),
         )
+        # A key that was taken away too early is told before anybody works without it.
+        self.check(tags=[Tags.database], databases=["default"])

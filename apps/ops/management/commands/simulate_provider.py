@@ -15,7 +15,8 @@ from apps.ops.domain.simulation import SimulationInvalidError
 from apps.ops.simulator.server import serve
 from apps.ops.simulator.simulator import Simulator
 
-_OPTIONS = ("latency", "fail", "script", "requests_per_minute", "tokens_per_minute", "drift_per_minute")
+_LIMITS = ("requests_per_minute", "tokens_per_minute", "input_tokens_per_minute", "output_tokens_per_minute")
+_OPTIONS = ("latency", "fail", "script", *_LIMITS, "drift_per_minute")
 
 
 class Command(BaseCommand):
@@ -29,8 +30,8 @@ class Command(BaseCommand):
         parser.add_argument("--latency", default="fixed:50", help="fixed:MS, uniform:MS:MS or lognormal:MEDIAN_MS:P99_MS.")
         parser.add_argument("--fail", default="", help="Shares of calls that fail, for example 429:0.05,500:0.01,hang:0.001,cut:0.001.")
         parser.add_argument("--script", default="", help='What every call comes to, for example "status=503 retry_after=2".')
-        parser.add_argument("--requests-per-minute", type=int, help="More in any sixty seconds answer 429.")
-        parser.add_argument("--tokens-per-minute", type=int, help="More in any sixty seconds answer 429.")
+        for limit in _LIMITS:
+            parser.add_argument(f"--{limit.replace('_', '-')}", type=int, help="More in any sixty seconds answer 429.")
         parser.add_argument("--drift-per-minute", type=float, default=1.0, help="Latencies are multiplied by this each minute.")
         parser.add_argument("--seed", type=int, default=1, help="The same seed draws the same latencies and failures.")
 

@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.jobs.actions import find_shortages
 from apps.ops.actions.stack import ask_status
 from apps.ops.domain.stack import PartState, StackError
 from apps.ops.management.progress import part_table, wide_console
@@ -26,3 +27,5 @@ class Command(BaseCommand):
         ill = [report for report in reports if report.state is PartState.UNHEALTHY]
         if ill:
             raise CommandError("; ".join(f"{report.part} {report.note} (log: {report.log})" for report in ill))
+        for lane, shortage in find_shortages().items():
+            self.stdout.write(f"new work for {lane}: {f'refused, {shortage.reason}' if shortage else 'taken'}")

@@ -66,6 +66,7 @@
       if (!isNamed) field.setAttribute("aria-label", labelOf(field));
     }
     for (const icon of document.querySelectorAll(".material-symbols-outlined")) icon.setAttribute("aria-hidden", "true");
+    document.documentElement.dataset.keyboard = "ready";
   };
 
   // After Django's own scripts, which put their parts into the page when it has loaded.

@@ -1,0 +1,1 @@
+"""The HTTP doors to API keys, and to the back office itself."""

@@ -1,0 +1,1 @@
+"""Filters of the platform's own pages."""

@@ -1,0 +1,1 @@
+"""Rules of prompts: variables, templates, and versions."""

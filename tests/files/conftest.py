@@ -1,0 +1,5 @@
+"""Fixtures of the tests of files."""
+
+from tests.files.serving import client, secret, server
+
+__all__ = ["client", "secret", "server"]
