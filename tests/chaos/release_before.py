@@ -10,7 +10,7 @@ from tests.architecture.source import ROOT
 
 # Until there are tags: the last state that was in use before the present tables. Between it and them lie commits whose workers refused
 # their own messages. Moved on by hand.
-_IN_USE = "adaa0f3e94a11200b07b3892dd3ecb5d51943a85"
+_IN_USE = "799b82750077f847c82523df0f7b69991ad05009"
 
 
 def _git(*arguments: str) -> bytes | None:
