@@ -1,0 +1,58 @@
+"""The program that reads one document: from standard input, by what READING in its environment says, to standard output as one JSON object.
+
+`{"extracted": {...}}` or `{"refused": [code, message]}`. Started by `extract`; it sees no settings, no database and no secrets.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from apps.knowledge.domain.limits import Limits
+from apps.knowledge.domain.refusals import Refused
+from apps.knowledge.domain.sections import Extracted
+from apps.knowledge.extraction.confine import bound, die_with, shut_in
+from apps.knowledge.extraction.kinds import reader_of
+from apps.knowledge.extraction.source import Source
+
+
+def main() -> None:
+    """Whatever a library prints goes nowhere; the answer is the only thing on the pipe."""
+    reading = orjson.loads(os.environ.pop("READING"))
+    die_with(reading["parent"])
+    answers = os.dup(1)
+    os.dup2(2, 1)
+    limits = Limits(**reading["limits"])
+    bound(limits)
+    answer = _answer(reading["filename"], limits)
+    os.set_blocking(answers, True)
+    rest = memoryview(orjson.dumps(answer))
+    while rest:
+        rest = rest[os.write(answers, rest) :]
+    # No library gets a last word.
+    os._exit(0)
+
+
+def _answer(filename: str, limits: Limits) -> dict[str, Any]:
+    try:
+        with os.fdopen(0, "rb") as stream:
+            source = Source(content=stream.read(), filename=filename, limits=limits)
+        return {"extracted": _read(reader_of(source), source)}
+    except Refused as refused:
+        return {"refused": [refused.code, refused.message]}
+    except MemoryError:
+        return {"refused": ["out_of_memory", "Reading it needs more memory than one document may have. Split it, or save it anew."]}
+    except Exception as error:  # noqa: BLE001 -- libraries raise anything on a damaged file; its kind is told
+        return {"refused": ["damaged", f"It can't be read ({type(error).__name__}). Open it with its program and save it anew."]}
+
+
+def _read(reader: Callable[[Source], Extracted], source: Source) -> Extracted:
+    shut_in()
+    return reader(source)
+
+
+if __name__ == "__main__":
+    sys.setrecursionlimit(2_000)
+    main()
