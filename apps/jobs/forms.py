@@ -36,7 +36,7 @@ _CACHE = [
     ("3600", "on, for an hour"),
     ("604800", "on, for a week"),
 ]
-_POLICY = ("cache", "answer_schema", "output_contract", "first_model", "accept_if", "failover")
+_POLICY = ("reuse", "cache", "answer_schema", "output_contract", "first_model", "accept_if", "failover")
 _NUMBER_LENGTH = 400
 _TABLE_ENDINGS = (".csv", ".tsv", ".tab", ".xlsx", ".xlsm", ".xls")
 
@@ -80,6 +80,13 @@ class NewJobForm(forms.Form):
         required=False, max_length=100, widget=UnfoldAdminTextInputWidget, help_text="Of a workbook; empty: its first sheet."
     )
     lane = forms.ChoiceField(choices=[(lane.value, text) for lane, text in _LANES.items()], widget=UnfoldAdminSelectWidget)
+    reuse = forms.CharField(
+        required=False,
+        max_length=80,
+        label="Take over answers of",
+        widget=UnfoldAdminTextInputWidget,
+        help_text="An earlier job, as batch_... on its page: what asks the very same gets its answer, at no cost: for an edited file.",
+    )
     cache = forms.ChoiceField(
         required=False,
         choices=_CACHE,
@@ -168,7 +175,7 @@ class NewJobForm(forms.Form):
     def metadata(self) -> dict[str, str]:
         """What a batch from the API would say of the same choices."""
         values = self.cleaned_data
-        chosen = {name: values.get(name) or "" for name in ("cache", "first_model", "accept_if")}
+        chosen = {name: values.get(name) or "" for name in ("reuse", "cache", "first_model", "accept_if")}
         chosen |= {
             "output_contract": "on" if values.get("output_contract") else "",
             "failover": "off" if values.get("failover") == "off" else "",

@@ -77,6 +77,8 @@ class Job(models.Model):
     first_accepted = models.PositiveIntegerField(default=0, db_default=0)
     first_saved_usd = models.DecimalField(max_digits=20, decimal_places=12, default=0, db_default=0, help_text="Negative: it cost more.")
     repaired = models.PositiveIntegerField(default=0, db_default=0, help_text="Answers that fitted their contract after a repair.")
+    reuses_job_id = models.UUIDField(null=True, blank=True, help_text="The earlier job whose answers to the same requests it takes over.")
+    reused = models.PositiveIntegerField(default=0, db_default=0, help_text="Items whose answers were taken over; they count as done.")
 
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -143,7 +145,8 @@ class Item(models.Model):
     lost_at = models.DateTimeField(null=True)
     stage = models.PositiveSmallIntegerField(db_default=0, help_text="Where the next run begins (providers.domain.calls.Stage).")
     paid_calls = models.PositiveSmallIntegerField(db_default=0, help_text="Its charges; the next one's seq.")
-    answered_by = models.CharField(max_length=12, db_default="", help_text="cache, first_model, model or repair; empty: plainly.")
+    answered_by = models.CharField(max_length=12, db_default="", help_text="cache, first_model, model, repair or reuse; empty: plainly.")
+    reused_item_id = models.UUIDField(null=True, help_text="The item of an earlier job that its answer was given to.")
 
     answer_body_id = models.BinaryField(max_length=32, null=True)
     status_code = models.PositiveSmallIntegerField(null=True)

@@ -11,11 +11,12 @@ from django.utils import timezone
 
 from apps.accounts.models import Role, Workspace
 from apps.files.models import File
-from apps.jobs.models import Job
+from apps.jobs.actions import validate_job
+from apps.jobs.models import Item, Job
 from apps.providers.models import Target
 from apps.spend.models import Price
 from tests.factories.accounts import make_office_client, make_user, make_workspace
-from tests.jobs.batches import input_line, jsonl, make_model
+from tests.jobs.batches import answer_all, input_line, jsonl, make_model, validated
 from tests.spend.purses import make_budget
 
 pytestmark = pytest.mark.django_db
@@ -231,3 +232,22 @@ def test_what_it_may_cost_and_which_budgets_it_touches_stands_beside_it(workspac
     page = send(client, workspace, max_tokens="10").content.decode()
     assert "it will wait" not in page
     assert "Over in about" in page
+
+
+def test_answers_of_an_earlier_job_are_taken_over(workspace: Workspace) -> None:
+    client = make_office_client()
+    content = jsonl([input_line("a"), input_line("b")])
+    first = validated(content)
+    answer_all(first)
+    page = send(client, workspace, content, name="lines.jsonl", user="", reuse="batch_nonsense").content.decode()
+    assert "No such batch: &#x27;batch_nonsense&#x27;" in page
+    assert "Submit the job" not in page
+    send(client, workspace, content, name="lines.jsonl", user="", reuse=first.public_id, step="submit")
+    job = Job.objects.latest("created_at")
+    assert (job.reuses_job_id, job.metadata) == (first.id, {"priority": "bulk", "reuse": first.public_id})
+    validate_job(job_id=job.id, clock=timezone.now)
+    page = client.get(reverse("admin:jobs_job_change", args=[job.pk])).content.decode()
+    assert 'id="tile-reused"' in page
+    item = Item.objects.filter(job=job).earliest("id")
+    page = client.get(reverse("admin:jobs_item_change", args=[item.pk])).content.decode()
+    assert reverse("admin:jobs_item_change", args=[item.reused_item_id]) in page

@@ -16,6 +16,7 @@ from apps.jobs.actions import finish_job, run_items, validate_job
 from apps.jobs.domain.lifecycle import ItemState
 from apps.jobs.models import BATCH_PREFIX, ITEM_PREFIX, Item, Job
 from apps.lib.ids import parse_public_id
+from apps.ops.queries.invariants import check_invariants
 from apps.providers.models import Model, Provider, Target
 from apps.spend.models import Charge
 from tests.factories.accounts import make_client
@@ -181,3 +182,26 @@ def test_single_calls(live: Live) -> None:
         second = ask("[[sim refuse]]", X_First_Model="tiny")
         item = Item.objects.get(id=parse_public_id(ITEM_PREFIX, second.headers["x-item-id"]))
         assert (item.answered_by, item.paid_calls) == ("model", 2)
+
+
+def test_an_edited_file_runs_what_was_edited(client: OpenAI, simulator: Simulator) -> None:
+    lines = [line(f"line {n}", f"question {n}") for n in range(40)]
+    first = submit(client, lines)
+    run(first)
+    edited = [*lines[:7], line("line 7", "another question"), *lines[8:39], line("line 40", "question 40")]
+    second = submit(client, edited, reuse=first.public_id)
+    run(second)
+    assert simulator.calls()["total"] == 42
+    assert Charge.objects.filter(job_id=second.id).count() == 2
+    before, after = (lines_of(client, client.batches.retrieve(job.public_id).output_file_id) for job in (first, second))
+    new = {"line 7", "line 40"}
+    assert {name for name, entry in after.items() if "reused_from" not in entry["response"]} == new
+    assert all(after[name]["response"]["body"] == before[name]["response"]["body"] for name in after if name not in new)
+    assert all(after[name]["response"]["reused_from"] == before[name]["id"] for name in after if name not in new)
+    api = make_client()
+    job = api.get(f"/api/jobs/{second.public_id}").json()
+    assert (job["reuses"], job["reused"], job["done"]) == (first.public_id, 38, 40)
+    item = api.get(f"/api/jobs/{second.public_id}/items").json()["data"][0]
+    assert (item["answered_by"], item["cost_usd"]) == ("reuse", "0.000000000000")
+    assert api.get(f"/api/items/{item['reused_from']}").json()["job_id"] == first.public_id
+    assert not [finding for finding in check_invariants(since=first.created_at, at_rest=True) if finding.examples]

@@ -10,10 +10,12 @@ from apps.jobs.actions.record_change import record_change
 from apps.jobs.actions.require_room import require_room
 from apps.jobs.domain.lifecycle import JobStatus
 from apps.jobs.domain.submission import COMPLETION_WINDOW_SECONDS, Submission, SubmissionRefusedError, read_submission
-from apps.jobs.models import Job
+from apps.jobs.models import BATCH_PREFIX, Job
 from apps.lib.enqueue import enqueue
 from apps.lib.http_errors import ApiError
+from apps.lib.ids import parse_public_id
 from apps.providers.domain.catalogue import UNPRICED, WITHOUT_PRICE
+from apps.providers.domain.policy import AnswerPolicy, load_policy
 from apps.providers.queries import cache_times, find_callable, list_unpriced_models
 from apps.spend.actions import make_job_budget
 
@@ -21,6 +23,9 @@ from apps.spend.actions import make_job_budget
 def submit_batch(*, workspace_id: UUID, api_key_id: UUID | None, values: object, now: datetime, created_by_id: UUID | None = None) -> Job:
     """Take in the decoded body of `POST /v1/batches`; ApiError (400) names the parameter that is wrong."""
     submission, file_id = judge_submission(workspace_id=workspace_id, values=values)
+    reuses_job_id = find_reusable(
+        submission.reuse, workspace_id=workspace_id, endpoint=submission.endpoint, policy=submission.policy, param="metadata.reuse"
+    )
     require_room(submission.lane)
     with transaction.atomic():
         job = Job.objects.create(
@@ -37,6 +42,7 @@ def submit_batch(*, workspace_id: UUID, api_key_id: UUID | None, values: object,
             on_budget=submission.on_budget,
             policy=submission.policy.as_json(),
             first_model_name=submission.policy.first_model,
+            reuses_job_id=reuses_job_id,
             input_file_id=file_id,
             output_expires_after_seconds=submission.output_expires_after_seconds,
             created_at=now,
@@ -56,6 +62,25 @@ def judge_submission(*, workspace_id: UUID, values: object) -> tuple[Submission,
         raise ApiError(400, refused.code, refused.message, param=refused.param) from refused
     require_first_model(submission.policy.first_model, param="metadata.first_model")
     return submission, _input_file_id(workspace_id, submission.input_file_id)
+
+
+def find_reusable(text: str, *, workspace_id: UUID, endpoint: str, policy: AnswerPolicy, param: str) -> UUID | None:
+    """The job whose answers are to be taken over, None when none is named; ApiError 400 when its answers can't stand for these."""
+    if not text:
+        return None
+    job_id = parse_public_id(BATCH_PREFIX, text)
+    job = Job.objects.filter(id=job_id, workspace_id=workspace_id).exclude(kind="single").first() if job_id else None
+    if job is None:
+        message = f"No such batch: {text[:100]!r}. Name the batch whose answers are to be taken over, as in 'batch_0190...'."
+        raise ApiError(400, "batch_not_found", message, param=param)
+    if job.endpoint != endpoint:
+        message = f"{text} asked {job.endpoint}; answers of another endpoint can't stand for those of {endpoint}."
+        raise ApiError(400, "invalid_value", message, param=param)
+    if load_policy(job.policy) != policy:
+        asked = load_policy(job.policy).in_words() or "plainly"
+        message = f"{text} came by its answers otherwise ({asked}). Submit this one with the same settings, or without '{param}'."
+        raise ApiError(400, "invalid_value", message, param=param)
+    return job.id
 
 
 def require_first_model(name: str, *, param: str) -> UUID | None:

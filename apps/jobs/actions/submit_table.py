@@ -7,7 +7,7 @@ from django.db import transaction
 
 from apps.jobs.actions.record_change import record_change
 from apps.jobs.actions.require_room import require_room
-from apps.jobs.actions.submit_batch import require_first_model
+from apps.jobs.actions.submit_batch import find_reusable, require_first_model
 from apps.jobs.domain.lifecycle import JobStatus, Lane
 from apps.jobs.domain.submission import COMPLETION_WINDOW_SECONDS
 from apps.jobs.domain.table_prompt import CHAT, TablePrompt
@@ -26,10 +26,12 @@ def submit_table(
     end_user: str,
     now: datetime,
     policy: AnswerPolicy = PLAIN,
+    reuse: str = "",
 ) -> Job:
     """The job, `validating`; the same rules hold for it as for a batch from the API."""
     require_room(lane)
     require_first_model(policy.first_model, param="first_model")
+    reuses_job_id = find_reusable(reuse, workspace_id=workspace_id, endpoint=CHAT, policy=policy, param="reuse")
     with transaction.atomic():
         job = Job.objects.create(
             workspace_id=workspace_id,
@@ -43,6 +45,7 @@ def submit_table(
             table=prompt.as_json(),
             policy=policy.as_json(),
             first_model_name=policy.first_model,
+            reuses_job_id=reuses_job_id,
             created_at=now,
             expires_at=now + timedelta(seconds=COMPLETION_WINDOW_SECONDS),
         )

@@ -15,6 +15,7 @@ from apps.jobs.actions.check_lines import check_lines, read_specs
 from apps.jobs.actions.expand_prompts import prompt_expander
 from apps.jobs.actions.load_items import NoLongerWantedError, load_items
 from apps.jobs.actions.publish_end import publish_end
+from apps.jobs.actions.reuse_answers import reuse_answers
 from apps.jobs.actions.ring import ring
 from apps.jobs.actions.write_table_input import TableRefusedError, write_table_input
 from apps.jobs.domain.intake import ItemSpec, LineError, LineRules
@@ -86,17 +87,26 @@ def _validate(job: Job, clock: Callable[[], datetime]) -> None:
             return
         first_model_id = catalogue.model_id(job.first_model_name) if job.first_model_name else None
         total = load_items(job, (_good(spec) for spec in read_specs(stream, rules)), first_model_id=first_model_id)
+    reused = reuse_answers(job, now=clock())
     failpoint("validate.loaded")
     names = [name for name in catalogue.model_names() if catalogue.model_id(name) in findings.model_ids]
     with transaction.atomic():
         if not Job.objects.filter(id=job.id, status=JobStatus.VALIDATING).update(
-            status=JobStatus.RUNNING, total=total, model_name=names[0] if len(names) == 1 else "", started_at=clock()
+            status=JobStatus.RUNNING,
+            total=total,
+            done=reused,
+            reused=reused,
+            model_name=names[0] if len(names) == 1 else "",
+            started_at=clock(),
         ):
             raise NoLongerWantedError
-        ring(lane=job.lane, job_id=job.id)
+        if reused < total:
+            ring(lane=job.lane, job_id=job.id)
+        else:
+            enqueue("jobs.finish_job", queue="ingest", job_id=str(job.id))
         failpoint("validate.before_commit")
     failpoint("validate.after_commit")
-    log.info("job_validated", job_id=str(job.id), items=total)
+    log.info("job_validated", job_id=str(job.id), items=total, reused=reused)
 
 
 def _good(spec: ItemSpec | LineError) -> ItemSpec:

@@ -18,7 +18,7 @@ from apps.files.queries import FileGoneError, find_present
 from apps.jobs.actions.export_results import EXPORT_FORMS, export_results
 from apps.jobs.actions.foresee import Intent, foresee
 from apps.jobs.actions.preview_upload import Preview, Whose, preview_batch, preview_table
-from apps.jobs.actions.submit_batch import submit_batch
+from apps.jobs.actions.submit_batch import find_reusable, submit_batch
 from apps.jobs.actions.submit_table import submit_table
 from apps.jobs.domain.foresight import Foresight
 from apps.jobs.domain.lifecycle import Lane
@@ -61,6 +61,8 @@ class NewJobPages:
             elif not is_table(file.filename) or not form.refuse_without_prompt():
                 policy = form.policy(times=cache_times(), is_for_table=is_table(file.filename))
                 preview = _look(request, form, file, policy) if policy is not None else None
+                if preview is not None and policy is not None and not _may_reuse(form, preview, policy):
+                    preview = None
                 if preview is not None and not preview.is_readable:
                     delete_file(file_id=file.id, now=current_time(), reason="it could not be read")
                     file = None
@@ -117,6 +119,17 @@ def _look(request: HttpRequest, form: NewJobForm, file: Any, policy: AnswerPolic
         return None
 
 
+def _may_reuse(form: NewJobForm, preview: Preview, policy: AnswerPolicy) -> bool:
+    """False, with the error on the form, when the job that was named has no answers for this one."""
+    workspace_id = form.cleaned_data["workspace"].id
+    try:
+        find_reusable(form.cleaned_data["reuse"], workspace_id=workspace_id, endpoint=preview.endpoint, policy=policy, param="reuse")
+    except ApiError as refused:
+        form.add_error("reuse", refused.message)
+        return False
+    return True
+
+
 def _foresee(form: NewJobForm, preview: Preview | None) -> Foresight | None:
     if preview is None or preview.error_count:
         return None
@@ -133,6 +146,7 @@ def _submitted(request: HttpRequest, form: NewJobForm, file: Any, preview: Previ
             table_file_id=file.id,
             prompt=form.prompt(),
             policy=policy,
+            reuse=values["reuse"],
             lane=Lane(values["lane"]),
             end_user=getattr(request.user, "email", ""),
             now=now,

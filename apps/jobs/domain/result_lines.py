@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 
 from apps.jobs.domain.lifecycle import ItemState
-from apps.jobs.domain.savings import CACHE
+from apps.jobs.domain.savings import CACHE, REUSE
 
 _CANCELLED = ("batch_cancelled", "This request was not run because the batch was cancelled.")
 _EXPIRED = ("batch_expired", "This request could not be executed before the completion window expired.")
@@ -32,6 +32,7 @@ class EndedItem:
     answer: bytes | None
     answered_by: str = ""
     served_by: str = ""
+    reused_item_id: UUID | None = None
 
 
 def result_line(item: EndedItem) -> bytes:
@@ -66,6 +67,8 @@ def _response(item: EndedItem, status_code: int, body: bytes) -> bytes:
     request_id = f"req_{item.run_id.hex if item.run_id else item.item_id.hex}".encode()
     # Beside what OpenAI's lines have; readers that don't know it pass over it.
     more = b'"cache":"hit",' if item.answered_by == CACHE else b""
+    if item.answered_by == REUSE and item.reused_item_id:
+        more += b'"reused_from":"batch_req_%s",' % item.reused_item_id.hex.encode()
     if item.served_by:
         more += b'"served_by":%s,' % orjson.dumps(item.served_by)
     status = item.status_code or status_code

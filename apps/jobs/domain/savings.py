@@ -9,6 +9,9 @@ from apps.spend.domain.charges import ChargeRecord
 from apps.spend.domain.pricing import PriceBook, cost_of
 
 CACHE = "cache"
+# The answer of the same request in an earlier job; there is no run of its own.
+REUSE = "reuse"
+UNASKED = (CACHE, REUSE)
 _NOTHING = Decimal(0)
 
 

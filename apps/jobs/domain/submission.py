@@ -46,6 +46,7 @@ class Submission:
     policy: AnswerPolicy
     output_expires_after_seconds: int | None
     prompt_version: str = ""
+    reuse: str = ""
 
 
 def read_submission(values: object, *, times: CacheTimes = USUAL_TIMES) -> Submission:
@@ -70,6 +71,7 @@ def read_submission(values: object, *, times: CacheTimes = USUAL_TIMES) -> Submi
         policy=_policy(hints, endpoint, times),
         output_expires_after_seconds=_expiry(values.get("output_expires_after")),
         prompt_version=_short(hints.get("prompt_version", ""), PROMPT_VERSION_LENGTH, "metadata.prompt_version"),
+        reuse=hints.get("reuse", ""),
     )
 
 

@@ -17,7 +17,7 @@ from apps.jobs.domain.lifecycle import ItemState, Lane
 from apps.jobs.domain.ready import FIRST_READY
 from apps.jobs.domain.result_lines import EndedItem, result_line
 from apps.jobs.domain.samples import SAMPLES_KEY, Sample, read_sample
-from apps.jobs.domain.savings import CACHE
+from apps.jobs.domain.savings import UNASKED
 from apps.jobs.models import BATCH_PREFIX, ITEM_PREFIX, Item, Job, Pump
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import parse_public_id
@@ -36,7 +36,7 @@ FAILED = (ItemState.DEAD, ItemState.CANCELLED, ItemState.EXPIRED)
 _PAGE_ITEMS = 500
 _PAGE_BYTES = 8 << 20
 _PAGE = """
-SELECT id, custom_id, state, run_id, status_code, error_code, error_message, answer_body_id, answered_by FROM jobs_item
+SELECT id, custom_id, state, run_id, status_code, error_code, error_message, answer_body_id, answered_by, reused_item_id FROM jobs_item
 WHERE job_id = %b AND id > %b AND state = ANY(%b::text[]) ORDER BY id LIMIT %b
 """
 
@@ -75,7 +75,7 @@ def read_servers(item_ids: Sequence[UUID], names: Mapping[UUID, str]) -> dict[UU
 
 def read_item_servers(items: Sequence[Item]) -> dict[UUID, str]:
     """Who gave the answers of those of these items that have one of their own, by id."""
-    asked = [item.id for item in items if item.state == ItemState.DONE and item.answered_by != CACHE]
+    asked = [item.id for item in items if item.state == ItemState.DONE and item.answered_by not in UNASKED]
     return read_servers(asked, provider_names() if asked else {})
 
 
@@ -152,13 +152,13 @@ def _by_size(rows: Sequence[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]
 
 def _lines(rows: Sequence[tuple[Any, ...]], names: Mapping[UUID, str]) -> bytes:
     answers = read_bodies([row[7] for row in rows if row[7] is not None])
-    servers = read_servers([row[0] for row in rows if row[2] == ItemState.DONE and row[8] != CACHE], names)
+    servers = read_servers([row[0] for row in rows if row[2] == ItemState.DONE and row[8] not in UNASKED], names)
     return b"".join(
         result_line(
             EndedItem(
                 item_id=row[0], custom_id=row[1], state=row[2], run_id=row[3], status_code=row[4], error_code=row[5],
                 error_message=row[6], answer=answers.get(row[7]), answered_by=row[8],
-                served_by=servers.get(row[0], ""),
+                served_by=servers.get(row[0], ""), reused_item_id=row[9],
             )
         )
         for row in rows

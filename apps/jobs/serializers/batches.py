@@ -54,6 +54,10 @@ _POLICY = {
             "max_cost_usd": {"type": "string", "pattern": f"^(?=.*[1-9]){USD}$", "description": "The most that it may cost, above 0."},
             "on_budget": {"type": "string", "enum": list(ON_BUDGET), "description": "What happens once no money is left."},
             **{name: {"type": "string", "description": text} for name, text in _POLICY.items()},
+            "reuse": {
+                "type": "string",
+                "description": "An earlier batch: lines that ask the very same get its answers, and are neither asked nor charged.",
+            },
         },
         "additionalProperties": {"type": "string", "maxLength": VALUE_LENGTH},
     }

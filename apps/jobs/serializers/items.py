@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.jobs.domain.lifecycle import ItemState
-from apps.jobs.models import BATCH_PREFIX, Item
+from apps.jobs.models import BATCH_PREFIX, ITEM_PREFIX, Item
 from apps.jobs.queries import ItemRecord, read_item_servers
 from apps.lib.ids import public_id
 
@@ -32,10 +32,14 @@ class ItemSerializer(serializers.ModelSerializer[Item]):
     id = serializers.CharField(source="public_id")
     job_id = serializers.SerializerMethodField()
     state = serializers.ChoiceField(choices=[state.value for state in ItemState])
-    answered_by = serializers.CharField(help_text="cache, first_model, model (after the first one), repair; empty: plainly.")
+    answered_by = serializers.CharField(help_text="cache, reuse, first_model, model (after the first one), repair; empty: plainly.")
     served_by = serializers.SerializerMethodField(
         help_text="The provider that gave the answer, and its name for the model, as in `openai-team-a/gpt-x-mini`."
-        " Null: there is no answer, it came from the cache, or the provider has been deleted."
+        " Null: there is no answer, it came from the cache or an earlier job, or the provider has been deleted."
+    )
+
+    reused_from = serializers.SerializerMethodField(
+        help_text="The item of an earlier job that the answer was given to, when it was taken over. Null: it was not."
     )
 
     class Meta:
@@ -44,13 +48,16 @@ class ItemSerializer(serializers.ModelSerializer[Item]):
         fields = [
             "id", "job_id", "position", "custom_id", "state", "lane", "feature", "prompt_version", "end_user", "attempts",
             "outcome", "status_code",
-            "answered_by", "served_by", "error_code", "error_message", "input_tokens", "output_tokens", "cost_usd",
+            "answered_by", "served_by", "reused_from", "error_code", "error_message", "input_tokens", "output_tokens", "cost_usd",
             "not_before", "claimed_at", "ended_at",
         ]  # fmt: skip
         read_only_fields = fields
 
     def get_job_id(self, item: Item) -> str:
         return public_id(BATCH_PREFIX, item.job_id)
+
+    def get_reused_from(self, item: Item) -> str | None:
+        return public_id(ITEM_PREFIX, item.reused_item_id) if item.reused_item_id else None
 
     def get_served_by(self, item: Item) -> str | None:
         servers: dict[UUID, str] = self.context["servers"]

@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from apps.jobs.domain.lifecycle import Lane
 from apps.jobs.domain.progress import Progress
-from apps.jobs.models import Job
+from apps.jobs.models import BATCH_PREFIX, Job
 from apps.lib.clock import current_time
 from apps.lib.ids import public_id
 
@@ -38,6 +38,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
     remaining_seconds = serializers.SerializerMethodField()
     policy = serializers.DictField(allow_null=True, help_text="How answers are come by, as the metadata asked; null: plainly.")
     held_by = serializers.SerializerMethodField(help_text="The budget that has no room for it: nothing of it is sent meanwhile; else null.")
+    reuses = serializers.SerializerMethodField(help_text="The earlier job whose answers it takes over where the same is asked; else null.")
     first_accepted_share = serializers.SerializerMethodField(help_text="Of the items for which the first model was asked; null: none.")
 
     class Meta:
@@ -48,7 +49,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
             "total", "done", "dead", "open", "items_per_second", "remaining_seconds",
             "input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "cost_usd",
             "policy", "cache_hits", "cache_saved_usd", "first_asked", "first_accepted", "first_accepted_share", "first_saved_usd",
-            "repaired",
+            "repaired", "reuses", "reused",
             "created_at", "expires_at", "started_at", "paused_at", "cancelling_at", "finishing_at", "completed_at", "ended_at",
         ]  # fmt: skip
         read_only_fields = fields
@@ -70,6 +71,9 @@ class JobSerializer(serializers.ModelSerializer[Job]):
 
     def get_open(self, job: Job) -> int:
         return 0 if job.ended_at else _progress(job).waiting
+
+    def get_reuses(self, job: Job) -> str | None:
+        return public_id(BATCH_PREFIX, job.reuses_job_id) if job.reuses_job_id else None
 
     def get_first_accepted_share(self, job: Job) -> float | None:
         return round(job.first_accepted / job.first_asked, 4) if job.first_asked else None

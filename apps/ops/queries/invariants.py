@@ -152,14 +152,16 @@ INVARIANTS: tuple[Invariant, ...] = (
         """),
     ),
     Invariant(
-        "answers", "A done item has one run that ended it, an answer, and a charge of that run unless the cache had it",
+        "answers", "A done item has an answer, one run that ended it and a charge of that run, unless the cache or an earlier job had it",
         _of_items("""
             , ends AS (SELECT run.item_id, count(*) AS number, min(run.id::text)::uuid AS run_id
                                FROM traces_run AS run JOIN item ON item.id = run.item_id WHERE run.decision = 'done' GROUP BY run.item_id)
             SELECT format('item %%s (%%s): %%s runs are its end', item.id, state, coalesce(number, 0)) FROM item
             LEFT JOIN ends ON ends.item_id = item.id
-            WHERE coalesce(number, 0) <> (state = 'done')::int
-               OR state = 'done' AND (ends.run_id <> item.run_id OR answer_body_id IS NULL OR answered_by <> 'cache' AND NOT EXISTS (
+            WHERE coalesce(number, 0) <> (state = 'done' AND answered_by <> 'reuse')::int
+               OR state = 'done' AND answered_by = 'reuse' AND (answer_body_id IS NULL OR reused_item_id IS NULL)
+               OR state = 'done' AND answered_by <> 'reuse' AND (ends.run_id <> item.run_id OR answer_body_id IS NULL
+                  OR answered_by <> 'cache' AND NOT EXISTS (
                       SELECT FROM spend_charge AS charge WHERE charge.item_id = item.id AND charge.run_id = item.run_id))
         """),
     ),

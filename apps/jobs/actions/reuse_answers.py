@@ -1,0 +1,66 @@
+"""Reuse what an earlier job was answered: items that ask the very same, byte for byte, are done before anything is asked."""
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from apps.jobs.domain.savings import REUSE
+from apps.jobs.models import Job
+from apps.lib.sql import server_cursor
+from apps.traces.actions import use_bodies
+
+_AT_ONCE = 5000
+# One row for each request that has an answer which is still kept. Of the session, so that it is gone with a killed worker; there is no
+# index from requests to items, for which every item of every job would pay.
+_FIND = """
+CREATE TEMPORARY TABLE reusable_answers AS
+SELECT DISTINCT ON (request_body_id) request_body_id, coalesce(reused_item_id, id) AS item_id, answer_body_id, status_code, outcome
+FROM jobs_item AS item
+WHERE job_id = %b AND state = 'done' AND EXISTS (SELECT FROM traces_body WHERE id = item.answer_body_id)
+ORDER BY request_body_id, id
+"""
+_INDEX = "CREATE UNIQUE INDEX ON reusable_answers (request_body_id)"
+_PAGE = """
+SELECT item.id, old.answer_body_id FROM jobs_item AS item LEFT JOIN reusable_answers AS old USING (request_body_id)
+WHERE job_id = %b AND item.id > %b ORDER BY item.id LIMIT %b
+"""
+_TAKE = f"""
+UPDATE jobs_item AS item
+SET state = 'done', ended_at = %(now)s, answered_by = '{REUSE}', reused_item_id = old.item_id, answer_body_id = old.answer_body_id,
+    status_code = old.status_code, outcome = old.outcome
+FROM reusable_answers AS old
+WHERE item.job_id = %(job_id)s AND item.id > %(first)s AND item.id <= %(last)s AND item.state = 'waiting'
+  AND item.request_body_id = old.request_body_id AND EXISTS (SELECT FROM traces_body WHERE id = old.answer_body_id)
+"""  # noqa: S608 -- constants of this module
+
+
+def reuse_answers(job: Job, *, now: datetime) -> int:
+    """End those waiting items of a job that is still validated whose request `job.reuses_job_id` has answered; returns how many.
+
+    Call it while nobody else writes items of either: the job's lock is held, and what the earlier job has by now is what counts.
+    """
+    if job.reuses_job_id is None:
+        return 0
+    with server_cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS pg_temp.reusable_answers")
+        cursor.execute(_FIND, (job.reuses_job_id,))
+        cursor.execute(_INDEX)
+        cursor.execute("ANALYZE reusable_answers")
+    reused, last = 0, UUID(int=0)
+    while rows := _page(job.id, last):
+        with transaction.atomic(), server_cursor() as cursor:
+            # First, so that none of them is forgotten between the look at it and the end of this.
+            use_bodies([answer_id for _, answer_id in rows if answer_id is not None])
+            cursor.execute(_TAKE, {"job_id": job.id, "first": last, "last": rows[-1][0], "now": now})
+            reused += cursor.rowcount
+        last = rows[-1][0]
+    with server_cursor() as cursor:
+        cursor.execute("DROP TABLE pg_temp.reusable_answers")
+    return reused
+
+
+def _page(job_id: UUID, after: UUID) -> list[tuple[UUID, bytes | None]]:
+    with server_cursor() as cursor:
+        cursor.execute(_PAGE, (job_id, after, _AT_ONCE))
+        return cursor.fetchall()
