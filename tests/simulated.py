@@ -43,6 +43,10 @@ class Simulator:
         """[answers, input tokens, output tokens] delivered to each run, by the hash of its id."""
         return self._get("/sim/usage?by=request")
 
+    def usage_by_call(self) -> dict[str, Any]:
+        """Day, model and tokens of each call that was delivered, by the hash of its request id."""
+        return self._get("/sim/usage?by=call")
+
     def script(self, **values: Any) -> None:
         """Change how it behaves, from now on."""
         content = json.dumps(values).encode()

@@ -61,6 +61,11 @@ def find_item_of_run(run_id: UUID) -> UUID | None:
     return Run.objects.filter(id=run_id).values_list("item_id", flat=True).first()
 
 
+def list_runs_of(*, outcomes: Sequence[str], since: datetime) -> list[tuple[UUID, str]]:
+    """(run, outcome) of those that ended since then with one of these outcomes."""
+    return list(Run.objects.filter(outcome__in=outcomes, ended_at__gte=since).values_list("id", "outcome"))
+
+
 @dataclass(frozen=True, slots=True)
 class TargetCalls:
     """HTTP requests to one target lately: how many of each outcome; how long the good ones took, in all and to the first byte."""

@@ -104,7 +104,9 @@ def _column_type(field: models.Field) -> str:
 
 
 def _is_narrower(old: models.Field, new: models.Field) -> bool:
-    """Texts may grow; whatever else changes its type may refuse what older code writes, or give it what it can't read."""
+    """Texts may grow, and numbers before their point; other types may refuse what older code writes, or give it what it can't read."""
+    if type(old) is type(new) and isinstance(old, models.DecimalField) and old.decimal_places == new.decimal_places:
+        return (new.max_digits or 0) < (old.max_digits or 0)
     if (
         type(old) is type(new)
         and isinstance(old, models.CharField)

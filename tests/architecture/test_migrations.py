@@ -45,6 +45,7 @@ def state() -> ProjectState:
         ("name", models.CharField(max_length=20, db_default="")),
         ("note", models.TextField(null=True)),
         ("size", models.IntegerField()),
+        ("price", models.DecimalField(max_digits=20, decimal_places=12)),
     ]
     found.add_model(ModelState("jobs", "Thing", fields))
     return found
@@ -92,6 +93,8 @@ _NEW_TABLE = migrations.CreateModel("Other", [("id", models.UUIDField(primary_ke
         (altered("name", models.CharField(max_length=10, db_default="")), "becomes varchar(10)"),
         (altered("name", models.CharField(max_length=20, db_default="", db_column="label")), "another name"),
         (altered("size", models.BigIntegerField()), "becomes bigint"),
+        (altered("price", models.DecimalField(max_digits=18, decimal_places=12)), "becomes numeric(18, 12)"),
+        (altered("price", models.DecimalField(max_digits=24, decimal_places=10)), "becomes numeric(24, 10)"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
@@ -108,6 +111,7 @@ def test_what_takes_something_away_is_refused(operation: object, why: str) -> No
         added(models.BooleanField(db_default=False, default=False)),
         altered("name", models.CharField(max_length=40, db_default="", help_text="Longer.")),
         altered("name", models.TextField(db_default="")),
+        altered("price", models.DecimalField(max_digits=24, decimal_places=12)),
         altered("size", models.IntegerField(null=True)),
         altered("size", models.IntegerField(choices=[(1, "one")])),
         migrations.AddIndex("thing", models.Index(fields=["name"], name="thing_by_name")),

@@ -41,6 +41,7 @@ def hold(made: soak.Soak, stack: Stack) -> None:
     assert money["charges"] == money["jobs"] == money["ledger"] == money["budget"]
     assert [soak.difference(found, name) for name in soak.TOKENS] == [0, 0]
     assert "All equal" in proved.stdout, proved.stdout + proved.stderr
+    assert reconciled.returncode == 0, reconciled.stdout + reconciled.stderr
     assert found["answers"] - sum(found["waste"].values()) == found["charges"]
 
 

@@ -94,7 +94,8 @@ class Simulator:
             top = query.get("top", [""])[0]
             return self.tally.calls(top=int(top) if top.isdecimal() else _SHOWN_PROMPTS)
         if path == "/sim/usage":
-            return self.tally.usage_by_request() if query.get("by") == ["request"] else self.tally.usage()
+            told = {"request": self.tally.usage_by_request, "call": self.tally.usage_by_call}
+            return told.get(query.get("by", [""])[0], self.tally.usage)()
         return self.tally.answers() if path == "/sim/answers" else None
 
     def _change(self, body: bytes) -> None:

@@ -35,9 +35,8 @@ class Tally:
         self.by_prompt: Counter[bytes] = Counter()
         self.by_request_id: Counter[bytes] = Counter()
         self.answered: Counter[bytes] = Counter()
-        self.deliveries_of: Counter[bytes] = Counter()
-        self.input_of: Counter[bytes] = Counter()
-        self.output_of: Counter[bytes] = Counter()
+        self.since = datetime.now(UTC)
+        self.deliveries_of: dict[bytes, list[tuple[str, Delivered]]] = {}
         self.delivered: dict[tuple[str, str], list[int]] = {}
         self.by_status: Counter[int] = Counter()
         self.most_in_flight = self.in_flight
@@ -72,15 +71,13 @@ class Tally:
         minute["tokens"] += tokens
 
     def _deliver(self, used: Delivered, request_id: bytes) -> None:
-        key = (datetime.now(UTC).date().isoformat(), used.model)
-        if key in self.delivered or len(self.delivered) < _MOST_MODELS:
-            sums = self.delivered.setdefault(key, [0, 0, 0])
+        day = datetime.now(UTC).date().isoformat()
+        if (day, used.model) in self.delivered or len(self.delivered) < _MOST_MODELS:
+            sums = self.delivered.setdefault((day, used.model), [0, 0, 0])
             for place, number in enumerate((1, used.input_tokens, used.output_tokens)):
                 sums[place] += number
-        if request_id:
-            _count(self.deliveries_of, request_id)
-            _count(self.input_of, request_id, used.input_tokens)
-            _count(self.output_of, request_id, used.output_tokens)
+        if request_id and ((key := hash_of(request_id)) in self.deliveries_of or len(self.deliveries_of) < _MOST_KEYS):
+            self.deliveries_of.setdefault(key, []).append((day, used))
 
     def _minute(self) -> Counter[str]:
         """The counts of the minute that runs; only the last hour's are kept."""
@@ -119,7 +116,27 @@ class Tally:
 
     def usage_by_request(self) -> dict[str, list[int]]:
         """[answers, input tokens, output tokens] delivered to the requests of each id; the ids as hashes."""
-        return {key.hex(): [number, self.input_of[key], self.output_of[key]] for key, number in self.deliveries_of.items()}
+        return {
+            key.hex(): [len(calls), sum(used.input_tokens for _, used in calls), sum(used.output_tokens for _, used in calls)]
+            for key, calls in self.deliveries_of.items()
+        }
+
+    def usage_by_call(self) -> dict[str, Any]:
+        """Every call: [day, model, input tokens, output tokens], by the hash of its request id; without an id, sums of a day and model."""
+        others = {key: list(sums) for key, sums in self.delivered.items()}
+        for calls in self.deliveries_of.values():
+            for day, used in calls:
+                if rest := others.get((day, used.model)):
+                    for place, number in enumerate((1, used.input_tokens, used.output_tokens)):
+                        rest[place] -= number
+        return {
+            "since": self.since.isoformat(),
+            "calls": {
+                key.hex(): [[day, used.model, used.input_tokens, used.output_tokens] for day, used in calls]
+                for key, calls in self.deliveries_of.items()
+            },
+            "others": [[*key, *rest] for key, rest in sorted(others.items()) if rest[0]],
+        }
 
     def stats(self) -> dict[str, Any]:
         """How many are in the air, and the sum of all calls' seconds there: divided by elapsed seconds x slots it is the slots' use."""
@@ -140,9 +157,9 @@ def hash_of(content: bytes) -> bytes:
     return hashlib.blake2b(content, digest_size=8).digest()
 
 
-def _count(counts: Counter[bytes], content: bytes, number: int = 1) -> int:
+def _count(counts: Counter[bytes], content: bytes) -> int:
     key = hash_of(content)
     if key not in counts and len(counts) >= _MOST_KEYS:
         return 0
-    counts[key] += number
+    counts[key] += 1
     return counts[key]

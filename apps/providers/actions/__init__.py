@@ -11,7 +11,7 @@ from apps.providers.actions.gate import Gate
 from apps.providers.actions.import_prices import import_prices, read_matches
 from apps.providers.actions.open_session import open_session
 from apps.providers.actions.pause import pause, resume
-from apps.providers.actions.reconcile_usage import reconcile_usage
+from apps.providers.actions.reconcile_usage import reconcile_usage, reconcile_witness
 from apps.providers.actions.record_transitions import forget_transitions, record_transitions
 from apps.providers.actions.remember_usage import remember_usage
 from apps.providers.actions.reprice import reprice
@@ -41,6 +41,7 @@ __all__ = [
     "pause",
     "read_matches",
     "reconcile_usage",
+    "reconcile_witness",
     "record_transitions",
     "remember_usage",
     "reprice",

@@ -7,7 +7,7 @@ from apps.spend.actions.make_job_budget import make_job_budget
 from apps.spend.actions.open_purses import look_at_purses, open_purses_of_jobs, with_finer_purses
 from apps.spend.actions.pause_spending import pause_spending
 from apps.spend.actions.rebuild_rollups import rebuild_rollups
-from apps.spend.actions.reconcile import reconcile
+from apps.spend.actions.reconcile import Reconciled, reconcile, reconcile_calls
 from apps.spend.actions.record_charges import record_charges
 from apps.spend.actions.record_proof import record_proof
 from apps.spend.actions.record_savings import record_savings
@@ -23,6 +23,7 @@ from apps.spend.actions.write_off import write_off
 
 __all__ = [
     "PriceTakenError",
+    "Reconciled",
     "change_budget",
     "ensure_price",
     "keep_pace",
@@ -33,6 +34,7 @@ __all__ = [
     "pause_spending",
     "rebuild_rollups",
     "reconcile",
+    "reconcile_calls",
     "record_charges",
     "record_proof",
     "record_savings",

@@ -53,7 +53,18 @@ class ReconciledDayAdmin(ReadOnly, ForSuperusers, ModelAdmin):  # type: ignore[m
 
     list_after_template = "accounts/empty.html"
     empty_hint = "manage.py reconcile PROVIDER FILE compares a provider's usage export with what was charged."
-    list_display = ("day", "upstream_model", "is_equal", "requests", "input_tokens", "output_tokens", "cost", "source", "imported_at")
+    list_display = (
+        "day",
+        "upstream_model",
+        "is_equal",
+        "requests",
+        "lost",
+        "input_tokens",
+        "output_tokens",
+        "cost",
+        "source",
+        "imported_at",
+    )
     list_filter = ("is_equal", "upstream_model")
     search_fields = ("upstream_model", "source")
     ordering = ("-imported_at", "day", "upstream_model")
@@ -61,6 +72,11 @@ class ReconciledDayAdmin(ReadOnly, ForSuperusers, ModelAdmin):  # type: ignore[m
     @admin.display(description="requests, theirs / ours")
     def requests(self, row: ReconciledDay) -> str:
         return _pair(row.their_requests, row.our_requests)
+
+    @admin.display(description="of theirs lost on the way")
+    def lost(self, row: ReconciledDay) -> str:
+        """Answered, and charged to nobody: that a worker died is no difference."""
+        return "-" if row.wasted_requests is None else f"{row.wasted_requests:,}"
 
     @admin.display(description="input tokens")
     def input_tokens(self, row: ReconciledDay) -> str:

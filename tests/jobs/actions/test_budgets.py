@@ -54,6 +54,15 @@ def test_as_many_items_as_fit_are_claimed_and_the_others_keep_their_place() -> N
     assert set(Reservation.objects.values_list("id", flat=True)) == {item.run_id for item in claimed}
 
 
+def test_a_counter_goes_on_beyond_100_million_dollars() -> None:
+    """A soft budget stops nobody, and its counter must never be what stops the settling of work."""
+    budget, _ = make_budget(is_hard=False), job_of(2)
+    claim(1)
+    BudgetPeriod.objects.update(spent_usd=Decimal("99999999.5"))
+    settle(*claim(1))
+    assert counters(budget) == (Decimal(1), Decimal("100000000.5"))
+
+
 def test_prices_of_many_places_leave_nothing_in_a_counter_that_its_rows_do_not_hold() -> None:
     """A token of 0.1234567 dollars a million has 13 places, the columns have 12: rows and counters must not round differently."""
     odd = replace(PRICE, input_usd_per_million=Decimal("0.1234567"), request_usd=Decimal(0))

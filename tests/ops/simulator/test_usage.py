@@ -2,7 +2,7 @@
 
 import http.client
 import json
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import pytest
@@ -49,3 +49,15 @@ def test_each_request_has_what_was_delivered_to_it(simulator: Simulator) -> None
     assert simulator.usage_by_request() == found
     simulator.reset()
     assert (simulator.usage(), simulator.usage_by_request()) == ([], {})
+
+
+def test_each_call_has_its_day_and_model_and_what_names_no_request_stands_apart(simulator: Simulator) -> None:
+    for model in ("m", "n"):
+        ask(simulator, "hello", model=model, request_id="run-1")
+    ask(simulator, "[[sim tokens=7]]")
+    found = simulator.usage_by_call()
+    (calls,) = found["calls"].values()
+    assert list(found["calls"]) == [hash_of(b"run-1").hex()]
+    assert [call[1:] for call in calls] == [["m", 20, 30], ["n", 20, 30]]
+    assert [row[1:] for row in found["others"]] == [["m", 1, 20, 7]]
+    assert {date.fromisoformat(row[0]) >= datetime.fromisoformat(found["since"]).date() for row in [*calls, *found["others"]]} == {True}

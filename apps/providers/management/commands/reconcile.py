@@ -1,22 +1,24 @@
-"""`manage.py reconcile`: a provider's usage export beside what we charged, by day and model."""
+"""`manage.py reconcile`: a provider's usage beside what we charged and what was lost on the way, by day and model."""
 
 import urllib.request
 from argparse import ArgumentParser
+from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.providers.actions import ProviderUnknownError, reconcile_usage
+from apps.providers.actions import ProviderUnknownError, reconcile_usage, reconcile_witness
+from apps.spend.domain.reconciling import MEASURES
 from apps.spend.domain.usage_export import COLUMNS, ExportInvalidError
-from apps.spend.queries.wasted import list_waste
 
-_SHOWN = ("requests", "input_tokens", "cached_input_tokens", "output_tokens", "cost_usd")
+_EXAMPLES = 10
 
 
 class Command(BaseCommand):
-    """Exit code 1 when something differs."""
+    """Exit code 1 when something differs that no waste explains."""
 
     help = f"Compare a provider's usage export (CSV or JSON: {', '.join(COLUMNS)}) with our charges; lists and keeps every day and model."
 
@@ -26,37 +28,57 @@ class Command(BaseCommand):
         known.add_argument(
             "file", nargs="?", type=Path, help="Days are in UTC; columns that it lacks are not compared, day and model it must have."
         )
-        known.add_argument("--simulator", metavar="URL", help="Where the simulated provider is: what it has delivered, by its own count.")
+        known.add_argument(
+            "--simulator",
+            metavar="URL",
+            help="Where the simulated provider is: each call that it has delivered is held against the charges.",
+        )
 
     def handle(self, *_: Any, provider: str, file: Path | None, simulator: str | None, **__: Any) -> None:
-        source = simulator or str(file)
         try:
-            content = _ask(simulator) if simulator else Path(source).read_text("utf-8-sig")
+            content = _ask(simulator) if simulator else Path(str(file)).read_text("utf-8-sig")
         except (OSError, UnicodeDecodeError, ValueError) as error:
-            raise CommandError(f"{source} can't be read: {error}") from error
+            raise CommandError(f"{simulator or file} can't be read: {error}") from error
+        act = reconcile_witness if simulator else reconcile_usage
         try:
-            rows = reconcile_usage(provider=provider, content=content, source=source if simulator else Path(source).name)
+            found = act(provider=provider, content=content, source=simulator or Path(str(file)).name)
         except (ProviderUnknownError, ExportInvalidError) as error:
             raise CommandError(str(error)) from error
-        for row in rows:
-            pairs = [(name, getattr(row, f"their_{name}"), getattr(row, f"our_{name}")) for name in _SHOWN]
-            told = ", ".join(f"{name} theirs {theirs} ours {ours}" for name, theirs, ours in pairs if theirs is not None and theirs != ours)
-            self.stdout.write(f"{row.day} {row.upstream_model}: {told or 'equal'}")
-        for waste in list_waste(sorted({row.day for row in rows})):
-            self.stdout.write(
-                f"{waste.day} written off as waste ({waste.reason}): {waste.calls} calls, at most ${waste.most_usd.normalize():f};"
-                " the provider may have answered them."
-            )
-        wrong = sum(not row.is_equal for row in rows)
-        if wrong:
-            raise CommandError(f"{wrong} of {len(rows)} days and models differ.")
-        self.stdout.write(f"{len(rows)} days and models, all equal.")
+        self.stdout.write("\n".join(line for row in found.rows for line in _table(row)))
+        for line in (*found.lost, *found.unexplained[:_EXAMPLES]):
+            self.stdout.write(line)
+        wrong = sum(not row.is_equal for row in found.rows)
+        if wrong or found.unexplained:
+            raise CommandError(f"{wrong} of {len(found.rows)} days and models differ.")
+        lost = sum(row.wasted_requests or 0 for row in found.rows)
+        told = f" and {lost} that were lost on the way" if lost else ""
+        self.stdout.write(
+            f"{len(found.rows)} days and models, all equal: {sum(row.our_requests for row in found.rows)} calls charged{told}."
+        )
+
+
+def _table(row: Any) -> Iterator[str]:
+    """Equal ones without waste are one line."""
+    name = f"{row.day} {row.upstream_model}"
+    if row.is_equal and not row.wasted_requests:
+        yield f"{name}: equal, {row.our_requests} calls"
+        return
+    yield f"{name}: {'equal' if row.is_equal else 'differs'}"
+    yield f"  {'':20} {'provider':>16} {'charged':>16} {'lost':>16} {'difference':>16}"
+    for measure in MEASURES:
+        theirs, ours, wasted = (getattr(row, f"{side}_{measure}") for side in ("their", "our", "wasted"))
+        if theirs is not None:
+            yield f"  {measure:20} " + " ".join(f"{_told(number):>16}" for number in (theirs, ours, wasted, theirs - ours - wasted))
+
+
+def _told(number: int | Decimal) -> str:
+    return f"{number.normalize():f}" if isinstance(number, Decimal) else f"{number:,}"
 
 
 def _ask(simulator: str) -> str:
-    """The export of `/sim/usage`, whether or not the address has the version behind it."""
+    """The count of `/sim/usage`, whether or not the address has the version behind it."""
     root = urlsplit(simulator)
     if root.scheme not in {"http", "https"} or not root.netloc:
         raise ValueError("give its address, as in http://127.0.0.1:9001")
-    with urllib.request.urlopen(f"{root.scheme}://{root.netloc}/sim/usage", timeout=30) as answer:  # noqa: S310 -- the scheme is judged above
+    with urllib.request.urlopen(f"{root.scheme}://{root.netloc}/sim/usage?by=call", timeout=60) as answer:  # noqa: S310 -- the scheme is judged above
         return str(answer.read().decode())
