@@ -161,6 +161,22 @@ def test_days_begin_where_the_workspaces_clocks_say_so(ours: Workspace) -> None:
     assert (of_user["time_zone"], of_user["data"][0]["at"]) == ("UTC", "2026-11-10T00:00:00Z")
 
 
+@pytest.mark.parametrize("asked", ["parts?by=end_user&", "parts?by=feature&end_user=ada&", "movers?by=end_user&", "?end_user=ada&"])
+def test_days_of_end_users_are_in_utc_and_say_so(ours: Workspace, asked: str) -> None:
+    Workspace.objects.filter(id=ours.id).update(time_zone="America/New_York")
+    found = ask(f"/api/spend{'' if asked.startswith('?') else '/'}{asked}since=2026-11-10&until=2026-11-12")
+    assert (found["since"], found["until"], found["time_zone"]) == ("2026-11-10T00:00:00Z", "2026-11-12T00:00:00Z", "UTC")
+    this_month = ask(f"/api/spend{'' if asked.startswith('?') else '/'}{asked}period=month")
+    assert this_month["since"].endswith("-01T00:00:00Z")
+
+
+def test_a_moment_that_cuts_a_day_of_end_users_is_answered_to_the_second(ours: Workspace) -> None:
+    make_charge(ours.id, "3", at=datetime(2026, 11, 15, 10, 30, tzinfo=UTC), end_user="grace")
+    asked = "/api/spend/parts?by=end_user&since=2026-11-15T10:{}:00Z&until=2026-11-15T11:00:00Z"
+    assert [part["value"] for part in ask(asked.format(30))["data"]] == ["grace"]
+    assert ask(asked.format(31))["data"] == []
+
+
 def test_movers_are_told_against_as_much_time_before(ours: Workspace) -> None:
     found = ask("/api/spend/movers?by=feature&since=2026-11-11&until=2026-11-12")
     assert found["before_since"] == "2026-11-10T00:00:00Z"

@@ -61,6 +61,7 @@ class _Asked:
     question: Question
     words: Words
     zone: ZoneInfo
+    home_zone: ZoneInfo
     now: datetime
     workspace_id: UUID
     is_operator: bool
@@ -84,7 +85,9 @@ def _read(request: Request, kind: type[Serializer[Any]]) -> _Asked:
     query = kind(data=request.query_params.dict())
     query.is_valid(raise_exception=True)
     values, key, known, now = query.validated_data, key_of(request), words(), timezone.now()
-    zone = find_zone(read_workspace(key.workspace_id).time_zone)
+    home_zone = find_zone(read_workspace(key.workspace_id).time_zone)
+    # End users are summed up by days in UTC: other days would be cut out of these, and read charge by charge.
+    zone = ZoneInfo("UTC") if Dimension.END_USER in {values.get("by"), *values} else home_zone
     asked = {name: values.get(name) for name in ("period", "since", "until")}
     span = _answer(lambda: span_of(**asked, zone=zone, now=now))
     filters: dict[Dimension, UUID | str | None] = {
@@ -95,6 +98,7 @@ def _read(request: Request, kind: type[Serializer[Any]]) -> _Asked:
         question=Question(since=span.since, until=span.until, workspace_ids=[key.workspace_id], filters=filters),
         words=known,
         zone=zone,
+        home_zone=home_zone,
         now=now,
         workspace_id=key.workspace_id,
         is_operator=Scope.PLATFORM in key.scopes,
@@ -117,7 +121,7 @@ class SpendView(APIView):
     @extend_schema(operation_id="retrieve_spend", tags=_TAGS, parameters=[SpendQuerySerializer], responses=SpendSerializer)
     def get(self, request: Request) -> Response:
         asked = _read(request, SpendQuerySerializer)
-        forecast = read_forecast([asked.workspace_id], now=asked.now, zone=asked.zone)
+        forecast = read_forecast([asked.workspace_id], now=asked.now, zone=asked.home_zone)
         total = _answer(lambda: sum_spending(asked.question))
         content = asked.told() | {"total": total, "today": forecast, "month": forecast}
         return Response(SpendSerializer(content, context=asked.context).data)
@@ -205,9 +209,8 @@ class SpendMoversView(APIView):
 
 def _course(asked: _Asked) -> tuple[ZoneInfo, Step, list[Any]]:
     step = Step(asked.values["step"])
-    zone = ZoneInfo("UTC") if Dimension.END_USER in asked.question.filters else asked.zone
     _answer(lambda: check_points(Span(asked.question.since, asked.question.until), step))
-    return zone, step, _answer(lambda: read_course(asked.question, step, zone=zone))
+    return asked.zone, step, _answer(lambda: read_course(asked.question, step, zone=asked.zone))
 
 
 def _named(asked: _Asked, parts: Sequence[Slice]) -> list[dict[str, Any]]:

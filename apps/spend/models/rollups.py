@@ -81,6 +81,7 @@ class UserRollup(Summed):
         indexes = [
             models.Index(fields=["workspace", "begins_at"], name="spend_userrollup_of_workspace"),
             models.Index(fields=["begins_at"], name="spend_userrollup_by_time"),
+            models.Index(fields=["end_user", "begins_at"], name="spend_userrollup_of_user"),
         ]
 
 
@@ -93,6 +94,7 @@ class UserDayRollup(Sums):
         indexes = [
             models.Index(fields=["workspace", "begins_at"], name="spend_userday_of_workspace"),
             models.Index(fields=["begins_at"], name="spend_userday_by_time"),
+            models.Index(fields=["end_user", "begins_at"], name="spend_userday_of_user"),
         ]
 
 
@@ -117,6 +119,7 @@ class UserMonthRollup(Sums):
         indexes = [
             models.Index(fields=["workspace", "begins_at"], name="spend_usermonth_of_workspace"),
             models.Index(fields=["begins_at"], name="spend_usermonth_by_time"),
+            models.Index(fields=["end_user", "begins_at"], name="spend_usermonth_of_user"),
             # First they are put in order by their costs alone, all of them: these are read from the index.
             models.Index(fields=["begins_at"], include=["end_user", "cost_usd"], name="spend_usermonth_costs"),
         ]

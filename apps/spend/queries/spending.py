@@ -16,6 +16,7 @@ from django.db import transaction
 from apps.lib.sql import server_cursor
 from apps.spend.domain.spending import (
     SUMS,
+    Cut,
     Dimension,
     Forecast,
     HourOfWork,
@@ -41,6 +42,7 @@ from apps.spend.domain.spending import (
 from apps.spend.models import Charge, RollupMark
 from apps.spend.queries.asked import entries_within
 from apps.spend.queries.dearest_jobs import ANY_COST, entries_of_dearest_jobs
+from apps.spend.queries.dearest_users import entries_of_dearest_users, entries_of_most_changed_users
 from apps.spend.queries.entries import LADDERS, SOURCES, Table, seal_of
 
 # Postgres adds whole numbers up to a numeric.
@@ -82,6 +84,9 @@ def split_spending(question: Question, by: Dimension, *, limit: int = 20, after:
         beyond = f"HAVING sum(cost_usd) <= %(last_cost)s AND (sum(cost_usd) < %(last_cost)s OR {_text_of(by)} > %(last_value)s)"
     dearest = f"GROUP BY {column} {beyond} ORDER BY sum(cost_usd) DESC, {_order_of(by)} LIMIT %(limit)s"
     query = f"SELECT {column}, {_ALL} FROM ({{entries}}) AS entry {dearest}"  # noqa: S608 -- our own names
+    if by is Dimension.END_USER and after is None:
+        chosen, entries, bound = entries_of_dearest_users(question, ladder, _cut(question, ladder))
+        return _slices(_run(f"WITH {chosen} {query.format(entries=entries)}", bound | values))
     if by in _MANY:
         # First by their costs alone: of a hundred thousand all other sums are made for those that are told.
         query = f"""
@@ -125,6 +130,9 @@ def find_movers(question: Question, by: Dimension, *, earlier: Span | None = Non
         rows = _ask_jobs(
             query, question, spans, values | {"most": ANY_COST}, amount=f"abs({now} - {then})", beyond=f"HAVING {now} <> {then}"
         )
+    elif by is Dimension.END_USER:
+        chosen, entries, bound = entries_of_most_changed_users(question, ladder, _cut(question, ladder, spans))
+        rows = _run(query.format(dearest=f"WITH {chosen},", entries=entries), bound | values)
     else:
         rows = _ask(query, question, ladder, (by.column,), values, spans=spans)
     return [Move(*row) for row in rows]
@@ -219,6 +227,11 @@ def _no_wider(ladder: Sequence[Table], width: Width) -> Sequence[Table]:
     return [table for table in ladder if widths.index(table.width) >= widths.index(width)]
 
 
+def _cut(question: Question, ladder: Sequence[Table], spans: Iterable[Span] = ()) -> Cut:
+    """The question's time, or these stretches, on what the tables have from end to end."""
+    return cut(spans or [_span_of(question)], [table.width for table in ladder])
+
+
 def _ask(
     query: str,
     question: Question,
@@ -229,8 +242,7 @@ def _ask(
     spans: Iterable[Span] = (),
 ) -> list[Any]:
     """`{entries}` in the query is what the question is about: these columns, all sums, and when. `spans`: in place of the question's."""
-    parts = cut(spans or [_span_of(question)], [table.width for table in ladder])
-    entries, bound = entries_within(question, ladder, parts, columns)
+    entries, bound = entries_within(question, ladder, _cut(question, ladder, spans), columns)
     return _run(query.format(entries=entries, dearest="WITH"), bound | (values or {}))
 
 

@@ -1,0 +1,20 @@
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    """One end user's sums are found by the name; built while sums are added."""
+
+    atomic = False
+
+    dependencies = [
+        ('spend', '0017_reconciled_waste'),
+    ]
+
+    operations = [
+        AddIndexConcurrently(
+            model_name=table,
+            index=models.Index(fields=['end_user', 'begins_at'], name=f'spend_{name}_of_user'),
+        )
+        for table, name in (('userrollup', 'userrollup'), ('userdayrollup', 'userday'), ('usermonthrollup', 'usermonth'))
+    ]
