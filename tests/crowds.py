@@ -13,7 +13,7 @@ def all_at_once(number: int, work: Callable[[], object]) -> None:
 
     def run() -> None:
         try:
-            start.wait(30)
+            start.wait(240)
             work()
         finally:
             connection.close()

@@ -24,19 +24,19 @@ class Reader:
             for name, value in connection.get_connection_params().items()
             if name in {"dbname", "user", "password", "host", "port"}
         }
-        return psycopg.connect(**values, autocommit=True, options="-c statement_timeout=20s")
+        return psycopg.connect(**values, autocommit=True, options="-c statement_timeout=240s")
 
     def _read(self) -> None:
         with self.connect() as holder, self.connect() as other, holder.transaction():
             holder.execute(self.read)
             self.holds.set()
-            until = time.monotonic() + 60
+            until = time.monotonic() + 240
             while not self.has_seen_it_wait and time.monotonic() < until:
                 self.has_seen_it_wait = self._is_waited_for(other)
             # In the queue behind the change.
             other.execute(self.read)
             self.has_read_meanwhile = True
-            self.may_go.wait(30)
+            self.may_go.wait(240)
 
     def _is_waited_for(self, other: "psycopg.Connection[Any]") -> bool:
         query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE %s"

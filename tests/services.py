@@ -18,6 +18,7 @@ import psycopg
 import pytest
 import redis
 
+from apps.lib import embedded
 from apps.lib.embedded import (
     PostgresServer,
     ValkeyServer,
@@ -33,6 +34,8 @@ from apps.lib.ports import free_port
 from apps.lib.processes import stop_process
 
 _running = ExitStack()
+# Of servers that tests start: a machine that is busy takes its time.
+embedded._READY_SECONDS = 240
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -89,6 +92,27 @@ def _run_valkey(home: Path) -> str:
     _running.callback(stop_process, process, stop_signal=signal.SIGTERM, grace_seconds=10)
     wait_until(lambda: answers_ping(server.url), process=process, what="Valkey")
     return server.url
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _a_slow_valkey_is_waited_for(django_test_environment: None) -> None:
+    """A quarter of a second is much for a request and little for a machine that is busy: no limit and no figure is lost here."""
+    from apps.lib import redis_client, throttling
+
+    throttling._TIMEOUT_SECONDS = 30.0
+    redis_client._HASTE_SECONDS = redis_client._TIMEOUT_SECONDS = 30
+    for client in (throttling._client, redis_client._hasty_client, redis_client.redis_client):
+        client.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_remembered(_a_slow_valkey_is_waited_for: None) -> None:
+    """What this process keeps in mind for some seconds, a test would tell the one after it: that Redis is away, how much work waits."""
+    from apps.jobs.actions import require_room
+    from apps.lib import redis_client, throttling
+
+    throttling._Rest.until = redis_client._Rest.until = 0.0
+    require_room._kept.load = None
 
 
 @pytest.fixture(autouse=True)

@@ -32,7 +32,7 @@ from tests.factories.webhooks import make_delivery
 from tests.faults import figure
 from tests.spend.purses import make_budget
 
-pytestmark = [pytest.mark.django_db, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.django_db, pytest.mark.timeout(900)]
 
 CANARY = "canary"
 NUMBER = 918273645

@@ -14,7 +14,7 @@ from apps.accounts.models import ApiKey, User
 from tests.factories.accounts import make_api_key, make_office_client, make_user
 from tests.factories.jobs import make_job
 
-pytestmark = [pytest.mark.django_db, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.django_db, pytest.mark.timeout(600)]
 WRONG = ("abc", "0", "-1", "9" * 30, "0" * 32, "\x00", "a\x00b", "ü", "None", "1'; --", "01a1fde4-a2d2-7391-b534", "x" * 3000)
 MODELS = list(admin.site._registry)
 

@@ -16,7 +16,7 @@ from tests.accounts.test_admin_isolation import ask, make_world, pages, site_pag
 from tests.factories.accounts import make_api_key, make_office_client, make_user, make_workspace
 from tests.faults import figure
 
-pytestmark = [pytest.mark.django_db, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.django_db, pytest.mark.timeout(900)]
 
 # The least that somebody has to be in the workspace `acme`, whose rows the changes are about; "staff": whoever signs in, of their own.
 _LEAST = """

@@ -43,6 +43,10 @@ class Server:
         """Names of the files in the storage, the spool of incoming uploads included."""
         return sorted(str(path.relative_to(self.storage)) for path in self.storage.rglob("*") if path.is_file())
 
+    def wait_until_stored(self, names: list[str]) -> None:
+        """These and no others, and none of them open: what was refused is put away just after its answer has gone out."""
+        wait_until(lambda: (self.open_files(), self.stored()) == ([], names), process=self.process, what="the end of what was refused")
+
     def open_files(self) -> list[str]:
         """What the process holds open of the storage, deleted or not."""
         return [file.path for file in psutil.Process(self.process.pid).open_files() if file.path.startswith(str(self.storage))]

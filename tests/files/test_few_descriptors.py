@@ -9,9 +9,10 @@ import requests
 from openai import OpenAI
 
 from apps.files.models import File
+from apps.lib.embedded import wait_until
 from tests.files.serving import Server
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 CALLERS = 60
 FREE = 8
 
@@ -21,7 +22,7 @@ def _upload(server: Server, secret: str, number: int) -> requests.Response | Non
     form = {"file": (f"{number}.jsonl", b"x" * 3_000_000)}
     headers = {"Authorization": f"Bearer {secret}", "Connection": "close"}
     try:
-        return requests.post(f"{server.url}/v1/files", headers=headers, data={"purpose": "batch"}, files=form, timeout=60)
+        return requests.post(f"{server.url}/v1/files", headers=headers, data={"purpose": "batch"}, files=form, timeout=300)
     except requests.ConnectionError:
         return None
 
@@ -43,8 +44,8 @@ def test_without_descriptors_callers_are_told_to_come_back_and_it_recovers(serve
     for refused in (answer for answer in answers if answer.status_code == 503):
         assert (refused.json()["error"]["code"], refused.headers["Retry-After"]) == ("unavailable", "5")
     assert File.objects.count() == found[200] + 1
+    wait_until(lambda: server.open_files() == [], process=server.process, what="the uploads' end")
     assert len(set(server.stored()) - before) == found[200]
-    assert server.open_files() == []
     again = _upload(server, secret, CALLERS)
     assert again is not None
     assert again.status_code == 200

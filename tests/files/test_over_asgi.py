@@ -94,7 +94,7 @@ def test_a_file_that_is_too_large_is_refused_so_that_the_client_sees_it(server: 
     answer = _chunked(server.port, secret, 50)
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b'"code":"request_too_large"' in answer
-    assert server.stored() == before
+    server.wait_until_stored(before)
     assert not File.objects.exists()
 
 
@@ -102,8 +102,7 @@ def test_a_client_that_goes_in_mid_upload_leaves_nothing(server: Server, secret:
     before = server.stored()
     with socket.create_connection(("127.0.0.1", server.port)) as connected:
         connected.sendall(_head(secret, "Content-Length: 30000000") + _FORM + MEGABYTE * 10)
-    wait_until(lambda: server.open_files() == [], process=server.process, what="the upload's end")
-    assert server.stored() == before
+    server.wait_until_stored(before)
     assert not File.objects.exists()
 
 

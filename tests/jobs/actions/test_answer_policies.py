@@ -65,9 +65,11 @@ def make_model(name: str, simulator: Simulator, *, factor: int, api_key: str = "
 
 
 @pytest.fixture(autouse=True)
-def quick(settings: Any) -> None:
-    """Pumps that don't stand ready for more."""
+def quick(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pumps that don't stand ready for more; what is to be tried again waits for the next one, however its wait is drawn."""
     settings.JOBS_IDLE_SECONDS = 0.4
+    settings.JOBS_RETRY_BASE_SECONDS = 200
+    monkeypatch.setattr("random.random", lambda: 0.5)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.utils import timezone
@@ -273,17 +274,23 @@ def test_a_job_whose_budget_is_spent_is_held_and_resumes_when_it_is_raised() -> 
     assert len(claim()) == 1
 
 
+def far_from_midnight() -> str:
+    """Of two time zones, both half an hour beside the full ones, the one whose day neither has just begun nor is about to end."""
+    hours = {name: timezone.localtime(timezone=ZoneInfo(name)).hour for name in ("Asia/Kolkata", "America/St_Johns")}
+    return min(hours, key=lambda name: abs(hours[name] - 12))
+
+
 def test_a_job_is_held_until_the_next_period_begins() -> None:
-    workspace = Workspace.objects.create(name="acme", time_zone="Asia/Kolkata")
-    _, job = make_budget("workspace", "1", workspace=workspace, period="hour"), job_of(3, workspace=workspace)
+    workspace = Workspace.objects.create(name="acme", time_zone=far_from_midnight())
+    _, job = make_budget("workspace", "1", workspace=workspace, period="day"), job_of(3, workspace=workspace)
     settle(*claim())
     assert claim() == []
     job.refresh_from_db()
     now = timezone.now()
     assert job.held_until is not None
-    assert now < job.held_until <= now + timedelta(hours=1)
+    assert now < job.held_until <= now + timedelta(days=1)
     assert job.held_until.minute == 30
-    # An hour later: the old period has gone by, and a new one is begun.
+    # A day later: the old period has gone by, and a new one is begun.
     BudgetPeriod.objects.update(starts_at=now - timedelta(hours=3), ends_at=now - timedelta(hours=2))
     Job.objects.update(held_until=now - timedelta(seconds=1))
     assert ready_lanes(["default"]) == ["default"]
@@ -302,7 +309,7 @@ def test_a_budget_that_is_raised_while_the_hold_is_written_holds_nobody(monkeypa
 
 
 def test_a_job_that_shall_fail_is_claimed_to_die_of_it() -> None:
-    make_budget(cap="1", period="hour")
+    make_budget(cap="1", period="month")
     job = job_of(3, on_budget="fail")
     settle(*claim())
     dying = claim()

@@ -111,7 +111,7 @@ def test_an_answer_without_a_bound_is_reserved_at_the_models(model: Model) -> No
 def test_a_budget_of_a_workspace_stops_all_its_jobs_and_nobody_elses(model: Model) -> None:
     first = with_bodies(make_job(prompts=["x"] * 30, model_id=model.id), max_tokens=30)
     second = with_bodies(make_job(prompts=["x"] * 30, model_id=model.id), max_tokens=30)
-    Budget.objects.create(scope="workspace", workspace=first.workspace, period="day", cap_usd=Decimal("0.005"))
+    Budget.objects.create(scope="workspace", workspace=first.workspace, period="month", cap_usd=Decimal("0.005"))
     run()
     first.refresh_from_db()
     second.refresh_from_db()
