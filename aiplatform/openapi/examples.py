@@ -91,6 +91,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "note": "a tone can be chosen",
     },
     "publish_prompt": {"version": 1},
+    "archive_prompt": {"version": 1},
     "create_key": {"name": "nightly import", "scopes": ["files", "batches"]},
 }
 
@@ -116,7 +117,7 @@ LINKS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "create_prompt": (
         "prompt_id",
         "/id",
-        ("retrieve_prompt", "list_prompt_versions", "retrieve_prompt_draft", "save_prompt_draft", "publish_prompt"),
+        ("retrieve_prompt", "list_prompt_versions", "retrieve_prompt_draft", "save_prompt_draft", "publish_prompt", "archive_prompt"),
     ),
     "list_alerts": ("alert_id", "/data/0/id", ("retrieve_alert", "acknowledge_alert")),
     "test_webhook": ("delivery_id", "/id", ("retrieve_delivery", "replay_delivery")),

@@ -82,3 +82,9 @@ class PublishRequestSerializer(serializers.Serializer[Any]):
     """Which version; without one the draft."""
 
     version = WholeField(min_value=1, max_value=2**31 - 1, required=False, allow_null=True, default=None)
+
+
+class ArchiveRequestSerializer(serializers.Serializer[Any]):
+    """Which version."""
+
+    version = WholeField(min_value=1, max_value=2**31 - 1)

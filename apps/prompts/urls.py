@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.prompts.views import PromptDraftView, PromptPublishView, PromptsView, PromptVersionsView, PromptView
+from apps.prompts.views import PromptArchiveView, PromptDraftView, PromptPublishView, PromptsView, PromptVersionsView, PromptView
 
 urlpatterns = [
     path("api/prompts", PromptsView.as_view(), name="prompts"),
@@ -10,4 +10,5 @@ urlpatterns = [
     path("api/prompts/<str:prompt_id>/versions", PromptVersionsView.as_view(), name="prompt-versions"),
     path("api/prompts/<str:prompt_id>/draft", PromptDraftView.as_view(), name="prompt-draft"),
     path("api/prompts/<str:prompt_id>/publish", PromptPublishView.as_view(), name="prompt-publish"),
+    path("api/prompts/<str:prompt_id>/archive", PromptArchiveView.as_view(), name="prompt-archive"),
 ]

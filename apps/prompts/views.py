@@ -18,6 +18,7 @@ from apps.prompts.domain.content import ContentRefusedError, PromptContent, read
 from apps.prompts.models import Prompt, PromptVersion
 from apps.prompts.queries import find_draft, find_prompt, prompts_of, versions_of
 from apps.prompts.serializers import (
+    ArchiveRequestSerializer,
     DraftRequestSerializer,
     PromptRequestSerializer,
     PromptSerializer,
@@ -112,6 +113,21 @@ class PromptPublishView(APIView):
             number = _draft_number(prompt)
         published = actions.publish_version(workspace_id=prompt.workspace_id, prompt_id=prompt.id, number=number, now=current_time())
         return Response(PromptVersionSerializer(published).data)
+
+
+class PromptArchiveView(APIView):
+    """A version can't be used any more, until it is published again. Of the current one, requests without a number are refused then."""
+
+    required_scope = "prompts"
+
+    @extend_schema(operation_id="archive_prompt", tags=["prompts"], request=ArchiveRequestSerializer, responses=PromptVersionSerializer)
+    def post(self, request: Request, prompt_id: str) -> Response:
+        prompt = _prompt(request, prompt_id)
+        wanted = ArchiveRequestSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        number = wanted.validated_data["version"]
+        archived = actions.archive_version(workspace_id=prompt.workspace_id, prompt_id=prompt.id, number=number, now=current_time())
+        return Response(PromptVersionSerializer(archived).data)
 
 
 def _prompt(request: Request, prompt_id: str) -> Prompt:

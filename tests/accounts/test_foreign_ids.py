@@ -103,6 +103,7 @@ SAMPLES: dict[str, Make] = {
     "api/prompts/<str:prompt_id>": _prompt,
     "api/prompts/<str:prompt_id>/draft": _prompt,
     "api/prompts/<str:prompt_id>/publish": _prompt,
+    "api/prompts/<str:prompt_id>/archive": _prompt,
     "api/prompts/<str:prompt_id>/versions": _prompt,
     "api/budgets/<str:budget_id>": _budget,
     "api/budgets/<str:budget_id>/top_up": _budget,
@@ -118,6 +119,7 @@ PLATFORM_WIDE = {
 CHANGES = (
     *("acknowledge", "cancel", "complete", "parts", "lane", "pause", "publish", "rerun", "replay", "resume", "revoke", "rotate", "test"),
     "top_up",
+    "archive",
 )
 # Read the database on threads of their own, so that what a test makes must really be committed.
 ASYNC = {"api/jobs/<str:job_id>/events"}
@@ -169,7 +171,8 @@ def test_the_owner_is_answered_otherwise(route: str) -> None:
     path = "/" + re.sub("<.*>", SAMPLES[route](make_workspace("ours")), route)
     client = make_client("ours")
     answers = [
-        client.generic(method, path, b'{"lane": "bulk", "amount_usd": "1"}', content_type="application/json") for method in ("GET", "POST")
+        client.generic(method, path, b'{"lane": "bulk", "amount_usd": "1", "version": 1}', content_type="application/json")
+        for method in ("GET", "POST")
     ]
     for answer in answers:
         answer.close() if getattr(answer, "is_async", False) else b"".join(answer)  # a stream that is read to its end is closed

@@ -73,6 +73,7 @@ api/prompts/<str:prompt_id>          GET prompts
 api/prompts/<str:prompt_id>/versions GET prompts
 api/prompts/<str:prompt_id>/draft    GET prompts  PUT prompts
 api/prompts/<str:prompt_id>/publish  POST prompts
+api/prompts/<str:prompt_id>/archive  POST prompts
 api/workspace                        GET admin
 api/keys                             GET admin    POST admin
 api/keys/<str:key_id>/revoke         POST admin

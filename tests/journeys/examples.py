@@ -66,7 +66,7 @@ def prepare(schema: dict[str, Any], operation: str) -> None:
     Prompt.objects.all().delete()
     prompt = make_prompt(make_workspace(), name="example")
     Prompt.objects.filter(id=prompt.id).update(id=example_id(schema, "prompt_id"))
-    make_version(Prompt.objects.get(name="example"), is_published=False)
+    make_version(Prompt.objects.get(name="example"), is_published=operation == "archive_prompt")
     _prepare_upload(schema, has_part=operation == "complete_upload")
 
 

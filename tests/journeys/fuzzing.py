@@ -45,7 +45,7 @@ _REFUSALS = {
     ),
     "a key that would have expired already": ("create_key",),
     "a text without its variables, a variable that nothing uses, a model that is not there, a version that is not": (
-        *("save_prompt_draft", "publish_prompt"),
+        *("save_prompt_draft", "publish_prompt", "archive_prompt"),
     ),
     "a name that the scope has no use for, or wants and has not": ("create_budget",),
     "nothing to top up by": ("top_up_budget",),

@@ -16,6 +16,7 @@ from apps.jobs.models import Item, Job
 from apps.prompts.domain.content import PromptContent, read_content
 from apps.prompts.domain.difference import compare
 from apps.prompts.models import Prompt, PromptVersion
+from apps.spend.models import Price
 from apps.traces.queries import read_bodies
 from tests.factories.accounts import make_office_client, make_user, make_workspace
 from tests.factories.jobs import make_route
@@ -167,6 +168,13 @@ def test_a_version_is_tried_out_as_a_job_that_says_which_one_it_was() -> None:
     for number in ("NaN", "1e999", "1" + "0" * 350, "9" * 5_000, "[" * 5_000):
         told = client.post(path, {"model": "small", "value_what": "hi", "value_times": number})
         assert (told.status_code, "Enter a valid JSON" in told.content.decode() or "400 at most" in told.content.decode()) == (200, True)
+    assert not Job.objects.exists()
+    Price.objects.update(input_usd_per_million=1_000_000, output_usd_per_million=0)
+    looked = client.post(path, {"model": "small", "value_what": "hi", "value_times": "3", "step": "preview"}).content.decode()
+    cost = re.search(r'id="cost".*?<strong>\$(\d+)\.0000 to \$(\d+)\.0000<', looked)
+    assert cost is not None
+    assert 0 < int(cost[1]) <= int(cost[2])
+    assert "Say hi 3 false" in looked
     assert not Job.objects.exists()
     answer = client.post(path, {"model": "small", "value_what": "hi", "value_times": "3"})
     job = Job.objects.get()

@@ -53,6 +53,10 @@ def test_a_prompt_is_made_drafted_published_and_rolled_back() -> None:
     assert send(client, "GET", "/api/prompts/letter")[1]["current_version"] == 2
     send(client, "POST", "/api/prompts/letter/publish", {"version": 1})
     assert send(client, "GET", "/api/prompts/letter")[1]["current_version"] == 1
+    status, archived = send(client, "POST", "/api/prompts/letter/archive", {"version": 2})
+    assert (status, archived["state"], send(client, "GET", "/api/prompts/letter")[1]["current_version"]) == (200, "archived", 1)
+    assert send(client, "POST", "/api/prompts/letter/archive", {})[0] == 400
+    assert send(client, "POST", "/api/prompts/letter/archive", {"version": 9})[0] == 404
     told = send(client, "GET", "/api/prompts/letter/versions?limit=1")[1]
     assert [one["version"] for one in told["data"]] == [2]
     told = send(client, "GET", f"/api/prompts/letter/versions?limit=1&cursor={told['next_cursor']}")[1]

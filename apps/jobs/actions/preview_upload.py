@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import reduce
+from io import BytesIO
 from itertools import islice
 from operator import add
 from typing import Any, BinaryIO
@@ -158,6 +159,16 @@ def _note_formulas(cells: Sequence[str], preview: Preview) -> None:
         if is_like_formula(cell):
             preview.formulas += 1
             preview.formula = preview.formula or cell
+
+
+def preview_request(*, body: dict[str, Any], now: datetime, whose: Whose) -> Preview:
+    """One request to chat completions, before it is asked. What is wrong with it stands in `errors`."""
+    preview = Preview(workspace_id=whose.workspace_id, feature=whose.feature, end_user=whose.end_user)
+    line = orjson.dumps({"custom_id": "sample", "method": "POST", "url": CHAT, "body": body}) + b"\n"
+    _look_at_lines(BytesIO(line), preview, now)
+    preview.requests, preview.model = preview.seen.requests, preview.seen.commonest
+    preview.estimate = _estimate(preview, now)
+    return preview
 
 
 def preview_batch(*, file_id: UUID, now: datetime, policy: AnswerPolicy = PLAIN, endpoint: str = "", whose: Whose = _NOBODY) -> Preview:

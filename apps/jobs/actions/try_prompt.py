@@ -6,6 +6,7 @@ from uuid import UUID
 import orjson
 
 from apps.files.actions import create_file
+from apps.jobs.actions.preview_upload import Preview, Whose, preview_request
 from apps.jobs.actions.submit_batch import submit_batch
 from apps.jobs.domain.prompt_use import CHAT
 from apps.jobs.domain.submission import COMPLETION_WINDOW
@@ -14,6 +15,12 @@ from apps.prompts.domain.content import PublishedPrompt, make_body
 
 FEATURE = "prompt try-out"
 _KEPT_SECONDS = 24 * 3600
+
+
+def preview_prompt(*, workspace_id: UUID, prompt: PublishedPrompt, model: str, values: dict[str, object], now: datetime) -> Preview:
+    """What would be asked, and what it may cost; nothing is. VariableRefusedError names the value that doesn't fit."""
+    body = make_body(prompt, {"model": model}, values)
+    return preview_request(body=body, now=now, whose=Whose(workspace_id, FEATURE))
 
 
 def try_prompt(

@@ -9,7 +9,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
 from apps.accounts.queries import workspaces_for_submitting
-from apps.jobs.actions.try_prompt import try_prompt
+from apps.jobs.actions.try_prompt import preview_prompt, try_prompt
 from apps.jobs.forms import TryPromptForm
 from apps.lib.clock import current_time
 from apps.lib.http_errors import ApiError
@@ -39,22 +39,27 @@ class TryPromptPages:
         content = version.content
         models = [model.name for model in list_callable()]
         form = TryPromptForm(request.POST or None, variables=content.variables, models=models, model=content.model)
+        context: dict[str, Any] = {"title": f"Try {version} out", "version": version, "form": form, "has_models": bool(models)}
         if request.method == "POST" and form.is_valid():
+            asked: dict[str, Any] = {
+                "workspace_id": version.prompt.workspace_id,
+                "prompt": version.as_published(version.prompt.name),
+                "model": form.cleaned_data["model"],
+                "values": form.values(),
+                "now": current_time(),
+            }
             try:
-                job = try_prompt(
-                    workspace_id=version.prompt.workspace_id,
-                    created_by_id=UUID(str(request.user.pk)),
-                    prompt=version.as_published(version.prompt.name),
-                    is_draft=version.state == "draft",
-                    model=form.cleaned_data["model"],
-                    values=form.values(),
-                    now=current_time(),
-                )
+                if request.POST.get("step") == "preview":
+                    context["preview"] = preview_prompt(**asked)
+                    return self._shown(request, context)
+                job = try_prompt(created_by_id=UUID(str(request.user.pk)), is_draft=version.state == "draft", **asked)
                 messages.success(request, f"{version} is asked. Its answer and what it cost are on this page in a moment.")
                 return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[job.pk]))
             except VariableRefusedError as refused:
                 form.refuse(refused)
             except ApiError as refused_job:
                 form.add_error(None, refused_job.message)
-        context = {"title": f"Try {version} out", "version": version, "form": form, "has_models": bool(models)}
+        return self._shown(request, context)
+
+    def _shown(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
         return TemplateResponse(request, "jobs/try_prompt.html", self.admin_site.each_context(request) | context)  # type: ignore[attr-defined]  # a mixin
