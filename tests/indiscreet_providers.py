@@ -30,7 +30,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.seen.append(way)
         text = f"You sent {repeated(key)}"
         if way == "hang":
-            self.ended.wait(60)
+            self.ended.wait(600)
         elif way == "answer":
             choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
             self.say(200, {"id": "chatcmpl-1", "object": "chat.completion", "choices": [choice]}, key)

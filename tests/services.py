@@ -12,6 +12,7 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import psycopg
@@ -34,6 +35,8 @@ from apps.lib.ports import free_port
 from apps.lib.processes import stop_process
 
 _running = ExitStack()
+# Their processes live longer than a test, and so does what these have in Valkey.
+_KEEPS_STACKS = {"chaos", "browser", "fuzz", "soak"}
 # Of servers that tests start: a machine that is busy takes its time.
 embedded._READY_SECONDS = 240
 
@@ -58,8 +61,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         os.environ["DATABASE_URL"] = _run_postgres(home)
     if not os.environ.get("REDIS_URL"):
         os.environ["REDIS_URL"] = _run_valkey(home)
-    with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
-        client.flushdb()
+    _valkey().flushdb()
+    _running.callback(_valkey().close)
 
 
 def pytest_unconfigure() -> None:
@@ -113,6 +116,18 @@ def _nothing_is_remembered(_a_slow_valkey_is_waited_for: None) -> None:
 
     throttling._Rest.until = redis_client._Rest.until = 0.0
     require_room._kept.load = None
+
+
+@cache
+def _valkey() -> "redis.Redis":
+    return redis.Redis.from_url(os.environ["REDIS_URL"], socket_timeout=60)
+
+
+@pytest.fixture(autouse=True)
+def _valkey_is_empty(request: pytest.FixtureRequest) -> None:
+    """What others left there (canaries, buckets, sums of a day, rings) decides nothing."""
+    if not any(mark.name in _KEEPS_STACKS for mark in request.node.iter_markers()):
+        _valkey().flushdb()
 
 
 @pytest.fixture(autouse=True)

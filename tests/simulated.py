@@ -15,6 +15,7 @@ import pytest
 from apps.lib.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
+_PATIENCE_SECONDS = 60
 
 
 class Simulator:
@@ -50,18 +51,18 @@ class Simulator:
     def script(self, **values: Any) -> None:
         """Change how it behaves, from now on."""
         content = json.dumps(values).encode()
-        urllib.request.urlopen(urllib.request.Request(f"{self.root}/sim/script", data=content), timeout=10).close()
+        urllib.request.urlopen(urllib.request.Request(f"{self.root}/sim/script", data=content), timeout=_PATIENCE_SECONDS).close()
 
     def reset(self) -> None:
-        urllib.request.urlopen(urllib.request.Request(f"{self.root}/sim/reset", method="POST"), timeout=10).close()
+        urllib.request.urlopen(urllib.request.Request(f"{self.root}/sim/reset", method="POST"), timeout=_PATIENCE_SECONDS).close()
 
     def behave(self, **values: Any) -> None:
         """Switch what it does from now on (docs/simulator.md)."""
         request = urllib.request.Request(f"{self.root}/sim/script", data=json.dumps(values).encode(), method="POST")
-        urllib.request.urlopen(request, timeout=10).close()
+        urllib.request.urlopen(request, timeout=_PATIENCE_SECONDS).close()
 
     def _get(self, path: str) -> dict[str, Any]:
-        with urllib.request.urlopen(self.root + path, timeout=10) as answer:
+        with urllib.request.urlopen(self.root + path, timeout=_PATIENCE_SECONDS) as answer:
             found: dict[str, Any] = json.load(answer)
             return found
 

@@ -1,5 +1,6 @@
 """A process that can open nothing more."""
 
+import gc
 import os
 import resource
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from contextlib import contextmanager
 @contextmanager
 def no_descriptors() -> Iterator[None]:
     """Meanwhile the next descriptor that this process would get is beyond its limit."""
+    # What garbage still holds would be free again in the middle.
+    gc.collect()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest = os.dup(0)
     os.close(lowest)

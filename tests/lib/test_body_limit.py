@@ -111,7 +111,7 @@ async def test_two_ways_of_telling_the_length_are_refused() -> None:
 
 async def test_a_client_that_waits_for_the_answer_gets_it_before_it_has_sent_everything() -> None:
     exchange = Exchange([b"x"], declared=1_200_000, is_patient=True)
-    assert await asyncio.wait_for(exchange.run(), 30) == 413
+    assert await asyncio.wait_for(exchange.run(), 120) == 413
 
 
 @pytest.mark.parametrize("declared", [900_000, None])

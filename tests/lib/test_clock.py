@@ -14,8 +14,14 @@ pytestmark = pytest.mark.django_db
 _real_now = timezone.now
 
 
+# Far below the hours by which clocks are off here, and far above what a busy machine takes for an answer.
+CLOSE = timedelta(minutes=5)
+
+
 @pytest.fixture(autouse=True)
-def _fresh() -> Iterator[None]:
+def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(clock, "_SLOW_SECONDS", 60.0)
+    monkeypatch.setattr(clock, "_AGAIN_SECONDS", 600.0)
     clock._Shared.reading, clock._Shared.next_at = None, 0.0
     yield
     clock._Shared.reading, clock._Shared.next_at = None, 0.0
@@ -26,14 +32,14 @@ def be_off(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
 
 
 def is_right() -> bool:
-    return abs(current_time() - _real_now()) < timedelta(seconds=1)
+    return abs(current_time() - _real_now()) < CLOSE
 
 
 @pytest.mark.parametrize("hours", [-30, -2, 2, 30])
 def test_a_clock_that_is_off_is_not_gone_by(monkeypatch: pytest.MonkeyPatch, hours: int) -> None:
     be_off(monkeypatch, timedelta(hours=hours))
     assert is_right()
-    assert abs(read_skew() - timedelta(hours=hours)) < timedelta(seconds=1)
+    assert abs(read_skew() - timedelta(hours=hours)) < CLOSE
 
 
 def test_a_clock_that_is_set_while_the_process_runs_is_noticed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +55,8 @@ def test_a_clock_that_is_set_while_the_process_runs_is_noticed_at_once(monkeypat
 def test_a_machine_that_agrees_goes_by_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     be_off(monkeypatch, timedelta(seconds=1))
     current_time()
-    assert current_time() - _real_now() > timedelta(seconds=0.9)
+    before = _real_now()
+    assert current_time() >= before + timedelta(seconds=1)
 
 
 async def test_on_an_event_loop_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -29,7 +30,7 @@ from apps.lib.egress import (
 )
 from apps.lib.ports import free_port
 
-LIMITS = EgressLimits(connect_seconds=2, total_seconds=5, answer_bytes=1000)
+LIMITS = EgressLimits(connect_seconds=30, total_seconds=60, answer_bytes=1000)
 OPEN = (ip_network("127.0.0.1/32"),)
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 
@@ -53,14 +54,23 @@ class Listener:
             except OSError:
                 return
             self.connections += 1
-            with connection:
-                self.requests.append(connection.recv(65536))
+            # A client may go before it has had everything.
+            with connection, suppress(OSError):
+                self.requests.append(_whole_request(connection))
                 connection.sendall(self.answer)
 
     def close(self) -> None:
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
-        self._thread.join(5)
+        self._thread.join(60)
+
+
+def _whole_request(connection: socket.socket) -> bytes:
+    """Head and body, in however many pieces they come."""
+    content = b""
+    while not content.endswith(b"\r\n\r\n{}") and (piece := connection.recv(65536)):
+        content += piece
+    return content
 
 
 @pytest.fixture
@@ -288,10 +298,10 @@ def test_an_answer_that_never_comes_ends_with_the_total_time() -> None:
     """Nobody accepts, so the request lies in the kernel's queue; no time is measured but the limit's own."""
     silent = socket.create_server(("127.0.0.1", 0))
     port = silent.getsockname()[1]
-    limits = EgressLimits(connect_seconds=1, total_seconds=0.2, answer_bytes=10)
+    limits = EgressLimits(connect_seconds=10, total_seconds=1.5, answer_bytes=10)
     (found,) = ask(f"http://127.0.0.1:{port}/", rules(port, OPEN), limits=limits)
     silent.close()
-    assert found.error == "No complete answer within 0.2 s."
+    assert found.error == "No complete answer within 1.5 s."
 
 
 # --- TLS ------------------------------------------------------------------------------------------------------------------
@@ -328,14 +338,15 @@ def test_tls_asks_for_the_name_and_trusts_nobody_by_address(tmp_path: Path) -> N
 
     def serve() -> None:
         connection, _ = server.accept()
-        with connection, pytest.raises(ssl.SSLError):
+        # It is told so by TLS, or the client has hung up before that.
+        with connection, pytest.raises(OSError):  # noqa: PT011 -- ssl.SSLError is one, a connection that was reset another
             context.wrap_socket(connection, server_side=True).recv(100)
 
     thread = threading.Thread(target=serve)
     thread.start()
     port = server.getsockname()[1]
     (found,) = ask(f"https://hooks.example.com:{port}/", rules(port, OPEN), lookup=resolving(["127.0.0.1"])[0])
-    thread.join(5)
+    thread.join(60)
     server.close()
     assert asked_for == ["hooks.example.com"]
     assert found.error.startswith("The certificate is not good: ")

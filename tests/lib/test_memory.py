@@ -1,4 +1,7 @@
-"""Big blocks go back to the system when they are freed, so that one big body does not make a process big for good."""
+"""Big blocks go back to the system when they are freed, so that one big body does not make a process big for good.
+
+What counts is how much address space is held: how much of it lies in memory at a moment is the system's affair.
+"""
 
 import subprocess
 import sys
@@ -8,7 +11,7 @@ import psutil
 from apps.lib.memory import return_big_blocks
 if {is_on}:
     return_big_blocks()
-size = lambda: psutil.Process().memory_info().rss
+size = lambda: psutil.Process().memory_info().vms
 blocks = [bytearray(n << 20) for n in (30, 20, 10)]
 del blocks  # glibc now keeps blocks of such sizes on its heap
 before = size()

@@ -30,7 +30,7 @@ def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[ConnectionPool[Any]]:
 
 def end_sessions() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'pooled'")
+        cursor.execute("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = 'pooled'")
 
 
 def fails(pool: ConnectionPool[Any]) -> bool:
@@ -45,7 +45,7 @@ def fails(pool: ConnectionPool[Any]) -> bool:
 def wait_for_care() -> None:
     for thread in threading.enumerate():
         if thread.name == "pool-care":
-            thread.join(30)
+            thread.join(120)
 
 
 def test_without_care_each_dead_connection_costs_a_caller(pool: ConnectionPool[Any]) -> None:

@@ -67,7 +67,7 @@ async def test_a_client_that_goes_leaves_no_file_open(tmp_path: Path) -> None:
     await asyncio.gather(task, return_exceptions=True)
     response.close()
     del content, response, task
-    for _ in range(100):
+    for _ in range(6000):
         if file.closed:
             break
         await asyncio.sleep(0.01)

@@ -38,6 +38,9 @@ class Upstream:
         self.now = self.most = 0
         self.latency = 0.0
         self.base_url = ""
+        # Answers nothing while it is not set.
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
 
     async def answer(self, request: web.Request) -> web.Response:
         body = await request.read()
@@ -49,6 +52,7 @@ class Upstream:
         try:
             if self.latency:
                 await asyncio.sleep(self.latency)
+            await self.may_answer.wait()
         finally:
             self.now -= 1
         if status != 200:
@@ -113,6 +117,11 @@ class Pumps:
             await asyncio.gather(*(self._pump(gate, session) for gate in self.gates))
 
     @property
+    def most_in_flight(self) -> int:
+        """What all windows hold. Of that a slow machine has only a part at the provider's at any one moment."""
+        return self.window * len(self.gates)
+
+    @property
     def in_flight(self) -> int:
         return sum(bucket.held for gate in self.gates for bucket in gate.buckets.values() if bucket.has_breaker)
 
@@ -155,7 +164,7 @@ class Pumps:
             self.waiting.append((time.monotonic() + min(step.delay_seconds, self.longest_wait), item))
 
 
-async def until(is_true: Any, *, seconds: float = 30) -> None:
+async def until(is_true: Any, *, seconds: float = 120) -> None:
     """Wait for something to become true."""
     deadline = time.monotonic() + seconds
     while not is_true():

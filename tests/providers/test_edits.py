@@ -20,7 +20,7 @@ ONE = BucketLimits(max_concurrency=1, version="1")
 async def two_of_which_one_waits(
     session: aiohttp.ClientSession, gate: Gate, upstream: Upstream, route: Route
 ) -> list[asyncio.Task[Completion]]:
-    upstream.latency = 0.5
+    upstream.may_answer.clear()
     gate.follow(make_catalogue(route))
     calls = [asyncio.create_task(ask(session, gate, route)) for _ in range(2)]
     await until(lambda: upstream.asked and any(bucket.waiters for bucket in gate.buckets.values()))
@@ -33,6 +33,7 @@ async def test_a_call_that_waits_for_a_target_that_is_paused_is_not_sent(
     (upstream, _) = upstreams
     calls = await two_of_which_one_waits(session, gate, upstream, upstream.route(provider=ONE))
     gate.follow(make_catalogue())
+    upstream.may_answer.set()
     found = [await call for call in calls]
     # It waits as for a limit: no attempt is counted. The one in the air has its answer.
     assert sorted(completion.outcome for completion in found) == [Outcome.OK, Outcome.THROTTLED]
@@ -44,12 +45,14 @@ async def test_a_target_that_was_paused_while_the_first_one_failed_is_not_asked(
     upstreams: list[Upstream], session: aiohttp.ClientSession, gate: Gate
 ) -> None:
     first, second = upstreams
-    first.status, first.latency = 500, 0.3
+    first.status = 500
+    first.may_answer.clear()
     routes = [first.route(), second.route()]
     gate.follow(make_catalogue(*routes))
     call = asyncio.create_task(ask(session, gate, *routes))
     await until(lambda: first.asked)
     gate.follow(make_catalogue(routes[0]))
+    first.may_answer.set()
     assert (await call).outcome is Outcome.FAILED_UPSTREAM
     assert not second.asked
 
@@ -59,6 +62,7 @@ async def test_a_call_that_waits_goes_with_the_newest_key(upstreams: list[Upstre
     route = upstream.route(provider=ONE, api_key="sk-old")
     calls = await two_of_which_one_waits(session, gate, upstream, route)
     gate.follow(make_catalogue(replace(route, api_key="sk-new")))
+    upstream.may_answer.set()
     assert {(await call).outcome for call in calls} == {Outcome.OK}
     assert upstream.keys == ["sk-old", "sk-new"]
 
@@ -67,12 +71,14 @@ async def test_an_old_key_that_is_refused_after_it_was_replaced_pauses_nothing(
     upstreams: list[Upstream], session: aiohttp.ClientSession, gate: Gate
 ) -> None:
     (upstream, _) = upstreams
-    upstream.status, upstream.latency = 401, 0.3
+    upstream.status = 401
+    upstream.may_answer.clear()
     route = upstream.route(target_limits=BucketLimits(version="1"), api_key="sk-old")
     call = asyncio.create_task(ask(session, gate, route))
     await until(lambda: upstream.asked)
     upstream.status, newest = 200, replace(route, target_limits=BucketLimits(version="2"), api_key="sk-new")
     gate.follow(make_catalogue(newest))
+    upstream.may_answer.set()
     assert (await call).outcome is Outcome.CREDENTIAL
     assert not gate.is_paused(newest)
     assert (await ask(session, gate, newest)).outcome is Outcome.OK

@@ -1,6 +1,7 @@
 """Calls through gates to servers over real HTTP: limits hold over several pumps, and one that is down is gone round."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
@@ -29,17 +30,18 @@ async def test_requests_of_two_pumps_keep_to_one_limit(
     upstreams: list[Upstream], session: aiohttp.ClientSession, gates: list[Gate]
 ) -> None:
     route = upstreams[0].route(provider=BucketLimits(requests_per_minute=1800))
+    started = time.monotonic()
     found = await asyncio.gather(*(ask(session, gates[n % 2], route) for n in range(90)))
     assert {completion.outcome for completion in found} == {Outcome.OK}
     # A second's worth at once, the rest at 98 % of 30 a second; both pumps had a part in it.
-    assert max(upstreams[0].asked) - min(upstreams[0].asked) >= (90 - 29.4) / 29.4 - 0.3
+    assert max(upstreams[0].asked) - started >= (90 - 29.4) / 29.4 - 0.3
     assert len(upstreams[0].asked) == 90
 
 
 async def test_concurrency_of_two_pumps_keeps_to_one_limit(
     upstreams: list[Upstream], session: aiohttp.ClientSession, gates: list[Gate]
 ) -> None:
-    upstreams[0].latency = 0.02
+    upstreams[0].latency = 0.1
     route = upstreams[0].route(provider=BucketLimits(max_concurrency=10))
     found = await asyncio.gather(*(ask(session, gates[n % 2], route) for n in range(60)))
     assert {completion.outcome for completion in found} == {Outcome.OK}
@@ -71,16 +73,17 @@ async def test_requests_of_two_pumps_keep_to_an_output_limit_of_the_target(
 ) -> None:
     # Answers use 30 tokens each: a second of the limit holds ten of them.
     route = upstreams[0].route(target_limits=BucketLimits(output_tokens_per_minute=18_000))
+    started = time.monotonic()
     await ask(session, gates[0], route)
     found = await asyncio.gather(*(ask(session, gates[n % 2], route) for n in range(30)))
     assert {completion.outcome for completion in found} == {Outcome.OK}
-    assert max(upstreams[0].asked) - min(upstreams[0].asked) >= (31 - 20) * 30 / 294
+    assert max(upstreams[0].asked) - started >= (31 - 20) * 30 / 294
 
 
 async def test_one_pump_throttled_holds_the_other(upstreams: list[Upstream], session: aiohttp.ClientSession, gates: list[Gate]) -> None:
     route = upstreams[0].route()
     await ask(session, gates[1], route)
-    upstreams[0].status, upstreams[0].headers = 429, {"retry-after": "30"}
+    upstreams[0].status, upstreams[0].headers = 429, {"retry-after": "300"}
     assert (await ask(session, gates[0], route)).outcome is Outcome.THROTTLED
     while gates[1].is_open(route):
         gates[1].buckets[f"target:{route.target_id.hex}"].next_at = 0.0
@@ -89,7 +92,7 @@ async def test_one_pump_throttled_holds_the_other(upstreams: list[Upstream], ses
     refused = await ask(session, gates[1], route)
     assert (refused.outcome, refused.error_code, refused.exchanges) == (Outcome.THROTTLED, "limit_reached", ())
     assert refused.retry_after_seconds is not None
-    assert refused.retry_after_seconds > 25
+    assert refused.retry_after_seconds > 200
     assert len(upstreams[0].asked) == 2
     assert gates[1].allowances(make_catalogue(route)) == {next(iter(make_catalogue(route).routes_by_model)): 0}
 
@@ -106,10 +109,10 @@ async def test_the_next_target_answers_in_the_same_run(
 
 
 async def test_an_ambiguous_call_is_not_asked_again(upstreams: list[Upstream], session: aiohttp.ClientSession, gates: list[Gate]) -> None:
-    upstreams[0].status = 200
-    upstreams[0].latency = 5
-    first = make_route(upstreams[0].base_url, provider_id=uuid4(), target_id=uuid4(), total_timeout_seconds=0.2)
+    upstreams[0].may_answer.clear()
+    first = make_route(upstreams[0].base_url, provider_id=uuid4(), target_id=uuid4(), total_timeout_seconds=1.5)
     completion = await ask(session, gates[0], first, upstreams[1].route())
+    upstreams[0].may_answer.set()
     assert (completion.outcome, upstreams[1].asked) == (Outcome.AMBIGUOUS, [])
     figure("F48", f"asked of another target: {len(upstreams[1].asked)}")
 
@@ -131,10 +134,10 @@ async def test_an_outage_opens_the_breaker_and_the_first_target_is_left_alone(
 async def test_retries_have_a_budget(upstreams: list[Upstream], session: aiohttp.ClientSession) -> None:
     upstreams[0].status = 500
     routes = upstreams[0].route(), upstreams[1].route()
-    gate, found = make_gate(), []
+    gate, found, started = make_gate(), [], time.monotonic()
     for _ in range(40):
         found.append(await ask(session, gate, *routes))
         # As if others had been answered meanwhile.
         gate.buckets[f"target:{routes[0].target_id.hex}"].streak = 0
-    # 500 buys 35 failovers at 14 each.
-    assert sum(completion.outcome is Outcome.OK for completion in found) == 35
+    # 500 buys 35 failovers at 14 each, and each second one more of the 500.
+    assert 35 <= sum(completion.outcome is Outcome.OK for completion in found) <= (500 + time.monotonic() - started) // 14

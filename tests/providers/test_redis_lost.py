@@ -48,7 +48,7 @@ async def store(tmp_path: Path, settings: Any) -> AsyncIterator[Store]:
     yield found
     if found.process.poll() is None:
         os.kill(found.process.pid, signal.SIGCONT)
-        await asyncio.to_thread(stop_process, found.process, stop_signal=signal.SIGTERM, grace_seconds=10)
+        await asyncio.to_thread(stop_process, found.process, stop_signal=signal.SIGTERM, grace_seconds=60)
     found.log.close()
 
 

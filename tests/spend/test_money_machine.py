@@ -195,7 +195,7 @@ class MoneyMachine(RuleBasedStateMachine):
         return sorted(ask("SELECT (id, reserved_usd, spent_usd) FROM spend_budgetperiod WHERE (reserved_usd, spent_usd) <> (0, 0)"))
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.django_db(transaction=True)
 def test_no_order_of_events_breaks_a_sum_or_a_cap() -> None:
     MoneyMachine.TestCase.settings = settings(

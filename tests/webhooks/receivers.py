@@ -52,7 +52,7 @@ class Receiver:
             self.most_in_hand = max(self.most_in_hand, self.in_hand)
         self.arrived.release()
         self.before_answer()
-        self.gate.wait(30)
+        self.gate.wait(240)
         with self._counting:
             self.in_hand -= 1
 

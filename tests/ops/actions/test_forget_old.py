@@ -113,7 +113,7 @@ def test_it_goes_on_in_bites_until_its_time_is_over(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "_AT_ONCE", 2)
     monkeypatch.setattr(module, "_SECONDS", -1.0)
     assert forget_old(now=NOW)["items"] == 0
-    monkeypatch.setattr(module, "_SECONDS", 60.0)
+    monkeypatch.setattr(module, "_SECONDS", 600.0)
     assert forget_old(now=NOW)["items"] == 7
 
 

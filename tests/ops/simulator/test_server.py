@@ -30,7 +30,7 @@ from tests.simulated import ROOT, Simulator
 
 def ask(simulator: Simulator, prompt: str = "hello", *, path: str = "/v1/chat/completions", headers: dict[str, str] | None = None) -> Any:
     """(status, headers, body as JSON) of one call."""
-    connection = http.client.HTTPConnection(simulator.root.removeprefix("http://"), timeout=10)
+    connection = http.client.HTTPConnection(simulator.root.removeprefix("http://"), timeout=60)
     try:
         connection.request("POST", path, json.dumps({"model": "m", "messages": [prompt]}), headers or {})
         answer = connection.getresponse()
@@ -41,7 +41,7 @@ def ask(simulator: Simulator, prompt: str = "hello", *, path: str = "/v1/chat/co
 
 @pytest.fixture
 def client(simulator: Simulator) -> openai.OpenAI:
-    return openai.OpenAI(base_url=simulator.base_url, api_key="none", max_retries=0, timeout=10)
+    return openai.OpenAI(base_url=simulator.base_url, api_key="none", max_retries=0, timeout=60)
 
 
 def test_the_official_client_reads_every_kind_of_answer_and_its_usage(client: openai.OpenAI) -> None:
@@ -140,7 +140,7 @@ async def test_what_is_in_the_air_is_counted_until_its_caller_hangs_up(simulator
 
 
 async def _until(simulator: Simulator, *, in_flight: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while (await asyncio.to_thread(simulator.stats))["in_flight"] != in_flight:
             pass
 
@@ -194,7 +194,7 @@ def test_the_command_says_that_it_listens_and_ends_when_told(signal_number: sign
         assert process.stderr
         assert process.stdout.readline() == f"The simulated provider listens on http://127.0.0.1:{port}/v1\n"
         process.send_signal(signal_number)
-        assert (process.wait(30), process.stdout.read(), process.stderr.read()) == (0, "", "")
+        assert (process.wait(120), process.stdout.read(), process.stderr.read()) == (0, "", "")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tests.simulated import Simulator
 
 
 def ask(simulator: Simulator, prompt: str, *, path: str = "/v1/chat/completions", model: str = "m", request_id: str = "") -> None:
-    connection = http.client.HTTPConnection(simulator.root.removeprefix("http://"), timeout=10)
+    connection = http.client.HTTPConnection(simulator.root.removeprefix("http://"), timeout=60)
     body: dict[str, Any] = {"model": model, "input": ["a", "b"]} if path.endswith("embeddings") else {"model": model, "messages": [prompt]}
     try:
         connection.request("POST", path, json.dumps(body), {"X-Client-Request-Id": request_id} if request_id else {})

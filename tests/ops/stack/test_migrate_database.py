@@ -40,7 +40,7 @@ def test_nobody_waits_behind_a_change_that_waits(monkeypatch: pytest.MonkeyPatch
     told = Told(reader.may_go)
     monkeypatch.setattr(migrating, "logger", told)
     reader.thread.start()
-    assert reader.holds.wait(30)
+    assert reader.holds.wait(120)
     migrate_database()
     reader.thread.join()
     assert (reader.has_seen_it_wait, reader.has_read_meanwhile) == (True, True)

@@ -100,7 +100,7 @@ def test_a_part_that_will_not_end_is_killed_with_its_children(stack: Stack) -> N
     child = psutil.Process(int(log.read_text()))
     stack.supervisor.take_down(is_urgent=lambda: False)
     assert stack.news[-1].note == "had to be killed"
-    gone, alive = psutil.wait_procs([child], timeout=10)
+    gone, alive = psutil.wait_procs([child], timeout=60)
     assert gone or alive[0].status() == psutil.STATUS_ZOMBIE
 
 

@@ -80,7 +80,7 @@ async def test_complete_throttled_says_how_long(simulator: Simulator, status: in
     [("hang", "timed_out"), ("drip", "timed_out"), ("cut", "cut"), ("malformed", "unreadable_answer")],
 )
 async def test_complete_ambiguous(simulator: Simulator, script: str, code: str) -> None:
-    completion = await ask(simulator, f"[[sim {script}]] {script}", total_timeout_seconds=1.0)
+    completion = await ask(simulator, f"[[sim {script}]] {script}", total_timeout_seconds=3.0)
     assert (completion.outcome, completion.error_code) == (Outcome.AMBIGUOUS, code)
     assert completion.error_message
     assert simulator.calls()["total"] == 1

@@ -109,7 +109,7 @@ def deliver(simulator: Simulator, runs: Iterable[UUID | None]) -> None:
         body = json.dumps({"model": "m", "messages": [{"role": "user", "content": str(run_id)}]}).encode()
         headers = {"X-Client-Request-Id": str(run_id)} if run_id else {}
         request = urllib.request.Request(f"{simulator.base_url}/chat/completions", data=body, headers=headers)
-        urllib.request.urlopen(request, timeout=10).close()
+        urllib.request.urlopen(request, timeout=60).close()
 
 
 def charged_runs() -> list[UUID]:

@@ -19,9 +19,9 @@ from tests.factories.providers import clock
 from tests.lib.descriptors import no_descriptors
 from tests.providers.adapters.raw_server import Say, drips, raw_server, says, self_signed, stays_silent
 
-PATIENT = Limits(connect_seconds=5, read_seconds=20, total_seconds=30, answer_bytes=1_000_000)
-HASTY = Limits(connect_seconds=5, read_seconds=20, total_seconds=0.3, answer_bytes=1_000_000)
-QUIET = Limits(connect_seconds=5, read_seconds=0.2, total_seconds=30, answer_bytes=1_000_000)
+PATIENT = Limits(connect_seconds=60, read_seconds=120, total_seconds=120, answer_bytes=1_000_000)
+HASTY = Limits(connect_seconds=60, read_seconds=20, total_seconds=1.5, answer_bytes=1_000_000)
+QUIET = Limits(connect_seconds=60, read_seconds=0.5, total_seconds=120, answer_bytes=1_000_000)
 
 
 @pytest.fixture
@@ -112,9 +112,9 @@ async def test_waiting_for_a_free_connection_is_not_sent() -> None:
         await asyncio.Event().wait()
 
     async with open_session(max_connections=1) as session, raw_server(takes_its_time) as base_url:
-        first = asyncio.create_task(ask(session, base_url, Limits(5, 20, 2, 1000)))
+        first = asyncio.create_task(ask(session, base_url, Limits(30, 60, 4, 1000)))
         await arrived.wait()
-        second = await ask(session, base_url, Limits(0.2, 20, 2, 1000))
+        second = await ask(session, base_url, Limits(0.2, 60, 60, 1000))
         assert second.failure is WireFailure.NOT_SENT
         assert (await first).failure is WireFailure.TIMED_OUT
 
@@ -213,7 +213,7 @@ async def test_cookies_are_neither_kept_nor_sent(session: aiohttp.ClientSession)
 def test_no_bytes_from_a_server_raise(tail: bytes, head: bytes) -> None:
     async def once() -> WireAnswer:
         async with open_session(max_connections=1) as session:
-            return await ask_raw(session, says(head + tail), Limits(5, 5, 5, 1000))
+            return await ask_raw(session, says(head + tail), Limits(60, 60, 60, 1000))
 
     answer = asyncio.run(once())
     assert answer.failure in {None, WireFailure.CUT}

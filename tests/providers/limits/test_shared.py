@@ -38,6 +38,7 @@ class Pumps:
     def __init__(self) -> None:
         self.shared = SharedBuckets()
         self.epoch = 0
+        self.began = time.monotonic()
         self.bucket = Asker(f"target:{uuid4().hex}", BucketLimits(), has_breaker=True, is_interactive=False)
 
     async def ask(self, pump: str = "a", **asked: Any) -> Answer:
@@ -46,6 +47,11 @@ class Pumps:
         (answer,) = await self.shared.sync([self.bucket], pump=pump, now=time.monotonic())
         self.epoch = answer.epoch
         return answer
+
+    @property
+    def age(self) -> float:
+        """Seconds, in which buckets fill."""
+        return time.monotonic() - self.began
 
     async def set(self, **fields: Any) -> None:
         """Put the bucket into a state of another time."""
@@ -66,7 +72,7 @@ async def test_sync_requests_of_all_pumps_come_from_one_second_of_the_limit(pump
     first = await pumps.ask("a", requests_per_minute=600, want=7)
     second = await pumps.ask("b", requests_per_minute=600, want=7)
     assert (first.granted, second.pumps) == (7, 2)
-    assert 2 <= second.granted <= 3
+    assert 2 <= second.granted <= 3 + 9.8 * pumps.age
 
 
 async def test_sync_returned_permits_can_be_granted_again(pumps: Pumps) -> None:
@@ -143,7 +149,7 @@ async def test_sync_retry_after_blocks_every_pump(pumps: Pumps) -> None:
     await pumps.ask("a", throttled=1, retry_after_ms=7000)
     other = await pumps.ask("b", want=1, is_interactive=True)
     assert other.granted == 0
-    assert 6000 < other.blocked_ms <= 7700
+    assert 6990 - 1000 * pumps.age <= other.blocked_ms <= 7700
 
 
 async def test_sync_throttled_without_a_word_blocks_two_seconds_and_then_four(pumps: Pumps) -> None:
@@ -271,8 +277,8 @@ async def test_sync_what_stays_late_at_a_quarter_becomes_the_usual(pumps: Pumps)
 
 
 async def test_sync_the_retry_budget_runs_dry_and_fills_by_success(pumps: Pumps) -> None:
-    assert (await pumps.ask(retry_cost=490)).budget == pytest.approx(10, abs=1)
-    assert (await pumps.ask(ok=5)).budget == pytest.approx(15, abs=1)
+    assert 10 <= (await pumps.ask(retry_cost=490)).budget <= 10.01 + pumps.age
+    assert 15 <= (await pumps.ask(ok=5)).budget <= 15.01 + pumps.age
 
 
 async def test_sync_a_pause_ends_when_the_row_changes(pumps: Pumps) -> None:
@@ -404,7 +410,8 @@ async def test_sync_a_forgotten_bucket_waits_until_all_have_said_what_they_hold(
 async def test_sync_a_tenth_of_a_rate_is_held_back_for_callers(pumps: Pumps) -> None:
     bulk = await pumps.ask("bulk", requests_per_minute=6000, want=500)
     caller = await pumps.ask("caller", requests_per_minute=6000, want=500, is_interactive=True)
-    assert (bulk.granted, caller.granted) == (88, pytest.approx(10, abs=3))
+    assert bulk.granted == 88
+    assert 9 <= caller.granted <= 10 + 98 * pumps.age
 
 
 # --- the breaker's probes and epochs --------------------------------------------------------------------------------
@@ -467,4 +474,4 @@ async def test_sync_outcomes_older_than_ten_seconds_do_not_count(pumps: Pumps) -
 async def test_sync_the_retry_budget_fills_slowly_by_itself(pumps: Pumps) -> None:
     await pumps.ask(retry_cost=500)
     await pumps.set(budget_at=await pumps.get("budget_at") - 60_000)
-    assert (await pumps.ask()).budget == pytest.approx(60, abs=1)
+    assert 60 <= (await pumps.ask()).budget <= 60.01 + pumps.age

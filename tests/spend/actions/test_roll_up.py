@@ -167,17 +167,17 @@ def test_a_transaction_that_commits_late_is_not_missed() -> None:
         with transaction.atomic():
             make_charge(ours, "5", at=NOON - timedelta(days=3))
             has_written.set()
-            assert may_commit.wait(30)
+            assert may_commit.wait(120)
         connections.close_all()
 
     late = threading.Thread(target=write_late)
     late.start()
-    assert has_written.wait(30)
+    assert has_written.wait(120)
     make_charge(ours, "1", at=NOON)
     roll_up()
     assert sum_spending(EVER).cost_usd == 1
     may_commit.set()
-    late.join(30)
+    late.join(120)
     assert sum_spending(EVER).cost_usd == 6
     roll_up()
     assert rolled() == sum_spending(EVER).cost_usd == 6
@@ -247,13 +247,13 @@ def test_while_many_write_the_sums_and_the_rest_are_the_ledgers_at_every_moment(
         rolling = [pool.submit(run, roll) for _ in range(2)]
         writing = [pool.submit(run, write, seed) for seed in range(writers)]
         try:
-            while not all(one.done() for one in writing):
+            # Twice at least, also where writing is over before the first look is.
+            while looks < 2 or not all(one.done() for one in writing):
                 assert check_rollups(since=NOON - timedelta(days=30)) == []
                 looks += 1
         finally:
             is_over.set()
     assert [one.result() for one in (*rolling, *writing)] == [None] * (writers + 2)
-    assert looks > 1
     while not roll_up().is_done:
         pass
     assert rolled() == rolled(JobRollup) == rolled(UserRollup) == sum(written) * Decimal("0.000000000001")
@@ -304,7 +304,7 @@ def test_nobody_waits_behind_sums_that_are_to_be_forgotten_while_somebody_reads_
         reader.thread.join()
 
     reader.thread.start()
-    assert reader.holds.wait(30)
+    assert reader.holds.wait(120)
     assert rebuild_rollups(tell=print, wait=wait) == 1
     assert (reader.has_seen_it_wait, reader.has_read_meanwhile, waited[:1]) == (True, True, [1])
     assert rolled() == 1
@@ -317,7 +317,7 @@ def test_a_roll_up_steps_back_too_and_is_tried_again() -> None:
     RollupMark.objects.update(before=F("before") + 10**12)
     reader = Reader("spend_rollup", behind="TRUNCATE")
     reader.thread.start()
-    assert reader.holds.wait(30)
+    assert reader.holds.wait(120)
     with pytest.raises(INFRASTRUCTURE_ERRORS):
         roll_up()
     assert Rollup.objects.count() == 1
@@ -410,7 +410,7 @@ def test_killed_at_any_point_it_adds_each_row_once(tmp_path: Path, point: str) -
     assert killed.returncode == -signal.SIGKILL
     assert rolled() == (0 if point == "roll_up.before_commit" else 3)
     assert sum_spending(EVER).cost_usd == 3
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while rolled() != 3:
         # Postgres gives a dead session's lock back when it notices.
         assert time.monotonic() < deadline

@@ -38,6 +38,7 @@ def limits(*weeks: float, typical: float = 0) -> tuple[float, float]:
 # --- ordinary weeks ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", range(100, 104))
 def test_eight_ordinary_weeks_of_a_new_feature_raise_none(seed: int) -> None:
     """161,280 looks: the first weeks know nothing, then there are two weeks to compare with, at last four."""

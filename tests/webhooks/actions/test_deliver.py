@@ -212,7 +212,7 @@ def test_an_endpoint_gets_two_at_a_time(receiver: Receiver) -> None:
     make_endpoint(url=receiver.url)
     for _ in range(6):
         publish()
-    first_two = threading.Barrier(2, timeout=20)
+    first_two = threading.Barrier(2, timeout=120)
     receiver.before_answer = lambda: first_two.wait() if len(receiver.got) <= 2 else None
     assert run_due(Clock()) == 6
     assert receiver.most_in_hand == 2
