@@ -53,7 +53,7 @@ async def _dispatch(scope: Message, receive: Receive, send: Send) -> None:
 
 
 # All that take whole files.
-_TAKE_FILES = {"/v1/files", "/admin/jobs/job/new"}
+_TAKE_FILES = {"/v1/files", "/api/documents", "/admin/jobs/job/new"}
 
 
 def _is_part(path: str) -> bool:

@@ -48,6 +48,7 @@ def _configure(sender: Celery, **_: object) -> None:
         result_backend="django-db",
         beat_schedule={
             "sweep": _every(timedelta(seconds=settings.JOBS_SWEEP_SECONDS), "jobs.sweep", expires=60),
+            "sweep-documents": _every(timedelta(seconds=30), "knowledge.sweep", expires=30),
             "mirror-dead": _every(timedelta(minutes=1), "jobs.mirror_dead", expires=60),
             "sample-progress": _every(timedelta(seconds=10), "jobs.sample_progress", expires=10),
             "canary": _every(timedelta(seconds=15), "ops.canary", expires=60),
@@ -132,4 +133,6 @@ app.conf.update(
     enable_utc=True,
     timezone="UTC",
 )
-app.autodiscover_tasks(["apps.ops", "apps.jobs", "apps.providers", "apps.spend", "apps.webhooks", "apps.files", "apps.accounts"])
+app.autodiscover_tasks(
+    ["apps.ops", "apps.jobs", "apps.knowledge", "apps.providers", "apps.spend", "apps.webhooks", "apps.files", "apps.accounts"]
+)

@@ -64,8 +64,8 @@ INSTALLED_APPS = [
     "django_celery_results",
     "django_otp",
     "axes",
-    *("apps.ops", "apps.jobs", "apps.prompts", "apps.providers", "apps.spend", "apps.traces", "apps.webhooks", "apps.files"),
-    "apps.accounts",
+    *("apps.ops", "apps.jobs", "apps.prompts", "apps.knowledge", "apps.providers", "apps.spend", "apps.traces", "apps.webhooks"),
+    *("apps.files", "apps.accounts"),
 ]
 
 MIDDLEWARE = [
@@ -251,6 +251,9 @@ PROVIDERS_CACHE_MAX_SECONDS = env.whole("PROVIDERS_CACHE_MAX_SECONDS", 30 * 24 *
 # A call of a model without a price: "flag" charges nothing, counts it and shows it; "refuse" takes no such work and sends no such call.
 SPEND_WITHOUT_PRICE = env.choice("SPEND_WITHOUT_PRICE", "flag", ("flag", "refuse"))
 PROVIDERS_RELOAD_SECONDS = env.seconds("PROVIDERS_RELOAD_SECONDS", 2)
+
+# How long a document's reader may be silent before somebody else reads it.
+DOCUMENTS_LEASE_SECONDS = env.seconds("DOCUMENTS_LEASE_SECONDS", 60)
 
 # --- webhooks ---------------------------------------------------------------------------------------------------
 

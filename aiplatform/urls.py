@@ -16,6 +16,7 @@ urlpatterns = [
     path("", include("apps.webhooks.urls")),
     path("", include("apps.providers.urls")),
     path("", include("apps.prompts.urls")),
+    path("", include("apps.knowledge.urls")),
     path("", include("apps.jobs.urls")),
     path("", include("apps.spend.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),

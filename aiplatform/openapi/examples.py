@@ -21,6 +21,9 @@ PATH_VALUES = {
     "alert_id": f"alert_{_KEY}b",
     "budget_id": f"budget_{_KEY}c",
     "prompt_id": f"prompt_{_KEY}d",
+    "collection_id": f"col_{_KEY}e",
+    "document_id": f"doc_{_KEY}f",
+    "snapshot_id": f"snap_{'0' * 32}{_KEY}1",
     "name": MODEL,
 }
 
@@ -39,6 +42,10 @@ QUERY_VALUES: dict[str, Any] = {
     "period": "month",
     "by": "feature",
     "step": "day",
+    "list_documents.collection": "handbook",
+    "list_documents.status": "ready",
+    "offset": 0,
+    "version": 1,
     "list_alerts.state": "open",
     "list_alerts.kind": "dead.share",
 }
@@ -92,6 +99,13 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "publish_prompt": {"version": 1},
     "archive_prompt": {"version": 1},
+    "create_collection": {"name": "rules", "description": "What the staff goes by.", "language": "english"},
+    "search_collection": {"query": "When is money paid back?", "top_k": 5, "metadata": {"department": "sales"}},
+    "upload_documents": {
+        "collection": "handbook",
+        "file": ["Refunds\n\nMoney is paid back within fourteen days.\n"],
+        "metadata": '{"department": "sales"}',
+    },
     "create_key": {"name": "nightly import", "scopes": ["files", "batches"]},
 }
 
@@ -118,6 +132,13 @@ LINKS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "prompt_id",
         "/id",
         ("retrieve_prompt", "list_prompt_versions", "retrieve_prompt_draft", "save_prompt_draft", "publish_prompt", "archive_prompt"),
+    ),
+    "create_collection": ("collection_id", "/id", ("retrieve_collection", "search_collection")),
+    "search_collection": ("snapshot_id", "/id", ("retrieve_snapshot",)),
+    "upload_documents": (
+        "document_id",
+        "/data/0/document/id",
+        ("retrieve_document", "list_document_versions", "read_document_text", "delete_document"),
     ),
     "list_alerts": ("alert_id", "/data/0/id", ("retrieve_alert", "acknowledge_alert")),
     "test_webhook": ("delivery_id", "/id", ("retrieve_delivery", "replay_delivery")),

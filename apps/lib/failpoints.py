@@ -30,6 +30,12 @@ POINTS = (
     "deliver.after_commit",
     "roll_up.before_commit",
     "roll_up.after_commit",
+    "extract.claimed",
+    "extract.extracted",
+    "extract.group_stored",
+    "extract.stored",
+    "extract.before_commit",
+    "extract.after_commit",
 )
 _FOLDER = os.environ.get(VARIABLE)
 

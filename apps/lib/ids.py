@@ -18,6 +18,11 @@ def uuid7() -> UUID:
     return UUID(int=(milliseconds & ((1 << 48) - 1)) << 80 | 7 << 76 | fraction << 64 | 2 << 62 | chance)
 
 
+def ids_in_order(number: int) -> list[UUID]:
+    """New UUIDv7s, each bigger than the one before: rows that are written together can be read in their order."""
+    return sorted(uuid7() for _ in range(number))
+
+
 def first_uuid7(moment: datetime) -> UUID:
     """No UUIDv7 made at that moment or later is smaller: what is older is found by its id."""
     return UUID(int=(int(moment.timestamp() * 1000) & ((1 << 48) - 1)) << 80 | 7 << 76 | 2 << 62)

@@ -27,7 +27,7 @@ def test_standard_output_is_the_secret_alone() -> None:
     assert (key.workspace.name, key.name) == ("acme", "default")
     assert key.secret_hash != secret
     # What belongs to all workspaces has to be named.
-    assert set(key.scopes) == {"files", "batches", "chat", "jobs", "prompts", "spend", "admin"}
+    assert set(key.scopes) == {"files", "batches", "chat", "jobs", "prompts", "documents", "spend", "admin"}
 
 
 def test_the_workspace_is_made_once() -> None:

@@ -20,6 +20,7 @@ from apps.lib.ids import public_id
 from tests.factories.accounts import make_api_key, make_client, make_workspace
 from tests.factories.alerts import make_alert
 from tests.factories.files import make_file
+from tests.factories.knowledge import make_collection, make_snapshot, upload
 from tests.factories.prompts import make_prompt, make_version
 from tests.factories.webhooks import make_delivery, make_endpoint
 from tests.jobs.rows import make_job
@@ -67,6 +68,18 @@ def _prompt(workspace: Workspace) -> str:
     return prompt.public_id
 
 
+def _collection(workspace: Workspace) -> str:
+    return make_collection(workspace).public_id
+
+
+def _document(workspace: Workspace) -> str:
+    return upload("Text.", collection=make_collection(workspace, name="one-document")).document.public_id
+
+
+def _snapshot(workspace: Workspace) -> str:
+    return make_snapshot(make_collection(workspace, name="searched")).public_id
+
+
 def _budget(workspace: Workspace) -> str:
     return make_budget("workspace", workspace=workspace, period="day").public_id
 
@@ -105,6 +118,12 @@ SAMPLES: dict[str, Make] = {
     "api/prompts/<str:prompt_id>/publish": _prompt,
     "api/prompts/<str:prompt_id>/archive": _prompt,
     "api/prompts/<str:prompt_id>/versions": _prompt,
+    "api/collections/<str:collection_id>": _collection,
+    "api/collections/<str:collection_id>/search": _collection,
+    "api/documents/<str:document_id>": _document,
+    "api/documents/<str:document_id>/text": _document,
+    "api/documents/<str:document_id>/versions": _document,
+    "api/snapshots/<str:snapshot_id>": _snapshot,
     "api/budgets/<str:budget_id>": _budget,
     "api/budgets/<str:budget_id>/top_up": _budget,
     "api/deliveries/<str:delivery_id>": _delivery,
@@ -118,8 +137,7 @@ PLATFORM_WIDE = {
 }  # fmt: skip
 CHANGES = (
     *("acknowledge", "cancel", "complete", "parts", "lane", "pause", "publish", "rerun", "replay", "resume", "revoke", "rotate", "test"),
-    "top_up",
-    "archive",
+    *("search", "top_up", "archive"),
 )
 # Read the database on threads of their own, so that what a test makes must really be committed.
 ASYNC = {"api/jobs/<str:job_id>/events"}
@@ -171,7 +189,7 @@ def test_the_owner_is_answered_otherwise(route: str) -> None:
     path = "/" + re.sub("<.*>", SAMPLES[route](make_workspace("ours")), route)
     client = make_client("ours")
     answers = [
-        client.generic(method, path, b'{"lane": "bulk", "amount_usd": "1", "version": 1}', content_type="application/json")
+        client.generic(method, path, b'{"lane": "bulk", "amount_usd": "1", "version": 1, "query": "a"}', content_type="application/json")
         for method in ("GET", "POST")
     ]
     for answer in answers:

@@ -74,6 +74,14 @@ api/prompts/<str:prompt_id>/versions GET prompts
 api/prompts/<str:prompt_id>/draft    GET prompts  PUT prompts
 api/prompts/<str:prompt_id>/publish  POST prompts
 api/prompts/<str:prompt_id>/archive  POST prompts
+api/collections                      GET documents  POST documents
+api/collections/<str:collection_id>  GET documents
+api/collections/<str:collection_id>/search POST documents
+api/documents                        GET documents  POST documents
+api/documents/<str:document_id>      GET documents  DELETE documents
+api/documents/<str:document_id>/versions GET documents
+api/documents/<str:document_id>/text GET documents
+api/snapshots/<str:snapshot_id>      GET documents
 api/workspace                        GET admin
 api/keys                             GET admin    POST admin
 api/keys/<str:key_id>/revoke         POST admin

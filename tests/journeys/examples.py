@@ -11,6 +11,7 @@ from apps.files.actions import add_part, start_upload
 from apps.files.models import UPLOAD_PREFIX, File, Part, Upload
 from apps.jobs.domain.lifecycle import JobStatus
 from apps.jobs.models import Item, Job
+from apps.knowledge.models import Collection, Document, DocumentVersion, Snapshot
 from apps.lib.ids import public_id
 from apps.prompts.models import Prompt
 from apps.providers.models import Model, Provider
@@ -20,6 +21,7 @@ from tests.factories.accounts import make_api_key, make_workspace
 from tests.factories.alerts import make_alert
 from tests.factories.files import make_file
 from tests.factories.jobs import make_job
+from tests.factories.knowledge import make_collection, make_snapshot, upload
 from tests.factories.prompts import make_prompt, make_version
 from tests.factories.providers import make_model, make_provider
 from tests.factories.webhooks import make_delivery, make_endpoint
@@ -67,7 +69,26 @@ def prepare(schema: dict[str, Any], operation: str) -> None:
     prompt = make_prompt(make_workspace(), name="example")
     Prompt.objects.filter(id=prompt.id).update(id=example_id(schema, "prompt_id"))
     make_version(Prompt.objects.get(name="example"), is_published=operation == "archive_prompt")
+    _prepare_documents(schema)
     _prepare_upload(schema, has_part=operation == "complete_upload")
+
+
+def _prepare_documents(schema: dict[str, Any]) -> None:
+    Collection.objects.all().delete()
+    made = make_collection(make_workspace(), name="example")
+    Collection.objects.filter(id=made.id).update(id=example_id(schema, "collection_id"))
+    collection = Collection.objects.get(name="example")
+    # For uploads that name it.
+    make_collection(make_workspace(), name="handbook")
+    version = upload("Text.", collection=collection).version
+    document = Document(id=example_id(schema, "document_id"), collection=collection, name="example.txt")
+    document.save(force_insert=True)
+    DocumentVersion.objects.filter(id=version.id).update(document=document)
+    parameters = schema["paths"]["/api/snapshots/{snapshot_id}"]["get"]["parameters"]
+    snapshot = make_snapshot(collection)
+    Snapshot.objects.all().delete()
+    snapshot.id = next(entry["example"] for entry in parameters if entry["name"] == "snapshot_id").removeprefix("snap_")
+    snapshot.save(force_insert=True)
 
 
 def _prepare_upload(schema: dict[str, Any], *, has_part: bool) -> None:

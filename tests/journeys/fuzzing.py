@@ -26,6 +26,8 @@ _REFUSALS = {
         "list_alerts",
         "list_prompts",
         "list_prompt_versions",
+        "list_collections",
+        "list_document_versions",
         "list_budgets",
         "list_jobs",
         "list_items",
@@ -47,6 +49,8 @@ _REFUSALS = {
     "a text without its variables, a variable that nothing uses, a model that is not there, a version that is not": (
         *("save_prompt_draft", "publish_prompt", "archive_prompt"),
     ),
+    "a revision that is yet to come, documents that are not there": ("search_collection",),
+    "a collection that is not there, metadata that is no JSON, a file without a name; a cursor": ("upload_documents", "list_documents"),
     "a name that the scope has no use for, or wants and has not": ("create_budget",),
     "nothing to top up by": ("top_up_budget",),
     "a period and a moment together, or moments in the wrong order; a model, a provider or an id that nobody knows; a cursor": (
@@ -56,7 +60,7 @@ _REFUSALS = {
 _REPORT = "report.ndjson"
 _FINE = ["2xx", "400", "401", "403", "404", "409", "429"]
 # Operations that take something away: they get ids of their own, which nobody else asks for.
-_DELETES = {"file_id": ("delete_file", "delete_native_file"), "webhook_id": ("delete_webhook",)}
+_DELETES = {"file_id": ("delete_file", "delete_native_file"), "webhook_id": ("delete_webhook",), "document_id": ("delete_document",)}
 
 
 @dataclass(frozen=True)

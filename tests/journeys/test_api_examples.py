@@ -35,7 +35,9 @@ def send(live: Live, secret: str, path: str, method: str, operation: dict[str, A
         example = dict(content["example"])
         if media == "multipart/form-data":
             field = "file" if "file" in example else "data"
-            body = {"files": {field: ("in.jsonl", example.pop(field))}, "data": example}
+            texts = example.pop(field)
+            named = [("in.jsonl", texts)] if isinstance(texts, str) else [(f"{n}.txt", text) for n, text in enumerate(texts)]
+            body = {"files": [(field, one) for one in named], "data": example}
         else:
             body = {"json": example}
     headers = {"Authorization": f"Bearer {secret}"}

@@ -19,6 +19,7 @@ from apps.accounts.domain.keys import WORKSPACE_SCOPES, Scope, prefix_of
 from apps.accounts.models import ApiKey
 from tests.factories.accounts import make_workspace
 from tests.factories.alerts import make_alert
+from tests.factories.knowledge import make_collection, make_document, make_snapshot, upload
 from tests.factories.prompts import make_prompt, make_version
 from tests.factories.providers import make_model, make_provider
 from tests.jobs.calls.callers import make_callable, make_secret
@@ -58,6 +59,11 @@ def prepare(live: Live, secret: str) -> dict[str, Any]:
     prompt = make_prompt(make_workspace(), name="fuzzed")
     make_version(prompt, is_published=False)
     ids |= {"prompt_id": [prompt.public_id]}
+    collection = make_collection(make_workspace(), name="fuzzed")
+    read = make_document("Money is paid back within fourteen days.", collection=collection).document
+    doomed = [upload(f"Text {n}.", collection=collection, name=f"{n}.txt").document.public_id for n in range(4)]
+    ids |= {"collection_id": [collection.public_id], "document_id": [read.public_id], "doomed_document_id": doomed}
+    ids |= {"snapshot_id": [make_snapshot(collection).public_id]}
     # A fuzzed cap bounds nobody's work.
     ids |= {"budget_id": [make_budget("feature", workspace=make_workspace(), subject="idle", period="month").public_id]}
     filler.close()

@@ -24,6 +24,7 @@ _WHAT_FOR = {
     Scope.FILES: "files: upload, download, delete",
     Scope.JOBS: "jobs: watch, pause, resume",
     Scope.PROMPTS: "prompts: read, write and publish prompts",
+    Scope.DOCUMENTS: "documents: upload, read, search and delete documents",
     Scope.SPEND: "spend: read what it cost",
     Scope.ADMIN: "admin: manage keys and webhooks",
     Scope.PLATFORM: "platform: see, pause and resume the providers that all workspaces share",

@@ -25,6 +25,7 @@ class Scope(StrEnum):
     CHAT = "chat"
     JOBS = "jobs"
     PROMPTS = "prompts"
+    DOCUMENTS = "documents"
     SPEND = "spend"
     ADMIN = "admin"
     PLATFORM = "platform"

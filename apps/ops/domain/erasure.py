@@ -55,6 +55,7 @@ def _of(table: str, column: str) -> str:
 _BUDGETS = f"kept.workspace_id = %(workspace)s OR {_of('accounts_apikey', 'api_key_id')} OR {_of('jobs_job', 'job_id')}"
 _PERIODS = f"kept.budget_id IN (SELECT id FROM spend_budget AS kept WHERE {_BUDGETS})"  # noqa: S608 -- our own names
 _ATTEMPTS = "kept.delivery_id IN (SELECT d.id FROM webhooks_delivery AS d JOIN webhooks_endpoint AS e ON e.id = d.endpoint_id WHERE e.workspace_id = %(workspace)s)"  # noqa: E501 -- one line reads best
+_VERSIONS = "kept.document_id IN (SELECT d.id FROM knowledge_document AS d JOIN knowledge_collection AS c ON c.id = d.collection_id WHERE c.workspace_id = %(workspace)s)"  # noqa: E501 -- one line reads best
 
 # What tells others first, so that nothing more goes out; then the work; then what let it in. Rows that others point to go after them.
 BEFORE_FILES = (
@@ -73,6 +74,12 @@ BEFORE_FILES = (
     Step("jobs_job"),
     Step("prompts_promptversion", _of("prompts_prompt", "prompt_id")),
     Step("prompts_prompt"),
+    Step("knowledge_pin"),
+    Step("knowledge_snapshot"),
+    Step("knowledge_chunk", _of("knowledge_collection", "collection_id"), by_id=True),
+    Step("knowledge_documentversion", _VERSIONS),
+    Step("knowledge_document", _of("knowledge_collection", "collection_id")),
+    Step("knowledge_collection"),
     Step("providers_cacheentry", key="key"),
     Step("traces_body"),
 )

@@ -28,6 +28,7 @@ from apps.files.models import File, Part, Upload
 from apps.jobs.actions import close_job, finish_job
 from apps.jobs.domain.lifecycle import JobStatus
 from apps.jobs.models import Item, Job
+from apps.knowledge.actions import PinTo, pin_snapshot
 from apps.lib.ids import uuid7
 from apps.ops.actions import erase_workspaces as module
 from apps.ops.actions.delete_workspace import DeletionRefusedError, delete_workspace
@@ -45,6 +46,7 @@ from tests.chaos.workers import own_database_url
 from tests.factories.accounts import make_api_key, make_client, make_office_client, make_user, make_workspace
 from tests.factories.alerts import make_alert
 from tests.factories.jobs import make_job
+from tests.factories.knowledge import make_collection, make_document, make_snapshot
 from tests.factories.prompts import make_prompt, make_version
 from tests.factories.spend import make_saving, make_waste
 from tests.factories.webhooks import make_delivery
@@ -75,6 +77,9 @@ def live_in(name: str) -> Workspace:
         "created_at": timezone.now(),
     }
     make_version(make_prompt(workspace))
+    make_document("Their secret text.", collection=make_collection(workspace))
+    snapshot = make_snapshot(workspace.collections.get())
+    pin_snapshot(snapshot=snapshot, pin_to=PinTo("conversation", 1), query_key="q")
     Mail.objects.create(alert=make_alert(workspace), **mail)
     client = make_client(name)
     begun = client.post(

@@ -1,0 +1,51 @@
+"""Make a collection; documents come to it by upload."""
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from apps.accounts.actions import record_audit
+from apps.accounts.queries import lock_workspace
+from apps.knowledge.adapters import local_embedder
+from apps.knowledge.domain.names import LANGUAGES, NAME, NAME_RULE
+from apps.knowledge.models import Collection
+from apps.knowledge.queries import collections_of
+from apps.lib.http_errors import GIVE_UP, ApiError
+
+MOST_COLLECTIONS = 1000
+
+
+@transaction.atomic
+def create_collection(*, workspace_id: UUID, name: str, description: str = "", language: str = "simple", now: datetime) -> Collection:
+    """ApiError 400 for a name or language that isn't one, 409 when it is taken or the workspace has as many as it may."""
+    if not NAME.fullmatch(name):
+        raise ApiError(400, "invalid_value", NAME_RULE, param="name")
+    if language not in LANGUAGES:
+        raise ApiError(400, "invalid_value", f"'language' is one of {', '.join(LANGUAGES)}.", param="language")
+    lock_workspace(workspace_id)
+    collections = collections_of(workspace_id)
+    if collections.filter(name=name).exists():
+        raise ApiError(409, "name_taken", f"There is a collection {name!r} already.", param="name", headers=GIVE_UP)
+    if collections.count() >= MOST_COLLECTIONS:
+        raise ApiError(409, "too_many_collections", f"A workspace has at most {MOST_COLLECTIONS:,} collections.", headers=GIVE_UP)
+    collection = Collection(
+        workspace_id=workspace_id,
+        name=name,
+        description=description,
+        language=language,
+        embedder=local_embedder.NAME,
+        dimensions=local_embedder.DIMENSIONS,
+        created_at=now,
+        updated_at=now,
+    )
+    collection.save(force_insert=True)
+    record_audit(
+        verb="created",
+        object_type="collection",
+        object_id=collection.id,
+        object_label=name,
+        workspace_id=workspace_id,
+        after={"name": name, "description": description, "language": language},
+    )
+    return collection

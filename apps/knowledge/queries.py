@@ -1,0 +1,160 @@
+"""Find collections, documents and snapshots, and read what a document says."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Count, OuterRef, Prefetch, QuerySet, Subquery
+
+from apps.knowledge.domain.names import NAME
+from apps.knowledge.domain.reading import unpack_sections
+from apps.knowledge.domain.sections import BETWEEN_SECTIONS, Section
+from apps.knowledge.models import (
+    COLLECTION_PREFIX,
+    DOCUMENT_PREFIX,
+    SNAPSHOT_PREFIX,
+    Chunk,
+    Collection,
+    Document,
+    DocumentVersion,
+    Snapshot,
+)
+from apps.lib.http_errors import ApiError
+from apps.lib.ids import parse_public_id
+
+_DIGEST_CHARACTERS = 64
+
+
+def collections_of(workspace_id: UUID) -> QuerySet[Collection]:
+    """A workspace's collections."""
+    return Collection.objects.filter(workspace_id=workspace_id)
+
+
+def find_collection(*, workspace_id: UUID, name: str) -> Collection:
+    """By its public id or its name; ApiError 404 when there is none, told no differently for another workspace's."""
+    key = parse_public_id(COLLECTION_PREFIX, name)
+    collections = collections_of(workspace_id)
+    collection = collections.filter(id=key).first() if key else None
+    if collection is None and NAME.fullmatch(name):
+        collection = collections.filter(name=name).first()
+    if collection is None:
+        raise ApiError(404, "not_found", f"No such collection: {name[:100]!r}.")
+    return collection
+
+
+def documents_of(workspace_id: UUID) -> QuerySet[Document]:
+    """A workspace's documents that were not deleted, each with its newest version as `newest`, a list of one."""
+    newest = DocumentVersion.objects.defer("content").order_by("document_id", "-number").distinct("document_id")
+    status = DocumentVersion.objects.filter(document=OuterRef("pk")).order_by("-number").values("status")[:1]
+    documents = Document.objects.filter(collection__workspace_id=workspace_id, deleted_at=None)
+    return (
+        documents.select_related("collection")
+        .alias(newest_status=Subquery(status))
+        .prefetch_related(Prefetch("versions", newest, "newest"))
+    )
+
+
+def find_document(*, workspace_id: UUID, public_id: str) -> Document:
+    """ApiError 404 when there is none, or it was deleted."""
+    key = parse_public_id(DOCUMENT_PREFIX, public_id)
+    document = documents_of(workspace_id).filter(id=key).first() if key else None
+    if document is None:
+        raise ApiError(404, "not_found", f"No such document: {public_id[:100]!r}.")
+    return document
+
+
+def versions_of(document_id: UUID) -> QuerySet[DocumentVersion]:
+    """A document's versions without what they say."""
+    return DocumentVersion.objects.filter(document_id=document_id).select_related("document").defer("content")
+
+
+def find_version(*, document: Document, number: int | None) -> DocumentVersion:
+    """With what it says: of that number, else the one that searches find, else the newest; ApiError 404 when there is none."""
+    versions = DocumentVersion.objects.filter(document=document).order_by("-number")
+    wanted = number if number is not None else document.current_number
+    version = (versions if wanted is None else versions.filter(number=wanted)).first()
+    if version is None:
+        raise ApiError(404, "not_found", f"The document {document.name[:100]!r} has no version {number}.")
+    return version
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedSection:
+    """A section with its place in the document's plain text."""
+
+    start: int
+    end: int
+    section: Section
+
+
+def place_sections(version: DocumentVersion) -> list[PlacedSection]:
+    """What a version says, in order; nothing while it is not ready."""
+    placed, start = [], 0
+    for section in unpack_sections(bytes(version.content)) if version.content else []:
+        placed.append(PlacedSection(start, start + len(section.text), section))
+        start += len(section.text) + len(BETWEEN_SECTIONS)
+    return placed
+
+
+def cut_text(placed: list[PlacedSection], *, offset: int, limit: int) -> tuple[str, list[PlacedSection]]:
+    """The plain text from `offset` on, at most `limit` characters, and the sections that stand in it."""
+    gap = len(BETWEEN_SECTIONS)
+    near = [one for one in placed if one.start - gap < offset + limit and one.end + gap > offset]
+    if not near:
+        return "", []
+    begin = offset - near[0].start
+    text = BETWEEN_SECTIONS.join(one.section.text for one in near)[begin : begin + limit]
+    return text, [one for one in near if one.start < offset + limit and one.end > offset]
+
+
+def chunks_of(version_id: UUID) -> QuerySet[Chunk]:
+    """In the order of the text, without what they are found by."""
+    return Chunk.objects.filter(version_id=version_id).defer("words", "embedding").order_by("position")
+
+
+def find_snapshot(*, workspace_id: UUID, public_id: str) -> Snapshot:
+    """ApiError 404 when there is none."""
+    key = public_id.removeprefix(SNAPSHOT_PREFIX)
+    is_id = public_id.startswith(SNAPSHOT_PREFIX) and len(key) == _DIGEST_CHARACTERS and key.isascii() and key.isalnum()
+    snapshot = Snapshot.objects.filter(workspace_id=workspace_id, id=key).first() if is_id else None
+    if snapshot is None:
+        raise ApiError(404, "not_found", f"No such snapshot: {public_id[:100]!r}.")
+    return snapshot
+
+
+def read_passages(snapshot: Snapshot) -> dict[UUID, Chunk]:
+    """The chunks that a snapshot cites, with their documents' names, by id."""
+    ids = [UUID(result["chunk"]) for result in snapshot.results]
+    return {chunk.id: chunk for chunk in Chunk.objects.filter(id__in=ids).select_related("document").defer("words", "embedding")}
+
+
+@dataclass(frozen=True, slots=True)
+class Statuses:
+    """How many of a collection's documents have a newest version that waits, is found, or was refused."""
+
+    pending: int
+    ready: int
+    refused: int
+
+    @property
+    def ended(self) -> int:
+        return self.ready + self.refused
+
+    @property
+    def all(self) -> int:
+        return self.ended + self.pending
+
+    @property
+    def ready_percent(self) -> float:
+        return 100 * self.ready / max(self.all, 1)
+
+    @property
+    def refused_percent(self) -> float:
+        return 100 * self.refused / max(self.all, 1)
+
+
+def count_statuses(collection_id: UUID) -> Statuses:
+    """For a page that tells how far the reading is."""
+    newest = DocumentVersion.objects.filter(document=OuterRef("pk")).order_by("-number").values("status")[:1]
+    documents = Document.objects.filter(collection_id=collection_id, deleted_at=None).annotate(newest_status=Subquery(newest))
+    counted = dict(documents.values_list("newest_status").annotate(number=Count("pk")))
+    return Statuses(pending=counted.get("pending", 0), ready=counted.get("ready", 0), refused=counted.get("refused", 0))

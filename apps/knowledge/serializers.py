@@ -1,0 +1,253 @@
+"""Collections, documents and what searches found, at the HTTP edge."""
+
+from typing import Any
+from uuid import UUID
+
+from django.core.validators import RegexValidator
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from apps.knowledge.domain.names import LANGUAGES, LONGEST_VALUE, NAME, NAME_RULE
+from apps.knowledge.domain.request import LONGEST_QUERY, MOST_RESULTS, Mode
+from apps.knowledge.models import (
+    CHUNK_PREFIX,
+    COLLECTION_PREFIX,
+    DOCUMENT_PREFIX,
+    Collection,
+    Document,
+    DocumentVersion,
+    Snapshot,
+    VersionStatus,
+)
+from apps.knowledge.queries import read_passages
+from apps.lib.ids import public_id
+from apps.lib.strict_fields import BlankTextField, TextField, WholeField
+
+_MOST_REVISION = 2**53
+
+
+class CollectionSerializer(serializers.ModelSerializer[Collection]):
+    """Documents that are searched together. `revision` is counted up by each change of what there is to be found."""
+
+    id = serializers.CharField(source="public_id", read_only=True)
+    chunks = serializers.IntegerField(source="chunk_count", read_only=True)
+
+    class Meta:
+        model = Collection
+        fields = ["id", "name", "description", "language", "embedder", "dimensions", "revision", "chunks", "created_at", "updated_at"]
+        read_only_fields = fields
+
+
+class CollectionRequestSerializer(serializers.Serializer[Any]):
+    """What a new collection is called, and which language its texts are in."""
+
+    name = TextField(
+        trim_whitespace=False, max_length=50, validators=[RegexValidator(rf"^{NAME.pattern}$", NAME_RULE)], help_text=NAME_RULE
+    )
+    description = BlankTextField(max_length=500, default="", help_text="What it is for.")
+    language = serializers.ChoiceField(
+        choices=LANGUAGES, default="simple", help_text="For the search by words; `simple` takes each word as it is. It can't be changed."
+    )
+
+
+class RefusalSerializer(serializers.Serializer[Any]):
+    """Why a document was not taken."""
+
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
+class VersionSerializer(serializers.Serializer[DocumentVersion]):
+    """The bytes of one upload, and what was read of them."""
+
+    version = serializers.IntegerField()
+    status = serializers.ChoiceField(choices=VersionStatus.values)
+    refusal = RefusalSerializer(allow_null=True)
+    size_bytes = serializers.IntegerField()
+    sha256 = serializers.CharField()
+    media_type = serializers.CharField(allow_null=True)
+    title = serializers.CharField()
+    language = serializers.CharField(help_text="As the document says of itself.")
+    pages = serializers.IntegerField(allow_null=True, help_text="Pages, slides or sheets.")
+    characters = serializers.IntegerField(allow_null=True)
+    chunks = serializers.IntegerField()
+    from_revision = serializers.IntegerField(allow_null=True, help_text="Of the collection: from here on searches find it.")
+    to_revision = serializers.IntegerField(allow_null=True, help_text="Of the collection: from here on they don't any more.")
+    created_at = serializers.DateTimeField()
+    ended_at = serializers.DateTimeField(allow_null=True, help_text="When it was ready, or refused.")
+
+    def to_representation(self, instance: DocumentVersion) -> dict[str, Any]:
+        is_refused = instance.status == VersionStatus.REFUSED
+        return {
+            "version": instance.number,
+            "status": instance.status,
+            "refusal": {"code": instance.refusal_code, "message": instance.refusal_message} if is_refused else None,
+            "size_bytes": instance.size_bytes,
+            "sha256": instance.sha256,
+            "media_type": instance.media_type or None,
+            "title": instance.title,
+            "language": instance.language,
+            "pages": instance.pages,
+            "characters": instance.characters,
+            "chunks": instance.chunk_count,
+            "from_revision": instance.from_revision,
+            "to_revision": instance.to_revision,
+            "created_at": instance.created_at,
+            "ended_at": instance.ended_at,
+        }
+
+
+class DocumentSerializer(serializers.Serializer[Document]):
+    """A name in a collection. Searches find its `current_version`; `newest` is the last that was uploaded."""
+
+    id = serializers.CharField()
+    collection = serializers.CharField()
+    name = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]  # the API's name hides an attribute that only input uses
+    metadata = serializers.DictField(child=serializers.CharField())
+    current_version = serializers.IntegerField(allow_null=True)
+    newest = VersionSerializer()
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+    def to_representation(self, instance: Document) -> dict[str, Any]:
+        (newest,) = instance.newest  # type: ignore[attr-defined]  # fetched with it
+        return {
+            "id": instance.public_id,
+            "collection": public_id(COLLECTION_PREFIX, instance.collection_id),
+            "name": instance.name,
+            "source": instance.source,
+            "metadata": instance.metadata,
+            "current_version": instance.current_number,
+            "newest": VersionSerializer(newest).data,
+            "created_at": instance.created_at,
+            "updated_at": instance.updated_at,
+        }
+
+
+@extend_schema_field(OpenApiTypes.BINARY)
+class _BytesField(serializers.FileField):
+    """A file in a form."""
+
+
+class DocumentUploadSerializer(serializers.Serializer[Any]):
+    """Documents for a collection."""
+
+    collection = serializers.CharField(help_text="Its id or its name.")
+    file = serializers.ListField(child=_BytesField(), help_text="One file, or several under the same field name.")
+    metadata = serializers.CharField(
+        required=False, help_text=f"A JSON object of texts of at most {LONGEST_VALUE} characters, kept with each of them."
+    )
+
+
+class UploadedDocumentSerializer(serializers.Serializer[Any]):
+    """One of the uploaded files. `is_new` is false for bytes that the document has already."""
+
+    document = DocumentSerializer()
+    version = serializers.IntegerField()
+    is_new = serializers.BooleanField()
+
+
+class UploadedDocumentsSerializer(serializers.Serializer[Any]):
+    """What became of each uploaded file, in their order."""
+
+    data = UploadedDocumentSerializer(many=True)  # type: ignore[assignment]  # the API's name hides an attribute that only input uses
+
+
+class SectionSerializer(serializers.Serializer[Any]):
+    """A section with its place in the text."""
+
+    start = serializers.IntegerField()
+    end = serializers.IntegerField()
+    kind = serializers.ChoiceField(choices=["heading", "text", "table", "list", "code"])
+    level = serializers.IntegerField(help_text="Of a heading; 1 is the highest.")
+    anchor = serializers.CharField(help_text="Where it stands in the document, like `page 3`.")
+
+
+class DocumentTextSerializer(serializers.Serializer[Any]):
+    """What a version says, from `offset` on; places count characters from its beginning."""
+
+    version = serializers.IntegerField()
+    characters = serializers.IntegerField(help_text="In all.")
+    offset = serializers.IntegerField()
+    text = serializers.CharField(allow_blank=True)
+    sections = SectionSerializer(many=True)
+    next_offset = serializers.IntegerField(allow_null=True, help_text="Send it as `offset` for what follows; null: this was the end.")
+
+
+class PinRequestSerializer(serializers.Serializer[Any]):
+    """A state of the caller's, like a conversation and how often it has changed: the same question gets the same snapshot in it."""
+
+    scope = TextField(max_length=100)
+    state_version = WholeField(min_value=0, max_value=_MOST_REVISION)
+
+
+class SearchRequestSerializer(serializers.Serializer[Any]):
+    """What is looked for, and among what."""
+
+    query = TextField(max_length=LONGEST_QUERY, help_text='A question, or words; `"as it stands"` and `-without` are understood.')
+    top_k = WholeField(min_value=1, max_value=MOST_RESULTS, default=10)
+    mode = serializers.ChoiceField(choices=[mode.value for mode in Mode], default=Mode.HYBRID.value)
+    document_ids = serializers.ListField(child=TextField(max_length=100), max_length=1000, required=False, default=list)
+    metadata = serializers.DictField(
+        child=BlankTextField(max_length=LONGEST_VALUE), required=False, default=dict, help_text="Documents that have all of these."
+    )
+    as_of = WholeField(
+        min_value=0, max_value=_MOST_REVISION, required=False, allow_null=True, default=None, help_text="A revision of the collection."
+    )
+    pin = PinRequestSerializer(required=False, allow_null=True, default=None)
+
+
+class ResultSerializer(serializers.Serializer[Any]):
+    """A passage with where it stands. Its `text` never changes; `text_sha256` was frozen with the result."""
+
+    chunk = serializers.CharField()
+    document = serializers.CharField()
+    document_name = serializers.CharField()
+    version = serializers.IntegerField()
+    anchor = serializers.CharField()
+    heading = serializers.CharField()
+    start = serializers.IntegerField()
+    end = serializers.IntegerField()
+    text = serializers.CharField()
+    text_sha256 = serializers.CharField()
+    score = serializers.FloatField()
+    vector_rank = serializers.IntegerField(allow_null=True)
+    text_rank = serializers.IntegerField(allow_null=True)
+
+
+class SnapshotSerializer(serializers.Serializer[Snapshot]):
+    """What a search found, frozen: the same result has the same id."""
+
+    id = serializers.CharField()
+    collection = serializers.CharField()
+    revision = serializers.IntegerField()
+    query = serializers.CharField()
+    mode = serializers.ChoiceField(choices=[mode.value for mode in Mode])
+    top_k = serializers.IntegerField()
+    embedder = serializers.CharField()
+    results = ResultSerializer(many=True)
+    created_at = serializers.DateTimeField()
+
+    def to_representation(self, instance: Snapshot) -> dict[str, Any]:
+        passages = read_passages(instance)
+        told = {name: instance.content[name] for name in ("revision", "query", "mode", "top_k", "embedder")}
+        return told | {
+            "id": instance.public_id,
+            "collection": public_id(COLLECTION_PREFIX, instance.collection_id),
+            "results": [_result(result, passages[UUID(result["chunk"])]) for result in instance.results],
+            "created_at": instance.created_at,
+        }
+
+
+def _result(result: dict[str, Any], chunk: Any) -> dict[str, Any]:
+    return result | {
+        "chunk": public_id(CHUNK_PREFIX, chunk.id),
+        "document": public_id(DOCUMENT_PREFIX, chunk.document_id),
+        "document_name": chunk.document.name,
+        "heading": chunk.heading,
+        "start": chunk.start,
+        "end": chunk.end,
+        "text": chunk.text,
+    }

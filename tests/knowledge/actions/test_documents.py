@@ -1,0 +1,154 @@
+"""Documents come in, are read once, take each other's place, and go."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+
+from apps.files.models import File
+from apps.knowledge.actions import delete_document, extract_document, sweep_documents
+from apps.knowledge.adapters import local_embedder
+from apps.knowledge.models import Chunk, Document, DocumentVersion, VersionStatus
+from apps.knowledge.queries import place_sections
+from tests.factories.knowledge import make_collection, make_document, upload
+
+pytestmark = pytest.mark.django_db
+
+REFUNDS = "Refunds\n\nMoney is paid back within fourteen days of the return.\n"
+
+
+def test_a_text_is_read_cut_and_published() -> None:
+    version = make_document(REFUNDS)
+    collection = version.document.collection
+    assert (version.status, version.number, version.media_type, version.pages) == (VersionStatus.READY, 1, "text/plain", 1)
+    assert (version.from_revision, version.to_revision, version.claim_id) == (1, None, None)
+    assert (collection.revision, collection.chunk_count, version.document.current_number) == (1, version.chunk_count, 1)
+    (chunk,) = Chunk.objects.filter(version=version)
+    assert "fourteen days" in chunk.text
+    text = "\n\n".join(one.section.text for one in place_sections(version))
+    assert (text[chunk.start : chunk.end], version.characters) == (chunk.text, len(text))
+    assert len(chunk.embedding) == collection.dimensions == local_embedder.DIMENSIONS
+
+
+def test_reading_it_again_does_nothing() -> None:
+    version = make_document(REFUNDS)
+    ids = set(Chunk.objects.values_list("id", flat=True))
+    assert extract_document(version_id=version.id) == ""
+    assert set(Chunk.objects.values_list("id", flat=True)) == ids
+
+
+def test_the_same_bytes_under_the_same_name_change_nothing() -> None:
+    collection = make_collection()
+    first = upload(REFUNDS, collection=collection)
+    again = upload(REFUNDS, collection=collection)
+    assert (again.is_new, again.version.id, again.document.id) == (False, first.version.id, first.document.id)
+    extract_document(version_id=first.version.id)
+    assert not upload(REFUNDS, collection=collection).is_new
+    assert (DocumentVersion.objects.count(), File.objects.present().count()) == (1, 1)
+
+
+def test_the_same_bytes_under_another_name_are_not_read_again() -> None:
+    collection = make_collection()
+    first = make_document(REFUNDS, collection=collection)
+    second = upload(REFUNDS, collection=collection, name="copy.txt").version
+    # Whoever reads them now finds nothing.
+    File.objects.filter(id=second.file_id).update(deleted_at=timezone.now())
+    extract_document(version_id=second.id)
+    second.refresh_from_db()
+    assert (second.status, second.chunk_count, bytes(second.content or b"")) == ("ready", first.chunk_count, bytes(first.content or b""))
+    told = [list(Chunk.objects.filter(version=one).values_list("text", "words", "position")) for one in (first, second)]
+    assert told[0] == told[1]
+    assert Chunk.objects.filter(version=second, document=second.document).count() == first.chunk_count
+
+
+def test_a_new_version_takes_the_place_of_the_one_before() -> None:
+    collection = make_collection()
+    first = make_document(REFUNDS, collection=collection)
+    second = make_document(REFUNDS.replace("fourteen", "thirty"), collection=collection)
+    first.refresh_from_db()
+    collection.refresh_from_db()
+    assert (second.document_id, second.number) == (first.document_id, 2)
+    assert (first.from_revision, first.to_revision, second.from_revision, second.to_revision) == (1, 2, 2, None)
+    assert (collection.revision, collection.chunk_count, second.document.current_number) == (2, second.chunk_count, 2)
+
+
+def test_a_version_that_is_read_after_a_newer_one_is_never_found() -> None:
+    collection = make_collection()
+    first = upload(REFUNDS, collection=collection)
+    second = make_document(REFUNDS + "More.", collection=collection)
+    extract_document(version_id=first.version.id)
+    late = DocumentVersion.objects.get(id=first.version.id)
+    collection.refresh_from_db()
+    assert (late.status, late.from_revision == late.to_revision, collection.revision) == ("ready", True, 1)
+    assert (collection.chunk_count, Document.objects.get().current_number) == (second.chunk_count, 2)
+
+
+def test_a_deleted_document_ends_and_its_name_is_free() -> None:
+    collection = make_collection()
+    version = make_document(REFUNDS, collection=collection)
+    assert delete_document(document_id=version.document_id, now=timezone.now())
+    assert not delete_document(document_id=version.document_id, now=timezone.now())
+    version.refresh_from_db()
+    collection.refresh_from_db()
+    assert (version.to_revision, collection.revision, collection.chunk_count) == (2, 2, 0)
+    assert not File.objects.present().exists()
+    assert Chunk.objects.filter(version=version).exists()
+    assert make_document(REFUNDS, collection=collection).document_id != version.document_id
+
+
+def test_what_cannot_be_read_is_refused_with_its_reason_and_tried_again_when_it_comes_again() -> None:
+    collection = make_collection()
+    refused = make_document(b"\x00\x01\x02" * 50, collection=collection, name="a.txt")
+    assert (refused.status, bool(refused.refusal_code), bool(refused.refusal_message)) == ("refused", True, True)
+    collection.refresh_from_db()
+    assert (collection.revision, Chunk.objects.count()) == (0, 0)
+    assert upload(b"\x00\x01\x02" * 50, collection=collection, name="a.txt").is_new
+
+
+def test_a_file_that_was_deleted_before_it_was_read_is_refused() -> None:
+    added = upload(REFUNDS)
+    File.objects.update(deleted_at=timezone.now())
+    extract_document(version_id=added.version.id)
+    version = DocumentVersion.objects.get()
+    assert (version.status, version.refusal_code) == ("refused", "file_gone")
+
+
+def lapse(version_id: object, **values: object) -> None:
+    """Somebody claimed it, and was lost."""
+    long_ago = timezone.now() - timedelta(hours=1)
+    claimed = {"claim_id": version_id, "lease_until": long_ago, "rung_at": long_ago}
+    DocumentVersion.objects.filter(id=version_id).update(**claimed | values)
+
+
+def test_one_reader_holds_a_version_and_a_lost_one_is_followed() -> None:
+    added = upload(REFUNDS)
+    lapse(added.version.id, lease_until=timezone.now() + timedelta(minutes=5))
+    assert extract_document(version_id=added.version.id) == ""
+    lapse(added.version.id)
+    assert extract_document(version_id=added.version.id) == "ready"
+    assert DocumentVersion.objects.get().losses == 1
+
+
+def test_what_loses_its_readers_again_and_again_is_refused() -> None:
+    added = upload(REFUNDS)
+    lapse(added.version.id, losses=2)
+    assert extract_document(version_id=added.version.id) == "refused"
+    version = DocumentVersion.objects.get()
+    assert (version.refusal_code, version.losses, "3 times" in version.refusal_message) == ("poison", 3, True)
+
+
+def test_the_sweep_rings_for_what_waits_too_long_and_not_for_the_rest() -> None:
+    collection = make_collection()
+    fresh, waiting, lost = (upload(REFUNDS + name, collection=collection, name=name).version for name in ("a.txt", "b.txt", "c.txt"))
+    DocumentVersion.objects.filter(id=waiting.id).update(rung_at=timezone.now() - timedelta(minutes=6))
+    lapse(lost.id)
+    assert sweep_documents() == 2
+    assert sweep_documents() == 0
+    assert DocumentVersion.objects.get(id=fresh.id).rung_at == fresh.rung_at
+
+
+def test_chunks_never_change() -> None:
+    make_document(REFUNDS)
+    with pytest.raises(IntegrityError, match="rows of knowledge_chunk never change"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("UPDATE knowledge_chunk SET text = 'other'")
