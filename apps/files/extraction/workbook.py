@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from apps.files.extraction.cells import as_seen
+from apps.files.domain.cells import as_seen
 from apps.files.extraction.refusal import UnreadableError
 
 _UNPACKED_BYTES = 1 << 30

@@ -1,11 +1,14 @@
 """The program that reads one document: from standard input, by what READING in its environment says, to standard output as one JSON object.
 
-`{"extracted": {...}}` or `{"refused": [code, message]}`. Started by `extract`; it sees no settings, no database and no secrets.
+`{"extracted": {...}}` or `{"refused": [code, message], "where": "..."}`, where `where` is for our log when a library failed in its own way.
+Started by `extract`; it sees no settings, no database and no secrets.
 """
 
 import os
 import sys
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -16,6 +19,8 @@ from apps.knowledge.domain.sections import Extracted
 from apps.knowledge.extraction.confine import bound, die_with, shut_in
 from apps.knowledge.extraction.kinds import reader_of
 from apps.knowledge.extraction.source import Source
+
+_PLACES = 5
 
 
 def main() -> None:
@@ -45,7 +50,14 @@ def _answer(filename: str, limits: Limits) -> dict[str, Any]:
     except MemoryError:
         return {"refused": ["out_of_memory", "Reading it needs more memory than one document may have. Split it, or save it anew."]}
     except Exception as error:  # noqa: BLE001 -- libraries raise anything on a damaged file; its kind is told
-        return {"refused": ["damaged", f"It can't be read ({type(error).__name__}). Open it with its program and save it anew."]}
+        message = f"It can't be read ({type(error).__name__}). Open it with its program and save it anew."
+        return {"refused": ["damaged", message], "where": _where(error)}
+
+
+def _where(error: Exception) -> str:
+    """The places in programs, nothing of the document."""
+    frames = traceback.extract_tb(error.__traceback__)[-_PLACES:]
+    return " < ".join(f"{Path(frame.filename).stem}:{frame.lineno} {frame.name}" for frame in reversed(frames))
 
 
 def _read(reader: Callable[[Source], Extracted], source: Source) -> Extracted:

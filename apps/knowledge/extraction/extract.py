@@ -12,6 +12,7 @@ from select import POLLIN, poll
 from typing import Any
 
 import orjson
+import structlog
 
 import apps
 from apps.knowledge.domain.formats import NAMES
@@ -19,6 +20,7 @@ from apps.knowledge.domain.limits import Limits
 from apps.knowledge.domain.refusals import CODES, Refused
 from apps.knowledge.domain.sections import KINDS, Extracted, Section
 
+_log = structlog.get_logger(__name__)
 _ROOT = Path(apps.__path__[0]).resolve().parent
 _PROGRAM = "apps.knowledge.extraction.child"
 _CHUNK_BYTES = 1 << 20
@@ -121,6 +123,8 @@ def _understood(output: bytes, ended: _Ended, limits: Limits) -> Extracted:
         case {"extracted": {"sections": [_, *_]} as found}:
             return _checked(found)
         case {"refused": [str(code), str(message)]} if code in CODES:
+            if where := answer.get("where"):
+                _log.info("documents.unreadable", why=message[:_MOST_NAME_CHARACTERS], where=str(where)[: 4 * _MOST_NAME_CHARACTERS])
             raise Refused(code, message)
     raise Refused("crashed", _CRASHED.format("its answer makes no sense"))
 

@@ -25,7 +25,7 @@ class Source:
         named = next(filter(None, (one_line(text or "") for text in found)), "")
         return (named or one_line(PurePosixPath(self.filename).stem))[:_MOST_TITLE_CHARACTERS]
 
-    def collect(self, sections: Iterable[Section]) -> tuple[Section, ...]:
+    def collect(self, sections: Iterable[Section], *, may_be_empty: bool = False) -> tuple[Section, ...]:
         """Those that say something; Refused as soon as they say more than is kept, or at the end when nothing is said."""
         kept, characters = [], 0
         for section in sections:
@@ -35,7 +35,7 @@ class Source:
                 raise Refused("too_large", message)
             if section.text.strip():
                 kept.append(section)
-        if not kept:
+        if not (kept or may_be_empty):
             raise Refused("empty", "There is no text in it.")
         return tuple(kept)
 

@@ -35,7 +35,8 @@ def test_what_nobody_sees_is_left_out() -> None:
 
 @pytest.mark.parametrize("content", [b"\0\1\2\3" * 50, "no mark".encode("utf-16-le") * 20])
 def test_binary_data_is_no_text(content: bytes) -> None:
-    assert refused(content).code == "unsupported_format"
+    assert refused(content, "a").code == "unsupported_format"
+    assert refused(content, "a.txt").code == "wrong_type"
 
 
 def test_an_encoding_that_it_claims_must_hold() -> None:
