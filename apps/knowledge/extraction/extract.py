@@ -1,6 +1,7 @@
 """Read one document through a process of its own: whatever the file holds, only that process suffers."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -12,7 +13,6 @@ from select import POLLIN, poll
 from typing import Any
 
 import orjson
-import structlog
 
 import apps
 from apps.knowledge.domain.formats import NAMES
@@ -20,7 +20,6 @@ from apps.knowledge.domain.limits import Limits
 from apps.knowledge.domain.refusals import CODES, Refused
 from apps.knowledge.domain.sections import KINDS, Extracted, Section
 
-_log = structlog.get_logger(__name__)
 _ROOT = Path(apps.__path__[0]).resolve().parent
 _PROGRAM = "apps.knowledge.extraction.child"
 _CHUNK_BYTES = 1 << 20
@@ -31,10 +30,11 @@ _MOST_NAME_CHARACTERS = 255
 _NEARLY_ALL = 0.7
 _MOST_NUMBER = 1 << 31
 _CRASHED = (
-    "The program that reads documents broke down on it ({}): it is damaged, or made to do harm. Open it with its program and save it anew."
+    "The program that reads documents broke down on it ({}): it is damaged, made to do harm, or needs more memory than one document may"
+    " have. Open it with its program and save it anew."
 )
 _TOO_LONG = "Reading it takes longer than one document may ({:.0f} s). Split it, or save it anew."
-_TOO_WORDY = "It has more text than one document may. Split it into several documents."
+_TOO_LONG_A_TEXT = "It has more text than one document may. Split it into several documents."
 _TOO_MUCH = "Reading it needs more memory than one document may have. Split it, or save it anew."
 
 
@@ -88,7 +88,10 @@ def _run(document: int, folder: str, filename: str, limits: Limits) -> tuple[byt
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         process.stdout.close()
-    return output, _Ended(cut_by, process.returncode, usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime)
+    # A new process begins with the peak of the one that started it: less than that tells nothing.
+    own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    memory = usage.ru_maxrss * 1024 if usage.ru_maxrss > own_peak else 0
+    return output, _Ended(cut_by, process.returncode, memory, usage.ru_utime + usage.ru_stime)
 
 
 def _encodable(filename: str) -> str:
@@ -124,9 +127,17 @@ def _understood(output: bytes, ended: _Ended, limits: Limits) -> Extracted:
             return _checked(found)
         case {"refused": [str(code), str(message)]} if code in CODES:
             if where := answer.get("where"):
-                _log.info("documents.unreadable", why=message[:_MOST_NAME_CHARACTERS], where=str(where)[: 4 * _MOST_NAME_CHARACTERS])
+                _log_failure(message, str(where))
             raise Refused(code, message)
     raise Refused("crashed", _CRASHED.format("its answer makes no sense"))
+
+
+def _log_failure(message: str, where: str) -> None:
+    """A defect of ours would look like a damaged document, but for this."""
+    import structlog  # noqa: PLC0415 -- the program that reads imports this package as well, and would take twice as long to start
+
+    log = structlog.get_logger(__name__)
+    log.warning("documents.unreadable", why=message[:_MOST_NAME_CHARACTERS], where=where[: 4 * _MOST_NAME_CHARACTERS])
 
 
 def _checked(found: dict[str, Any]) -> Extracted:
@@ -151,10 +162,10 @@ def _checked(found: dict[str, Any]) -> Extracted:
 
 def _reason(ended: _Ended, limits: Limits) -> Refused:
     """Why there is no answer."""
-    if ended.cut_by == "time" or ended.cpu_seconds >= limits.cpu_seconds:
+    if ended.cut_by == "time" or ended.returncode == -signal.SIGXCPU or ended.cpu_seconds >= limits.cpu_seconds:
         return Refused("timed_out", _TOO_LONG.format(limits.wall_seconds if ended.cut_by == "time" else limits.cpu_seconds))
     if ended.cut_by == "size":
-        return Refused("too_large", _TOO_WORDY)
+        return Refused("too_large", _TOO_LONG_A_TEXT)
     # Programs in C end themselves when they get no memory; a SIGKILL that is none of ours is the system's, for want of it.
     if ended.returncode == -signal.SIGKILL or ended.memory_bytes >= limits.memory_bytes * _NEARLY_ALL:
         return Refused("out_of_memory", _TOO_MUCH)

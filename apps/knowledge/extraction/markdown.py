@@ -10,7 +10,7 @@ from apps.knowledge.extraction.outline import Outline
 from apps.knowledge.extraction.source import Source
 from apps.knowledge.extraction.text import clean, row_text, with_line_ends
 
-_HEADING = re.compile(r" {0,3}(#{1,6})(?:\s+(.*?))??(?:\s+#+)?\s*$")
+_HEADING = re.compile(r" {0,3}(#{1,6})(?=\s|$)")
 _UNDERLINE = re.compile(r" {0,3}(=+|-{2,})\s*$")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _ITEM = re.compile(r"\s*(?:[-*+]|\d{1,9}[.)])\s+\S")
@@ -52,7 +52,7 @@ def _sections(lines: list[str]) -> Iterator[Section]:
         if heading:
             yield from _blocks(block, outline)
             block = []
-            yield outline.heading(len(heading[1]), heading[2] or "")
+            yield outline.heading(len(heading[1]), _without_closing(line[heading.end() :].strip()))
         elif block and (under := _UNDERLINE.match(line)) and not _ITEM.match(block[-1]) and "|" not in block[-1]:
             yield from _blocks(block[:-1], outline)
             yield outline.heading(1 if "=" in under[1] else 2, block[-1])
@@ -64,6 +64,12 @@ def _sections(lines: list[str]) -> Iterator[Section]:
             block = []
         place += 1
     yield from _blocks(block, outline)
+
+
+def _without_closing(title: str) -> str:
+    """A heading may end with as many # as its writer likes."""
+    rest = title.rstrip("#")
+    return rest.rstrip() if not rest or rest[-1].isspace() else title
 
 
 def _fenced(lines: list[str], place: int, fence: str) -> tuple[int, str]:

@@ -1,0 +1,162 @@
+"""Whatever becomes of the process that reads, its caller gets a reason, and nothing of it is left."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+import pytest
+
+from apps.knowledge.extraction import Limits
+from apps.knowledge.extraction import extract as extract_module
+from tests.architecture.source import ROOT
+from tests.knowledge.extraction.reading import read, refused
+
+SMALL = Limits(max_characters=1000, memory_bytes=400 << 20, cpu_seconds=2, wall_seconds=100)
+
+
+@pytest.fixture
+def _bad(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys.modules[extract_module.__module__], "_PROGRAM", "tests.knowledge.extraction.bad_child")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("SECRET_KEY", "top-secret")
+
+
+@pytest.mark.usefixtures("_bad")
+@pytest.mark.parametrize(
+    ("deed", "code", "message"),
+    [
+        ("segfault", "crashed", "SIGSEGV"), ("abort", "crashed", "SIGABRT"), ("killed", "out_of_memory", "more memory"),
+        ("silent", "crashed", "exit status 0"), ("garbage", "crashed", "exit status 0"), ("half", "crashed", "exit status 0"),
+        ("pour", "too_large", "more text"),
+        ("spin", "timed_out", "longer than one document may (2 s)"),
+        *((deed, "crashed", "its answer makes no sense")
+          for deed in ("nothing", "list", "number", "kind", "field", "nul", "pages", "type", "code", "message")),
+    ],
+)  # fmt: skip
+def test_a_process_that_goes_wrong_is_a_refusal(deed: str, code: str, message: str, tmp_path: Path) -> None:
+    error = refused(b"x", deed, limits=SMALL)
+    assert (error.code, message in error.message) == (code, True), error.message
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("_bad")
+def test_it_sees_nothing_of_ours() -> None:
+    seen = json.loads(read(b"x", "look").sections[0].text)
+    assert set(seen["environment"]) - {"LC_CTYPE"} == {"PYTHONPATH", "PYTHONUTF8", "PYTHONDONTWRITEBYTECODE", "READING"}
+    assert "top-secret" not in json.dumps(seen)
+    assert seen["folder"] == []
+    # The last one is that of looking.
+    assert seen["descriptors"] in ([0, 1, 2], [0, 1, 2, 3])
+
+
+@pytest.mark.usefixtures("_bad")
+def test_it_leaves_no_byte_on_the_disk(tmp_path: Path) -> None:
+    assert read(b"x", "write").sections[0].text == "OSError"
+    assert list(tmp_path.iterdir()) == []
+
+
+def processes(token: str) -> list[int]:
+    return [process.pid for process in psutil.process_iter(["cmdline", "status"])
+            if token in (process.info["cmdline"] or []) and process.info["status"] != psutil.STATUS_ZOMBIE]  # fmt: skip
+
+
+def wait_until_gone(token: str) -> None:
+    until = time.monotonic() + 60
+    while processes(token):
+        assert time.monotonic() < until, "it is still there"
+        time.sleep(0.05)
+
+
+@pytest.mark.usefixtures("_bad")
+def test_what_takes_too_long_is_ended_with_all_that_it_started() -> None:
+    token = uuid4().hex
+    error = refused(b"x", f"children:{token}", limits=Limits(wall_seconds=3))
+    assert (error.code, "(3 s)" in error.message) == ("timed_out", True)
+    wait_until_gone(token)
+
+
+# A worker that is killed while it waits: started as a program of its own, with the reading one's name in its arguments.
+_WORKER = """
+import sys
+from pathlib import Path
+from apps.knowledge.extraction import Limits, extract
+sys.modules[extract.__module__]._PROGRAM = "tests.knowledge.extraction.bad_child"
+extract(Path(sys.argv[1]), filename="spin", limits=Limits(cpu_seconds=100, wall_seconds=100))
+"""
+
+
+def test_when_its_caller_is_killed_it_goes_too(tmp_path: Path) -> None:
+    document = tmp_path / "a.txt"
+    document.write_bytes(b"x")
+    worker = subprocess.Popen([sys.executable, "-c", _WORKER, str(document)], cwd=ROOT)
+    try:
+        until = time.monotonic() + 60
+        while not (children := psutil.Process(worker.pid).children()) or children[0].cpu_times().user < 0.5:
+            assert time.monotonic() < until
+            assert worker.poll() is None
+            time.sleep(0.05)
+    finally:
+        worker.kill()
+        worker.wait()
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert alive == []
+
+
+def test_what_needs_too_much_memory() -> None:
+    assert refused(b"x" * (95 << 20), limits=Limits(memory_bytes=200 << 20)).code == "out_of_memory"
+
+
+def test_too_big_is_not_even_tried() -> None:
+    error = refused(b"x" * 2000, limits=Limits(max_bytes=1000))
+    assert (error.code, "0.0 MB" in error.message) == ("too_large", True)
+
+
+def test_more_text_than_is_kept() -> None:
+    assert refused(b"word " * 1000, limits=Limits(max_characters=1000)).code == "too_large"
+
+
+# What a file might make the libraries do, once the process has shut itself in.
+_TRIES = {
+    "a socket": "import socket; socket.socket()",
+    "a name": "import socket; socket.getaddrinfo('localhost', 80)",
+    "a program": "import subprocess; subprocess.run(['true'])",
+    "a shell": "import os; os.system('true')",
+    "a fork": "import os; os._exit(7) if os.fork() == 0 else os.wait()",
+    "another program instead": "import os; os.execv('/bin/true', ['true'])",
+    "a new file": "open('/tmp/left', 'x')",
+    "a changed file": "import os; os.open('/dev/null', os.O_WRONLY)",
+    "a removed file": "import os; os.remove('/tmp/left')",
+}
+_TRY = """
+import json, sys
+from apps.knowledge.extraction.confine import shut_in
+shut_in()
+try:
+    exec(sys.argv[1])
+except BaseException as error:
+    text = f"{type(error).__name__}: {error}"
+else:
+    text = ""
+print(json.dumps(text))
+"""
+
+
+def attempt(code: str, program: str = _TRY) -> str:
+    """What stopped it; nothing, if nothing did."""
+    command = [sys.executable, "-c", program, code]
+    done = subprocess.run(command, cwd=ROOT, env={"PYTHONUTF8": "1"}, capture_output=True, text=True, check=True, timeout=60)
+    return str(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("what", _TRIES)
+def test_the_reader_of_documents_opens_no_socket_starts_no_program_and_writes_no_file(what: str) -> None:
+    assert "A reader of documents does not do this" in attempt(_TRIES[what])
+
+
+def test_before_it_shuts_itself_in_it_could() -> None:
+    assert attempt(_TRIES["a socket"], _TRY.replace("shut_in()\ntry", "try")) == ""
