@@ -108,6 +108,15 @@ def _a_slow_valkey_is_waited_for(django_test_environment: None) -> None:
         client.cache_clear()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _a_slow_test_keeps_its_transaction(django_test_environment: None) -> None:
+    """Most tests are one transaction: what a claim says of its own, to end when nothing is done for ten seconds, is not meant."""
+    from apps.lib import sql
+
+    assert "'10s'" in sql._SHORT
+    sql._SHORT = sql._SHORT.replace("'10s'", "'10min'")
+
+
 @pytest.fixture(autouse=True)
 def _nothing_is_remembered(_a_slow_valkey_is_waited_for: None) -> None:
     """What this process keeps in mind for some seconds, a test would tell the one after it: that Redis is away, how much work waits."""
