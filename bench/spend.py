@@ -66,7 +66,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "spend_charge_overview": (
         *("", "?period=last_month", "?period=7d", "?period=today", "?feature=feature-1&by=job", "?by=end_user&moved=1"),
         *("?by=job&moved=1", "?by=end_user&moved=1&period=today", "?feature=feature-1&by=end_user", "?end_user={user}&by=model"),
-        "?end_user={user}&by=day",
+        *("?end_user={user}&by=day", "?period=7d&by=end_user"),
         *(f"?by={by}" for by in ("workspace", *_DIMENSIONS, "day")),
     ),
     "spend_charge_overview_csv": ("?by=feature", "?by=end_user"),

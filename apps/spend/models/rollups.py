@@ -82,6 +82,10 @@ class UserRollup(Summed):
             models.Index(fields=["workspace", "begins_at"], name="spend_userrollup_of_workspace"),
             models.Index(fields=["begins_at"], name="spend_userrollup_by_time"),
             models.Index(fields=["end_user", "begins_at"], name="spend_userrollup_of_user"),
+            # On from a feature to its users is the usual way: read from the index, as those of days and months are.
+            models.Index(
+                fields=["feature", "begins_at"], include=["workspace", "end_user", "cost_usd"], name="spend_userrollup_of_feature"
+            ),
         ]
 
 
@@ -95,6 +99,7 @@ class UserDayRollup(Sums):
             models.Index(fields=["workspace", "begins_at"], name="spend_userday_of_workspace"),
             models.Index(fields=["begins_at"], name="spend_userday_by_time"),
             models.Index(fields=["end_user", "begins_at"], name="spend_userday_of_user"),
+            models.Index(fields=["begins_at"], include=["workspace", "end_user", "cost_usd"], name="spend_userday_costs"),
         ]
 
 
