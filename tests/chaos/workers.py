@@ -47,7 +47,7 @@ def worker(name: str, *, root: Path = ROOT, **settings: str) -> Iterator[psutil.
                 part.command, cwd=root, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
             )
         try:
-            until(lambda: " ready." in log.read_text(errors="replace"), "the worker started", seconds=60)
+            until(lambda: " ready." in log.read_text(errors="replace"), "the worker started", seconds=180)
             yield psutil.Process(child.pid)
         except BaseException:
             # What the worker said is what explains a failure here.
@@ -61,7 +61,7 @@ def worker(name: str, *, root: Path = ROOT, **settings: str) -> Iterator[psutil.
 
 
 def until(
-    is_true: Callable[[], bool], what: str, *, seconds: float = 60, pause: float = 0.05, meanwhile: Callable[[], object] | None = None
+    is_true: Callable[[], bool], what: str, *, seconds: float = 180, pause: float = 0.05, meanwhile: Callable[[], object] | None = None
 ) -> None:
     """Wait for something to become true, asked every `pause` seconds; `meanwhile` runs each second (a sweep, where no beat is running)."""
     deadline, next_at = time.monotonic() + seconds, 0.0
@@ -73,7 +73,7 @@ def until(
         time.sleep(pause)
 
 
-def run_out(job: Job, *, seconds: float = 90) -> None:
+def run_out(job: Job, *, seconds: float = 200) -> None:
     """Sweep, as beat would, until every item of the job has ended."""
 
     def has_ended() -> bool:
@@ -92,4 +92,4 @@ def claiming_pids(worker_set: str = "exec") -> list[int]:
 def stop(process: psutil.Process) -> None:
     """Ask a worker to shut down and wait until it has."""
     process.send_signal(signal.SIGTERM)
-    process.wait(60)
+    process.wait(180)

@@ -47,7 +47,7 @@ from tests.journeys.live import Live, running_parts
 from tests.webhooks.mail_servers import receiving_mail
 from tests.webhooks.receivers import opened, receiving
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.long, pytest.mark.timeout(1200)]
 
 PARTS = ("web", "exec-interactive", "exec", "ingest", "control", "beat", "flower")
 PLACES = {"Flower", "metrics", "back office", "API", "logs", "commands", "tables", "bodies", "Redis", "files", "command lines"}
@@ -183,7 +183,7 @@ def trouble(world: World) -> None:
     assert statuses["openai-answer"] == 200
     assert statuses["openai-400"] == 400
     job = batch(world, [model for model in models if model.split("-")[1] in {"400", "answer", "redirect"}])
-    until(lambda: Job.objects.filter(id=job).exclude(ended_at=None).exists(), "the batch ended", seconds=90)
+    until(lambda: Job.objects.filter(id=job).exclude(ended_at=None).exists(), "the batch ended", seconds=300)
     assert Job.objects.get(id=job).status == "completed"
     strangers(world)
     sign_in(world)

@@ -34,6 +34,7 @@ from apps.ops.actions import erase_workspaces as module
 from apps.ops.actions.delete_workspace import DeletionRefusedError, delete_workspace
 from apps.ops.actions.erase_workspaces import erase_workspaces
 from apps.ops.domain.erasure import AFTER_FILES, BEFORE_FILES, FILES, UNTOUCHED
+from apps.ops.queries import workspace_contents
 from apps.ops.queries.workspace_contents import count_contents
 from apps.providers.models import CacheEntry
 from apps.spend.actions import roll_up
@@ -58,6 +59,12 @@ SUMS = {
     "spend_userdayrollup", "spend_usermonthrollup", "spend_userrollup",
 }  # fmt: skip
 KEPT = {"spend_charge", "spend_waste", "spend_saving", "accounts_auditentry"} | SUMS
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine counting takes a while."""
+    monkeypatch.setattr(workspace_contents, "_PATIENCE", "60s")
 
 
 def live_in(name: str) -> Workspace:
@@ -368,8 +375,6 @@ def test_contents_are_counted_and_what_takes_too_long_is_not(monkeypatch: pytest
     assert counted["items"] == Item.objects.filter(workspace=workspace).count()
     assert (counted["runs"], counted["files"]) == (Run.objects.count(), File.objects.filter(workspace=workspace).count())
     assert all(number for number in counted.values())
-    from apps.ops.queries import workspace_contents
-
     monkeypatch.setitem(workspace_contents._COUNTS, "items", "SELECT pg_sleep(5), %s")
     monkeypatch.setattr(workspace_contents, "_PATIENCE", "20ms")
     assert count_contents(workspace.id)["items"] is None
