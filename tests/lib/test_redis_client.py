@@ -19,6 +19,7 @@ def add_one() -> None:
 @pytest.fixture(autouse=True)
 def _no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module._Rest, "until", 0.0)
+    monkeypatch.setattr(module, "_REST_SECONDS", 600.0)
 
 
 def test_figures_are_sent_at_the_end_of_the_block() -> None:
