@@ -11,8 +11,8 @@ class Limits:
     max_pages: int = 5_000
     max_characters: int = 20_000_000
     memory_bytes: int = 1 << 30
-    cpu_seconds: int = 30
-    wall_seconds: float = 90
+    cpu_seconds: int = 60
+    wall_seconds: float = 120
     # Of archives, and of documents that are archives inside (DOCX, PPTX, XLSX).
     max_members: int = 10_000
     max_unpacked_bytes: int = 1 << 30

@@ -20,6 +20,7 @@ MAIL = mail("S", "Text.")
         (b"<?xml version='1.0'?>\n<!-- x -->\n<HTML><p>Text.</HTML>", "page.xhtml", "text/html"),
         (MAIL, "message", "message/rfc822"),
         (MAIL, "message.txt", "message/rfc822"),
+        (b"From ann@example.org Mon Nov  2 10:00:00 2026\n" + MAIL, "saved.eml", "message/rfc822"),
         (b"Date: today\nNote: this is a list\n\nText.", "a.txt", "text/plain"),
         (b"Text.", "noname", "text/plain"),
         (b"Text.", ".txt", "text/plain"),

@@ -1,0 +1,142 @@
+"""How well and how fast documents are read: those of a folder, each through a process of its own, as a worker reads them.
+
+    python -m bench extraction --folder FOLDER [--most 60] [--quick]
+
+Files that are packed by gzip are unpacked first. Of each format the first ones by name are taken, the same number of each as far as there
+are so many. Where poppler's pdftotext is there, the words of PDFs are compared with its words: the share of them that was found, and how
+many more there are. Prints a table, and writes bench/results/<date>-extraction.json. Without a folder there is nothing to do.
+"""
+
+import argparse
+import gzip
+import re
+import resource
+import shutil
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from apps.knowledge.domain.chunks import cut_chunks
+from apps.knowledge.domain.formats import PDF, TYPE_OF_ENDING, ending_of
+from apps.knowledge.domain.refusals import Refused
+from apps.knowledge.domain.sections import join_text
+from apps.knowledge.extraction import Limits, extract
+from apps.lib.tokenizer import count_tokens, load_tokenizer
+from bench.report import percentiles, print_table, write_results
+
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What came of one document."""
+
+    name: str
+    format: str
+    size: int
+    seconds: float
+    cut_seconds: float = 0
+    pages: int = 0
+    pieces: int = 0
+    refusal: str = ""
+    # Of pdftotext's words those that were found, and the words that it has not, both beside its own.
+    found: float | None = None
+    beyond: float | None = None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, help="where the documents are, at any depth")
+    parser.add_argument("--most", type=int, default=60, help="documents in all")
+    parser.add_argument("--quick", action="store_true", help="a tenth of them")
+    arguments = parser.parse_args()
+    if arguments.folder is None:
+        print("extraction: no --folder is given, nothing to read")
+        return
+    load_tokenizer()
+    readings = [_read(path) for path in _chosen(arguments.folder, arguments.most // (10 if arguments.quick else 1))]
+    rows = list(_rows(readings))
+    print_table(rows)
+    for reading in readings:
+        if reading.refusal:
+            print(f"refused: {reading.name}: {reading.refusal}")
+    worst = sorted((reading for reading in readings if reading.found is not None), key=lambda reading: reading.found or 0)
+    for reading in worst[:5]:
+        print(f"PDF: {reading.name}: {100 * (reading.found or 0):.2f} % of pdftotext's words, {100 * (reading.beyond or 0):.2f} % beyond")
+    biggest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    print(f"biggest process: {biggest / 1e6:.0f} MB")
+    write_results("extraction", {"rows": rows, "biggest_process_bytes": biggest}, quick=arguments.quick)
+
+
+def _chosen(folder: Path, most: int) -> list[Path]:
+    """Round by round one of each format, each name once."""
+    by_format: dict[str, dict[str, Path]] = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size):
+        name = path.name.removesuffix(".gz")
+        if media_type := TYPE_OF_ENDING.get(ending_of(name)):
+            by_format.setdefault(media_type, {}).setdefault(name, path)
+    rounds = [list(paths.values()) for paths in by_format.values()]
+    longest = max(map(len, rounds), default=0)
+    return [paths[number] for number in range(longest) for paths in rounds if number < len(paths)][:most]
+
+
+def _read(path: Path) -> Reading:
+    with tempfile.NamedTemporaryFile() as file:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            shutil.copyfileobj(stream, file)
+        file.flush()
+        name = path.name.removesuffix(".gz")
+        size, media_type = Path(file.name).stat().st_size, TYPE_OF_ENDING[ending_of(name)]
+        started = time.perf_counter()
+        try:
+            extracted = extract(Path(file.name), filename=name, limits=Limits())
+        except Refused as refused:
+            return Reading(name, media_type, size, time.perf_counter() - started, refusal=str(refused))
+        read = time.perf_counter()
+        pieces = cut_chunks(extracted.sections, max_tokens=500, overlap_tokens=50, count=count_tokens)
+        cut = time.perf_counter() - read
+        found, beyond = _compared(file.name, join_text(extracted.sections)) if media_type == PDF else (None, None)
+        return Reading(name, media_type, size, read - started, cut, extracted.pages, len(pieces), "", found, beyond)
+
+
+def _compared(path: str, text: str) -> tuple[float | None, float | None]:
+    """Words as pdftotext finds them, by how often each stands there."""
+    if shutil.which("pdftotext") is None:
+        return None, None
+    other = subprocess.run(["pdftotext", path, "-"], capture_output=True, check=True).stdout.decode(errors="replace")
+    ours, theirs = Counter(_WORD.findall(text)), Counter(_WORD.findall(other))
+    all_of_theirs = sum(theirs.values())
+    return (sum((ours & theirs).values()) / all_of_theirs, sum((ours - theirs).values()) / all_of_theirs) if all_of_theirs else (None, None)
+
+
+def _rows(readings: list[Reading]) -> Iterator[dict[str, Any]]:
+    for media_type in sorted({reading.format for reading in readings}):
+        own = [reading for reading in readings if reading.format == media_type]
+        read = [reading for reading in own if not reading.refusal]
+        times = percentiles([reading.seconds for reading in own])
+        pieces = sum(reading.pieces for reading in read)
+        row: dict[str, Any] = {
+            "format": media_type.rpartition(".")[2] if "." in media_type else media_type,
+            "documents": len(own),
+            "read": len(read),
+            "MB": f"{sum(reading.size for reading in own) / 1e6:.1f}",
+            "pages": sum(reading.pages for reading in read),
+            "pieces": pieces,
+            "p50 ms": times["p50_ms"],
+            "worst ms": times["max_ms"],
+            "ms a piece to cut": f"{1e3 * sum(reading.cut_seconds for reading in read) / max(1, pieces):.2f}",
+        }
+        compared = [reading.found for reading in read if reading.found is not None]
+        if compared:
+            row["at least 98 % of pdftotext's words"] = f"{sum(share >= 0.98 for share in compared)} of {len(compared)}"
+            row["median share"] = f"{100 * sorted(compared)[len(compared) // 2]:.2f} %"
+        yield row
+
+
+if __name__ == "__main__":
+    main()
