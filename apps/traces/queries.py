@@ -13,6 +13,8 @@ from apps.traces.domain.bodies import open_body
 from apps.traces.domain.slots import LAST_DAY, LAST_HOUR, SINCE_KEY, TargetOutcomes, read_slot
 from apps.traces.models import Exchange, Run
 
+# Longer than any call may take.
+_LONGEST_RUN = timedelta(days=1)
 _MOST_ANSWER_BYTES, _MOST_BYTES_TOGETHER = 1_000_000, 8_000_000
 
 
@@ -62,8 +64,9 @@ def find_item_of_run(run_id: UUID) -> UUID | None:
 
 
 def list_runs_of(*, outcomes: Sequence[str], since: datetime) -> list[tuple[UUID, str]]:
-    """(run, outcome) of those that ended since then with one of these outcomes."""
-    return list(Run.objects.filter(outcome__in=outcomes, ended_at__gte=since).values_list("id", "outcome"))
+    """(run, outcome) of those that ended since then with one of these outcomes; found by their ids, which tell when they began."""
+    runs = Run.objects.filter(id__gte=first_uuid7(since - _LONGEST_RUN), outcome__in=outcomes, ended_at__gte=since)
+    return list(runs.values_list("id", "outcome"))
 
 
 @dataclass(frozen=True, slots=True)
