@@ -27,7 +27,7 @@ from tests.simulated import Simulator, running_simulator
 if TYPE_CHECKING:
     from subprocess import Popen
 
-pytestmark = [pytest.mark.chaos, pytest.mark.long, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.chaos, pytest.mark.long, pytest.mark.timeout(900)]
 
 ITEMS = 3000
 HUNG_SECONDS = 60.0

@@ -12,7 +12,7 @@ from tests.chaos.wire import wired
 from tests.chaos.workers import own_database_url, run_out, until, worker
 from tests.simulated import Simulator
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.timeout(900)]
 
 ITEMS = 600
 CUTS = 8
@@ -20,8 +20,10 @@ CUTS = 8
 
 def test_a_commit_whose_answer_is_lost_is_not_done_again(simulator: Simulator) -> None:
     port = int(connection.get_connection_params()["port"])
-    with wired(port) as wire, worker("exec", DATABASE_URL=own_database_url().replace(f":{port}/", f":{wire.port}/")):
-        job = submit(simulator, ITEMS)
+    url = own_database_url()
+    with wired(port) as wire, worker("exec", DATABASE_URL=url.replace(f":{port}/", f":{wire.port}/"), JOBS_LEASE_SECONDS="10"):
+        # Seven seconds of work, so that there are enough commits left whenever the cutting begins.
+        job = submit(simulator, ITEMS, script="[[sim delay=1]]")
         until(lambda: some_are_done(job, 50), "a part was done", meanwhile=sweep)
         wire.cut(b"COMMIT", CUTS)
         until(lambda: wire.cuts == CUTS, "all cuts were made", meanwhile=sweep)

@@ -15,7 +15,7 @@ from tests.chaos.workers import until, worker
 from tests.factories.webhooks import make_endpoint, publish
 from tests.webhooks.receivers import opened, receiving
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.long, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.long, pytest.mark.timeout(900)]
 
 
 def ring() -> None:

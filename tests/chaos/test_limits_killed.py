@@ -13,7 +13,7 @@ from tests.chaos.test_pumps import assert_each_ended_once, some_are_done, submit
 from tests.chaos.workers import QUICK, claiming_pids, run_out, until, worker
 from tests.simulated import Simulator
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.timeout(900)]
 
 WINDOW = int(QUICK["JOBS_MAX_IN_FLIGHT"])
 

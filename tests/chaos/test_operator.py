@@ -20,7 +20,7 @@ from tests.factories.providers import make_model, make_provider
 from tests.jobs.rows import make_job
 from tests.simulated import Simulator
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.timeout(900)]
 
 ITEMS = 1500
 

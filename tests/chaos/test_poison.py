@@ -18,7 +18,7 @@ from tests.simulated import Simulator
 if TYPE_CHECKING:
     from uuid import UUID
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.timeout(900)]
 
 ITEMS = 500
 MOST_CRASHES = 5

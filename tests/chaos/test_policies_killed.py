@@ -22,7 +22,7 @@ from tests.jobs.batches import CHAT, file_lines, input_line, jsonl, make_input_f
 from tests.jobs.rows import make_workspace
 from tests.simulated import Simulator
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.timeout(900)]
 
 WINDOW = int(QUICK["JOBS_MAX_IN_FLIGHT"])
 SCHEMA = {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}
@@ -60,7 +60,7 @@ def submit(simulator: Simulator) -> Job:
 
 def line(kind: str, n: int) -> dict[str, object]:
     question = n % (OF_A_KIND // COPIES) if kind == "same" else n
-    messages = [{"role": "user", "content": f"[[sim {KINDS[kind][0]} delay=0.1]] {kind} {question}"}]
+    messages = [{"role": "user", "content": f"[[sim {KINDS[kind][0]} delay=0.3]] {kind} {question}"}]
     return input_line(f"{kind}-{n}", body={"model": "small", "messages": messages, "response_format": FORMAT})
 
 

@@ -18,7 +18,7 @@ from tests.chaos.tables import note
 from tests.chaos.workers import until
 from tests.simulated import running_simulator
 
-pytestmark = [pytest.mark.chaos, pytest.mark.long, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.chaos, pytest.mark.long, pytest.mark.timeout(900)]
 
 ITEMS = 1200
 WINDOW = 40

@@ -13,11 +13,11 @@ from apps.lib.redis_client import redis_client
 from apps.providers.models import Model, Provider, Target
 from apps.spend.models import Charge
 from apps.traces.models import Run
-from tests.chaos.workers import QUICK, claiming_pids, run_out, stop, until, worker
+from tests.chaos.workers import PATIENT, QUICK, claiming_pids, run_out, stop, until, worker
 from tests.jobs.rows import make_job
 from tests.simulated import Simulator
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.timeout(900)]
 
 WINDOW = int(QUICK["JOBS_MAX_IN_FLIGHT"])
 
@@ -50,7 +50,7 @@ def assert_each_ended_once(job: Job, items: int) -> None:
 
 def test_a_killed_pump_loses_nothing_and_repeats_at_most_what_it_held(simulator: Simulator) -> None:
     with worker("exec"):
-        job = submit(simulator, 600)
+        job = submit(simulator, 600, script="[[sim delay=0.5]]")
         until(lambda: some_are_done(job, 100), "a part was done", meanwhile=sweep)
         os.kill(claiming_pids()[0], signal.SIGKILL)
         run_out(job)
@@ -61,7 +61,7 @@ def test_a_killed_pump_loses_nothing_and_repeats_at_most_what_it_held(simulator:
 
 def test_a_killed_worker_loses_nothing(simulator: Simulator) -> None:
     with worker("exec") as first:
-        job = submit(simulator, 600)
+        job = submit(simulator, 600, script="[[sim delay=0.5]]")
         until(lambda: some_are_done(job, 100), "a part was done", meanwhile=sweep)
         for member in [first, *first.children(recursive=True)]:
             member.kill()
@@ -88,22 +88,23 @@ def test_a_worker_broken_off_loses_nothing(simulator: Simulator) -> None:
 
 
 def test_a_worker_told_to_stop_settles_what_is_in_the_air_and_repeats_nothing(simulator: Simulator) -> None:
-    with worker("exec") as first:
-        job = submit(simulator, 600)
+    with worker("exec", **PATIENT) as first:
+        # Seven seconds of work: however late one looks, there is some left.
+        job = submit(simulator, 600, script="[[sim delay=1]]")
         until(lambda: some_are_done(job, 100), "a part was done", meanwhile=sweep)
         stop(first)
         assert Item.objects.filter(job=job, state=ItemState.RUNNING).count() == 0
         job.refresh_from_db()
         assert job.done < 600
         assert Item.objects.filter(job=job, losses__gt=0).count() == 0
-    with worker("exec"):
+    with worker("exec", **PATIENT):
         run_out(job)
     assert_each_ended_once(job, 600)
     assert simulator.calls()["total"] == 600
 
 
 def test_an_emptied_broker_costs_delay_and_no_work(simulator: Simulator) -> None:
-    with worker("exec"):
+    with worker("exec", **PATIENT):
         job = submit(simulator, 400)
         until(lambda: some_are_done(job, 50), "a part was done", meanwhile=sweep)
         redis_client().flushdb()
@@ -117,7 +118,7 @@ def test_an_emptied_broker_costs_delay_and_no_work(simulator: Simulator) -> None
 
 
 def test_a_pump_hands_over_to_its_successor_without_repeating_a_call(simulator: Simulator) -> None:
-    with worker("exec", JOBS_PUMP_SECONDS="2", JOBS_PUMPS_PER_HOST="1"):
+    with worker("exec", JOBS_PUMP_SECONDS="2", JOBS_PUMPS_PER_HOST="1", **PATIENT):
         job = submit(simulator, 1200)
         run_out(job)
         until(lambda: Pump.objects.filter(ended_at=None).count() == 0, "the pumps ended")
@@ -127,7 +128,7 @@ def test_a_pump_hands_over_to_its_successor_without_repeating_a_call(simulator: 
 
 
 def test_failures_are_tried_again_and_the_hopeless_ones_die_with_a_reason(simulator: Simulator) -> None:
-    with worker("exec"):
+    with worker("exec", **PATIENT):
         # Few among many that succeed: half failed would open the target's breaker.
         job = submit(simulator, 40, scripts=["[[sim status=500 times=2]]"] * 4)
         hopeless = make_job(prompts=["[[sim status=400]] never"], model_id=Model.objects.get().id)
@@ -142,7 +143,7 @@ def test_failures_are_tried_again_and_the_hopeless_ones_die_with_a_reason(simula
 
 
 def test_a_worker_with_no_time_left_gives_long_calls_back_uncounted(simulator: Simulator) -> None:
-    with worker("exec", JOBS_DRAIN_SECONDS="1") as first:
+    with worker("exec", JOBS_DRAIN_SECONDS="1", **PATIENT) as first:
         job = submit(simulator, 30, script="[[sim delay=40]]")
         until(lambda: Item.objects.filter(job=job, state=ItemState.RUNNING).count() == 30, "the calls were in the air", meanwhile=sweep)
         stop(first)

@@ -16,13 +16,13 @@ from apps.lib.enqueue import enqueue
 from tests.chaos.release_before import release_before, unpack
 from tests.chaos.test_pumps import assert_each_ended_once, some_are_done
 from tests.chaos.traffic import lines
-from tests.chaos.workers import run_out, stop, until, worker
+from tests.chaos.workers import PATIENT, run_out, stop, until, worker
 from tests.factories.providers import make_model, make_provider
 from tests.jobs.batches import CHAT, file_lines
 from tests.jobs.rows import make_job, make_workspace
 from tests.simulated import Simulator
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.timeout(900)]
 
 ITEMS, MANY = 300, 1500
 
@@ -69,11 +69,11 @@ def runs(process: psutil.Process, root: Path) -> bool:
 
 def test_the_old_workers_carry_a_batch_from_validation_to_its_file(old: Path, simulator: Simulator) -> None:
     make_model("small", make_provider(base_url=simulator.base_url))
-    with worker("ingest", root=old, **storage()) as ingest, worker("exec", root=old, **storage()) as runner:
+    with worker("ingest", root=old, **storage()) as ingest, worker("exec", root=old, **storage(), **PATIENT) as runner:
         assert runs(ingest, old)
         assert runs(runner, old)
         job = submit()
-        until(lambda: has_ended(job), "the batch completed", seconds=90, meanwhile=sweep)
+        until(lambda: has_ended(job), "the batch completed", meanwhile=sweep)
     assert_each_ended_once(job, ITEMS)
     assert {line["response"]["status_code"] for line in file_lines(job.output_file_id)} == {200}
     assert len(file_lines(job.output_file_id)) == simulator.calls()["total"] == ITEMS

@@ -30,7 +30,7 @@ from tests.chaos.workers import until
 from tests.simulated import Simulator, running_simulator
 from tests.webhooks.receivers import Delivered, Receiver, receiving
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1200)]
 
 BEFORE, DURING, WINDOW = 12, 240, 20
 SAFE = ("SECRET_KEY", "AIPLATFORM_ENCRYPTION_KEYS")
@@ -88,14 +88,14 @@ def destroy(stack: Stack) -> None:
     for process in family:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    _, left = psutil.wait_procs(family, 10)
+    _, left = psutil.wait_procs(family, 60)
     assert all(process.status() == psutil.STATUS_ZOMBIE for process in left)
     shutil.rmtree(stack.home)
 
 
 def post(url: str, key: str, body: bytes) -> bytes:
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=30) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=120) as answer:
         content: bytes = answer.read()
         return content
 
@@ -144,11 +144,11 @@ def lose_a_platform_at_work(old: Old, simulator: Simulator, folder: Path) -> dic
         endpoint = json.dumps({"name": "receiver", "url": old.receiver.url, "events": ["batch.completed"]}).encode()
         old.webhook_secret = json.loads(post(f"{url}/api/webhooks", old.key, endpoint))["secret"]
         old.first = traffic.submit(client, "before", BEFORE)
-        until(lambda: client.batches.retrieve(old.first).status == "completed", "the first one ended", seconds=90, pause=0.2)
+        until(lambda: client.batches.retrieve(old.first).status == "completed", "the first one ended", pause=0.2)
         old.answers = output_of(client, old.first)
         until(lambda: len(old.receiver.got) == 1, "it was told")
         old.second = traffic.submit(client, "during", DURING)
-        until(lambda: counts(database_url).done >= BEFORE + 2 * WINDOW, "a part was done", seconds=90)
+        until(lambda: counts(database_url).done >= BEFORE + 2 * WINDOW, "a part was done")
     kept = back_up(old.stack, database_url, folder)
     dumped_at = counts(database_url).done
     until(lambda: counts(database_url).done >= dumped_at + 2 * WINDOW, "more was done that the dump lacks")
@@ -168,10 +168,10 @@ def is_in_the_middle(url: str) -> None:
 def go_on(old: Old, stack: Stack, url: str) -> None:
     """The platform starts on what was restored; its callers come with what they had."""
     up = stack.up()
-    with openai.OpenAI(base_url=f"{up['url']}/v1", api_key=old.key, max_retries=3, timeout=30) as client:
+    with openai.OpenAI(base_url=f"{up['url']}/v1", api_key=old.key, max_retries=3, timeout=120) as client:
         assert output_of(client, old.first) == old.answers
         assert traffic.submit(client, "during", DURING) == old.second, "what was sent before is known"
-        until(lambda: client.batches.retrieve(old.second).status == "completed", "what ran went on to its end", seconds=120, pause=0.3)
+        until(lambda: client.batches.retrieve(old.second).status == "completed", "what ran went on to its end", pause=0.3)
         assert len(output_of(client, old.second).splitlines()) == DURING
     until(lambda: counts(url).open_jobs == 0, "all work ended")
     until(lambda: len(old.receiver.got) == 2, "the second end was told")
@@ -182,9 +182,9 @@ def go_on(old: Old, stack: Stack, url: str) -> None:
 def test_what_a_dump_holds_goes_on_in_a_new_database_and_is_lost_or_charged_twice_nowhere(stack: Stack, tmp_path: Path) -> None:
     with ExitStack() as ending:
         old = Old(stack, ending.enter_context(receiving()))
-        simulator = ending.enter_context(running_simulator("--latency", "fixed:400"))
+        simulator = ending.enter_context(running_simulator("--latency", "fixed:1000"))
         own = {"WEBHOOKS_PORTS": str(old.receiver.port), "WEBHOOKS_PRIVATE_NETWORKS": "127.0.0.1/32", "WEBHOOKS_HTTP": "true"}
-        own |= SETTINGS | {"JOBS_MAX_IN_FLIGHT": str(WINDOW), "JOBS_PUMPS_PER_HOST": "1"}
+        own |= SETTINGS | {"JOBS_LEASE_SECONDS": "10", "JOBS_MAX_IN_FLIGHT": str(WINDOW), "JOBS_PUMPS_PER_HOST": "1"}
         stack.environment = {name: value for name, value in stack.environment.items() if name not in SAFE} | own
         kept = lose_a_platform_at_work(old, simulator, tmp_path)
         called = simulator.calls()["total"]

@@ -14,7 +14,7 @@ from tests.chaos.workers import run_out, until, worker
 from tests.jobs.rows import make_job
 from tests.simulated import Simulator
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.long, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.long, pytest.mark.timeout(900)]
 ITEMS = 300
 TABLE = "django_celery_results_taskresult"
 

@@ -11,10 +11,10 @@ from apps.lib.redis_client import redis_client
 from apps.ops.queries.invariants import check_invariants
 from tests.chaos.tables import note
 from tests.chaos.test_pumps import assert_each_ended_once, some_are_done, submit
-from tests.chaos.workers import run_out, until, worker
+from tests.chaos.workers import PATIENT, run_out, until, worker
 from tests.simulated import Simulator
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.timeout(900)]
 
 COPIES = 100
 ITEMS = 400
@@ -35,7 +35,7 @@ def rung(simulator: Simulator, items: int = ITEMS) -> tuple[Job, bytes]:
 def test_a_ring_that_comes_a_hundred_times_makes_no_call_more(simulator: Simulator) -> None:
     job, message = rung(simulator)
     redis_client().lpush(QUEUE, *[message] * COPIES)
-    with worker("exec"):
+    with worker("exec", **PATIENT):
         run_out(job)
         until(lambda: redis_client().llen(QUEUE) == 0, "all rings were heard", meanwhile=sweep)
     assert_each_ended_once(job, ITEMS)
@@ -47,8 +47,8 @@ def test_a_ring_that_is_delivered_again_while_its_pump_runs_makes_no_call_more(s
     """What a visibility timeout does: the broker hands out once more what is not acknowledged yet."""
     client = redis_client()
     client.delete(UNACKNOWLEDGED)
-    with worker("exec"):
-        job = submit(simulator, ITEMS)
+    with worker("exec", **PATIENT):
+        job = submit(simulator, ITEMS, script="[[sim delay=1]]")
         until(lambda: some_are_done(job, 50), "a part was done", meanwhile=sweep)
         held = [json.loads(content)[0] for content in client.hvals(UNACKNOWLEDGED)]
         messages = [json.dumps(message) for message in held if message["headers"]["task"] == "jobs.run_items"]

@@ -29,7 +29,7 @@ from tests.factories.providers import make_model, make_provider
 from tests.jobs.rows import make_job
 from tests.simulated import Simulator
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1200)]
 
 ITEMS, DELAY_SECONDS = 5000, 1.5
 BATCH_ITEMS, POSTS = 2000, 60

@@ -47,7 +47,7 @@ def hold(made: soak.Soak, stack: Stack) -> None:
 
 @pytest.mark.chaos
 @pytest.mark.long
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_half_a_minute_of_faults(stack: Stack) -> None:
     hold(soak.Soak(seed=SEED, seconds=30, items=1000, batches=5, pause_seconds=(1, 5)), stack)
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.chaos.stack import Stack
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 
 def _everyone(pids: dict[str, int]) -> list[psutil.Process]:
@@ -20,7 +20,7 @@ def _everyone(pids: dict[str, int]) -> list[psutil.Process]:
 
 
 def _have_ended(processes: list[psutil.Process]) -> bool:
-    _, alive = psutil.wait_procs(processes, timeout=20)
+    _, alive = psutil.wait_procs(processes, timeout=60)
     return all(process.status() == psutil.STATUS_ZOMBIE for process in alive)
 
 

@@ -34,7 +34,7 @@ from tests.chaos.wire import wired
 from tests.chaos.workers import until
 from tests.simulated import running_simulator
 
-pytestmark = [pytest.mark.chaos, pytest.mark.long, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.chaos, pytest.mark.long, pytest.mark.timeout(900)]
 
 ITEMS = 1500
 WINDOW = 40

@@ -9,7 +9,7 @@ from tests.chaos.workers import until, worker
 from tests.factories.webhooks import make_endpoint, publish
 from tests.webhooks.receivers import opened, receiving
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.timeout(900)]
 
 
 def ring() -> None:
@@ -24,9 +24,9 @@ def test_a_worker_killed_while_it_delivers_costs_delay_and_no_event() -> None:
         receiver.gate.clear()
         with worker("control", **settings) as process:
             publish()
-            assert receiver.arrived.acquire(timeout=60)
+            assert receiver.arrived.acquire(timeout=240)
             process.kill()
-            process.wait(30)
+            process.wait(240)
         assert Delivery.objects.get().state == DeliveryState.SENDING
         receiver.gate.set()
         # A minute later, without waiting for it.

@@ -55,7 +55,7 @@ def make_key(stack: Stack) -> str:
 
 
 def client_of(stack: Stack, url: str, *, max_retries: int = 0) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{url}/v1", api_key=make_key(stack), max_retries=max_retries, timeout=30)
+    return openai.OpenAI(base_url=f"{url}/v1", api_key=make_key(stack), max_retries=max_retries, timeout=120)
 
 
 def lines(model: str, prompts: Iterable[str]) -> bytes:

@@ -26,6 +26,8 @@ QUICK = {
     "JOBS_PUMPS_PER_HOST": "2",
     "JOBS_RETRY_BASE_SECONDS": "0.1",
 }
+# Where no pump is killed none is taken for lost, however busy the machine is.
+PATIENT = {"JOBS_LEASE_SECONDS": "60"}
 
 
 def own_database_url() -> str:
@@ -47,7 +49,7 @@ def worker(name: str, *, root: Path = ROOT, **settings: str) -> Iterator[psutil.
                 part.command, cwd=root, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
             )
         try:
-            until(lambda: " ready." in log.read_text(errors="replace"), "the worker started", seconds=180)
+            until(lambda: " ready." in log.read_text(errors="replace"), "the worker started")
             yield psutil.Process(child.pid)
         except BaseException:
             # What the worker said is what explains a failure here.
@@ -61,7 +63,7 @@ def worker(name: str, *, root: Path = ROOT, **settings: str) -> Iterator[psutil.
 
 
 def until(
-    is_true: Callable[[], bool], what: str, *, seconds: float = 180, pause: float = 0.05, meanwhile: Callable[[], object] | None = None
+    is_true: Callable[[], bool], what: str, *, seconds: float = 240, pause: float = 0.05, meanwhile: Callable[[], object] | None = None
 ) -> None:
     """Wait for something to become true, asked every `pause` seconds; `meanwhile` runs each second (a sweep, where no beat is running)."""
     deadline, next_at = time.monotonic() + seconds, 0.0
@@ -73,7 +75,7 @@ def until(
         time.sleep(pause)
 
 
-def run_out(job: Job, *, seconds: float = 200) -> None:
+def run_out(job: Job, *, seconds: float = 300) -> None:
     """Sweep, as beat would, until every item of the job has ended."""
 
     def has_ended() -> bool:
@@ -92,4 +94,4 @@ def claiming_pids(worker_set: str = "exec") -> list[int]:
 def stop(process: psutil.Process) -> None:
     """Ask a worker to shut down and wait until it has."""
     process.send_signal(signal.SIGTERM)
-    process.wait(180)
+    process.wait(240)
