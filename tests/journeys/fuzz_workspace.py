@@ -10,7 +10,7 @@ import requests
 from openai import OpenAI
 
 CHAT = "/v1/chat/completions"
-_READY_SECONDS = 60
+_READY_SECONDS = 240
 
 
 class Filler:
@@ -20,7 +20,7 @@ class Filler:
         self.url, self.model = url, model
         self.session = requests.Session()
         self.session.headers["Authorization"] = f"Bearer {secret}"
-        self.client = OpenAI(base_url=f"{url}/v1", api_key=secret, max_retries=0, timeout=30)
+        self.client = OpenAI(base_url=f"{url}/v1", api_key=secret, max_retries=0, timeout=120)
         self._last_part = ""
 
     def fill(self) -> dict[str, list[str]]:
@@ -31,7 +31,8 @@ class Filler:
         """
         ended = self._submit(self._lines("one", "two", "[[sim status=400]]", "four"))
         failed = self._submit(b"this is no JSON\n")
-        paused = [self._submit(self._lines(*["wait [[sim delay=1]]"] * 40), "bulk") for _ in range(2)]
+        # As long as it takes to see that they run.
+        paused = [self._submit(self._lines(*["wait [[sim delay=15]]"] * 40), "bulk") for _ in range(2)]
         for job in paused:
             self._until(lambda job=job: self._job(job)["status"] == "running")  # type: ignore[misc]  # a lambda's default has no type
             self._ask("POST", f"/api/jobs/{job}/pause")
@@ -63,7 +64,7 @@ class Filler:
         self.client.close()
 
     def _ask(self, method: str, path: str, **values: Any) -> Any:
-        answer = self.session.request(method, self.url + path, timeout=30, **values)
+        answer = self.session.request(method, self.url + path, timeout=120, **values)
         answer.raise_for_status()
         return answer.json()
 

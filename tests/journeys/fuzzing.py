@@ -97,7 +97,7 @@ def run_schemathesis(
     command = [
         *(str(Path(sys.executable).parent / "schemathesis"), "--config-file", "schemathesis.toml", "run", "schema.json", "--url", url),
         *("--header", f"Authorization: Bearer {secret}", "--checks", ",".join(checks), "--phases", ",".join(phases)),
-        *("--continue-on-failure", "--no-color", "--request-timeout", "20", "--report-ndjson-path", str(report)),
+        *("--continue-on-failure", "--no-color", "--request-timeout", "120", "--report-ndjson-path", str(report)),
         # NUL is in no schema, and refused everywhere: tests/lib/test_hostile_requests.py.
         *("--generation-allow-x00", "false", *options),
     ]
@@ -121,7 +121,7 @@ def _configuration(ids: dict[str, list[str]]) -> dict[str, Any]:
         for names in _REFUSALS.values()
     ]
     # The event stream lasts as long as its job; the first event comes at once. test_api_examples.py reads one to its end.
-    operations.append({"include-operation-id": ["watch_job"], "max-stream-events": 1, "request-timeout": 3})
+    operations.append({"include-operation-id": ["watch_job"], "max-stream-events": 1, "request-timeout": 60})
     dictionaries = {name: {"values": values} for name, values in ids.items()}
     return {"dictionaries": dictionaries, "parameters": chosen, "operations": operations}
 

@@ -18,7 +18,7 @@ from apps.lib.redis_client import redis_client
 from apps.ops.domain.parts import platform_parts
 from tests.architecture.source import ROOT
 
-_READY_SECONDS = 60
+_READY_SECONDS = 240
 
 
 @dataclass(frozen=True, slots=True)

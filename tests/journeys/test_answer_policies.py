@@ -25,7 +25,7 @@ from tests.jobs.calls.callers import make_callable, make_secret
 from tests.journeys.live import Live, running_parts
 from tests.simulated import Simulator
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 SCHEMA = {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}
 FORMAT: Any = {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA}}
 

@@ -12,7 +12,7 @@ from tests.jobs.calls.callers import make_callable, make_secret
 from tests.journeys.examples import example_model, prepare
 from tests.journeys.live import Live, running_parts
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 
 @pytest.fixture
@@ -41,12 +41,12 @@ def send(live: Live, secret: str, path: str, method: str, operation: dict[str, A
         else:
             body = {"json": example}
     headers = {"Authorization": f"Bearer {secret}"}
-    return requests.request(method, live.url + path, params=query, headers=headers, timeout=60, **body)
+    return requests.request(method, live.url + path, params=query, headers=headers, timeout=240, **body)
 
 
 def test_every_example_runs(live: Live) -> None:
     secret = make_secret()
-    schema = requests.get(f"{live.url}/api/schema/", params={"format": "json"}, timeout=60).json()
+    schema = requests.get(f"{live.url}/api/schema/", params={"format": "json"}, timeout=240).json()
     make_callable(example_model(schema), base_url=live.provider_url)
     failed, sent = [], 0
     for path, methods in schema["paths"].items():

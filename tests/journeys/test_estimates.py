@@ -21,7 +21,7 @@ from tests.jobs.batches import CHAT, input_line, jsonl
 from tests.simulated import running_simulator
 
 log = structlog.get_logger(__name__)
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(900)]
 # 17 tokens with what a chat adds; the simulated provider counts 20.
 TEXT = "Tell me in one short sentence what the weather is like, number"
 
@@ -46,7 +46,7 @@ def run(client: Client, body: dict[str, Any]) -> Job:
     def has_ended() -> bool:
         return Job.objects.filter(id=job_id, ended_at__isnull=False).exists()
 
-    until(has_ended, "the job ended", seconds=150)
+    until(has_ended, "the job ended")
     return Job.objects.get(id=job_id)
 
 

@@ -15,7 +15,7 @@ from tests.faults import figure
 from tests.jobs.calls.callers import make_callable, make_secret
 from tests.journeys.examples import example_model, prepare
 
-pytestmark = [pytest.mark.django_db, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.django_db, pytest.mark.timeout(1200)]
 
 WORD = "canary-of-an-extra-field"
 NUMBER = 918273645

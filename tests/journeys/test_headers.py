@@ -25,7 +25,7 @@ from tests.factories.accounts import make_user
 from tests.faults import figure
 from tests.journeys.live import running_parts
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(1200)]
 
 PASSWORD = "a long enough password"
 WRITES_PER_MINUTE = 60
@@ -49,7 +49,7 @@ class Scan:
         """As a proxy in front passes it on that ends TLS."""
         headers = ({"X-Forwarded-Proto": "https"} if is_https else {}) | options.pop("headers", {})
         with requests.request(
-            method, self.url + path, headers=headers, allow_redirects=False, timeout=60, stream=True, **options
+            method, self.url + path, headers=headers, allow_redirects=False, timeout=240, stream=True, **options
         ) as answer:
             # A stream of events has no end, and the world's files aren't as long as their rows say.
             body = b"" if answer.headers.get("content-type", "").startswith(ENDLESS) else answer.content

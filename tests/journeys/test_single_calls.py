@@ -24,9 +24,10 @@ from apps.spend.models import Charge
 from tests.jobs.calls.callers import CHAT, GOOD, make_callable, make_secret
 from tests.journeys.live import Live, running_parts
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 CALLERS = 300
+PATIENCE = aiohttp.ClientTimeout(total=500)
 
 
 @pytest.fixture
@@ -126,7 +127,7 @@ async def test_300_waiting_callers_hold_at_most_10_connections(tmp_path: Path) -
     with running_parts(tmp_path, "web", "exec-interactive") as live:
         async with (
             provider.listening() as base_url,
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), headers=headers) as session,
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), headers=headers, timeout=PATIENCE) as session,
             await psycopg.AsyncConnection.connect(**connect_values(), autocommit=True) as watch,
         ):
             await in_thread(partial(make_callable, timeout_seconds=300, base_url=base_url))
