@@ -117,6 +117,13 @@ _IS_READY = """() => document.readyState === "complete"
   && (!document.querySelector("script[src*=keyboard]") || !!document.documentElement.dataset.keyboard)"""
 
 
+# What moves has arrived: colours and sizes are those that stay. Two frames first, in which scripts answer to what has just changed.
+_COME_TO_REST = """async () => {
+  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  for (const move of document.getAnimations()) if (move instanceof CSSTransition) move.finish();
+}"""
+
+
 def structure_of(page: Page) -> list[str]:
     page.wait_for_function(_IS_READY)
     return _run(page, _STRUCTURE)
@@ -131,5 +138,6 @@ def narrowness_of(page: Page) -> list[str]:
 
 
 def _run(page: Page, script: str) -> list[str]:
+    page.evaluate(_COME_TO_REST)
     found: Any = page.evaluate(script)
     return [str(complaint) for complaint in found]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from tests.factories.accounts import make_user
@@ -15,6 +15,9 @@ _ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+# A page that comes is not waited for any longer; a busy machine may take its time.
+_PATIENCE_MS = 240_000
+expect.set_options(timeout=_PATIENCE_MS)
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +34,7 @@ def browser(tmp_path: Path) -> Iterator[BrowserContext]:
         context = playwright.chromium.launch_persistent_context(
             tmp_path / "profile", executable_path=chromium, headless=True, args=_ARGUMENTS, viewport={"width": 1440, "height": 900}
         )
+        context.set_default_timeout(_PATIENCE_MS)
         yield context
         # Inside Playwright's loop Django keeps a connection of its own, which nobody else would close.
         connection.close()

@@ -10,7 +10,7 @@ from tests.factories.accounts import make_workspace
 from tests.factories.jobs import make_job
 from tests.jobs.batches import make_model
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(1200)]
 TABLE = b"text\nhello\n"
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from apps.accounts.models import User
@@ -12,7 +12,7 @@ from apps.jobs.models import Item, Job
 from tests.factories.accounts import make_api_key, make_workspace
 from tests.factories.jobs import make_job, make_pump
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(1200)]
 _PAGES = (
     "jobs/job/", "jobs/item/", "files/file/", "providers/provider/", "providers/provider/add/", "providers/model/", "spend/charge/",
     "spend/price/", "spend/price/add/", "traces/run/", "traces/exchange/", "accounts/workspace/", "accounts/apikey/",
@@ -21,8 +21,8 @@ _PAGES = (
 
 
 def test_an_empty_platform_says_what_to_do_next(page: Page) -> None:
-    assert page.get_by_text("No batch yet").is_visible()
-    assert page.get_by_role("link", name="API keys").last.is_visible()
+    expect(page.get_by_text("No batch yet")).to_be_visible()
+    expect(page.get_by_role("link", name="API keys").last).to_be_visible()
 
 
 def test_every_list_and_form_opens(page: Page, live_server: LiveServer, tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_every_list_and_form_opens(page: Page, live_server: LiveServer, tmp_path
         answer = page.goto(f"{live_server.url}/admin/{path}")
         assert answer is not None
         assert (path, answer.status) == (path, 200)
-        assert page.locator("#nav-sidebar").is_visible()
+        expect(page.locator("#nav-sidebar")).to_be_visible()
         page.screenshot(path=tmp_path / "shots" / f"{path.strip('/').replace('/', '-')}.png")
 
 
@@ -56,7 +56,7 @@ def test_progress_moves_without_a_reload(page: Page, live_server: LiveServer) ->
     page.get_by_text("1 of 2 items have ended").wait_for()
     Item.objects.filter(job=job, state=ItemState.RUNNING).update(state=ItemState.DONE)
     Job.objects.filter(id=job.id).update(done=2)
-    page.get_by_text("2 of 2 items have ended").wait_for(timeout=10_000)
+    page.get_by_text("2 of 2 items have ended").wait_for()
 
 
 def test_a_job_is_paused_and_cancelled_by_hand(page: Page, live_server: LiveServer) -> None:
@@ -123,14 +123,16 @@ def test_home_renews_itself_and_keeps_the_focus(page: Page, live_server: LiveSer
     page.goto(f"{live_server.url}/admin/")
     page.locator("#tile-jobs").focus()
     make_job(done=0, dead=0, running=0, waiting=2)
-    page.locator("#tile-waiting strong", has_text="3").wait_for(timeout=15_000)
-    assert page.evaluate("document.activeElement.id") == "tile-jobs"
+    page.locator("#tile-waiting strong", has_text="3").wait_for()
+    # Given back once the new tiles stand there.
+    page.wait_for_function("document.activeElement.id === 'tile-jobs'")
 
 
 def test_a_jobs_course_is_drawn(page: Page, live_server: LiveServer) -> None:
     job = make_job(done=5, dead=1, running=1, waiting=1)
     page.goto(f"{live_server.url}/admin/jobs/job/{job.id}/change/")
     page.locator("figure.chart-box").wait_for(state="visible")
+    page.wait_for_function("window.Chart && Chart.getChart('job-chart')")
     bars = page.evaluate("Chart.getChart('job-chart').data.datasets.map((set) => set.data.length)")
     assert bars[0] == bars[1] >= 1
 
@@ -144,5 +146,6 @@ def test_a_new_key_is_copied_from_the_page_that_shows_it_once(page: Page, live_s
     page.get_by_role("button", name="Copy").click()
     page.get_by_role("status").filter(has_text="Copied").or_(page.get_by_text("The key is selected")).wait_for()
     assert secret.startswith("aip-")
-    page.get_by_role("link", name="I have copied it").click()
+    with page.expect_navigation():
+        page.get_by_role("link", name="I have copied it").click()
     assert secret not in page.content()

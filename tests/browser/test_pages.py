@@ -11,7 +11,7 @@ from apps.jobs.models import Item
 from tests.factories.accounts import make_workspace
 from tests.factories.jobs import make_job
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(1200)]
 
 
 def shoot(page: Page, name: str) -> None:

@@ -16,7 +16,7 @@ from tests.factories.accounts import make_workspace
 from tests.factories.webhooks import make_delivery, make_endpoint
 from tests.jobs.test_dead_items import make_dead
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(1200)]
 _TIMED_OUT = "The provider did not answer in time."
 _TOO_LONG = (
     "This model's maximum context length is 128000 tokens. However, your messages resulted in 131072 tokens"

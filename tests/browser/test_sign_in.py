@@ -13,7 +13,7 @@ from pytest_django.live_server_helper import LiveServer
 from apps.accounts.models import Authenticator, User
 from tests.browser.looks import faults_of
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(1200)]
 
 
 def code_of(secret: str, *, step: int = 0) -> str:

@@ -11,7 +11,7 @@ from apps.spend.actions import roll_up
 from tests.browser.looks import faults_of
 from tests.factories.spending_month import make_month
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(1200)]
 PAGE = "/admin/spend/charge/overview/"
 
 

@@ -29,7 +29,7 @@ from tests.browser.payloads import FIRST, PAYLOADS
 from tests.browser.watch import Watch, open_watched, plain
 from tests.factories.accounts import make_client, make_office_client
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(1200)]
 # A page with one text of its own is opened for so many of them, each place beginning elsewhere.
 SAMPLED = 2
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -183,19 +183,22 @@ def _forms(tour: Tour, world: World, folder: Path) -> None:
         for number in _some(first):
             page.goto(f"{tour.root}/admin/{path}")
             page.fill(f"input[name={name}]", PAYLOADS[number])
-            page.get_by_role("button", name="Save", exact=True).click()
+            with page.expect_navigation():
+                page.get_by_role("button", name="Save", exact=True).click()
             page.wait_for_selector(".errorlist, .errornote, [class*=error]")
             tour.read(f"a form's error: {name}", [PAYLOADS[number]], within="#main")
     for number in _some(2)[:2]:
         page.goto(f"{tour.root}/admin/accounts/apikey/add/")
         page.fill("input[name=name]", PAYLOADS[number])
         page.select_option("select[name=workspace]", label=PAYLOADS[number])
-        page.get_by_role("button", name="Save", exact=True).click()
+        with page.expect_navigation():
+            page.get_by_role("button", name="Save", exact=True).click()
         tour.read("API key: shown once", [PAYLOADS[number]], within="#main")
     page.goto(f"{tour.root}/admin/accounts/apikey/")
     page.locator("#action-toggle").check()
     page.locator("select[name=action]").first.select_option("revoke")
-    page.get_by_role("button", name="Run").first.click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Run").first.click()
     tour.read("API key: revoke?", PAYLOADS, within="#main")
 
 
@@ -318,10 +321,10 @@ def test_the_policy_stops_a_script_that_got_into_a_page_and_the_witnesses_tell(b
     watch.page.evaluate(
         "document.body.append(document.createRange().createContextualFragment('<script>xss(1)</script><img src=x onerror=xss(2)>'))"
     )
-    watch.page.wait_for_function("document.images[0].complete")
+    watch.wait_until(lambda: len(watch.blocked) >= 2)
     assert watch.ran == []
     assert len(watch.blocked) == 2
     # The theme evaluates its own attributes, so a page of ours must never let one in.
     watch.page.evaluate("document.body.append(document.createRange().createContextualFragment('<p x-data x-init=\"xss(3)\">x</p>'))")
-    watch.page.wait_for_function("document.querySelector('p[x-init]')")
+    watch.wait_until(lambda: bool(watch.ran))
     assert watch.ran == [3]

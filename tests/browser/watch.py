@@ -1,5 +1,7 @@
 """A tab that notices when a page runs what it should only have shown: calls, dialogs, reports of the policy, complaints, live markup."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +50,13 @@ class Watch:
     ran: list[Any] = field(default_factory=list)
     blocked: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+
+    def wait_until(self, has_come: Callable[[], bool]) -> None:
+        """What the page tells comes a little after it has happened."""
+        deadline = time.monotonic() + 240
+        while not has_come():
+            assert time.monotonic() < deadline, "the page never told of it"
+            self.page.wait_for_timeout(20)
 
     def shown(self, within: str) -> str:
         return plain(self.page.evaluate(_SHOWN, within))
