@@ -71,6 +71,8 @@ _PAGES = {
         ("Items", "list", "jobs_item", False),
         ("Dead items", "healing", "jobs_item_dead", False),
         ("Prompts", "edit_note", "prompts_prompt", False),
+        ("Collections", "library_books", "knowledge_collection", False),
+        ("Documents", "description", "knowledge_document", False),
         ("Files", "draft", "files_file", False),
         ("Alerts", "notifications", "webhooks_alert", False),
     ],

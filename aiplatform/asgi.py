@@ -61,7 +61,8 @@ def _is_part(path: str) -> bool:
 
 
 def _takes_file(path: str) -> bool:
-    return path.rstrip("/") in _TAKE_FILES
+    path = path.rstrip("/")
+    return path in _TAKE_FILES or (path.startswith("/admin/knowledge/collection/") and path.endswith("/upload"))
 
 
 def _limit_of(path: str) -> int:

@@ -22,6 +22,7 @@ from tests.factories.accounts import make_api_key, make_client, make_office_clie
 from tests.factories.alerts import make_alert
 from tests.factories.files import make_file
 from tests.factories.jobs import make_job, make_pump, make_route
+from tests.factories.knowledge import make_collection, upload
 from tests.factories.prompts import make_prompt, make_version
 from tests.factories.providers import make_model, make_provider
 from tests.factories.webhooks import URL, make_delivery, make_endpoint
@@ -236,6 +237,26 @@ CHANGES: dict[str, Case] = {
         send("spend_budget_top_up", {"amount_usd": "7", "reason": "a busy week"}, own_budget), "topped up", "budget"
     ),
     "jobs_job_try": Case(try_out, "submitted", "job"),
+    "knowledge_collection_add": Case(
+        lambda client: client.post(
+            reverse("admin:knowledge_collection_add"), {"workspace": make_workspace().pk, "name": "handbook", "language": "simple"}
+        ),
+        "created",
+        "collection",
+    ),
+    "knowledge_collection_upload": Case(
+        lambda client: client.post(
+            reverse("admin:knowledge_collection_upload", args=[make_collection(name="uploads").pk]),
+            {"documents": [SimpleUploadedFile("rules.txt", b"Text.")]},
+        ),
+        "uploaded",
+        "document",
+    ),
+    "knowledge_document_discard": Case(
+        send("knowledge_document_discard", {"reason": "old"}, lambda: upload("Text.", collection=make_collection(name="old")).document.pk),
+        "deleted",
+        "document",
+    ),
     "prompts_prompt_add": Case(
         lambda client: client.post(
             reverse("admin:prompts_prompt_add"), {"workspace": make_workspace().pk, "name": "letter", "description": "Answers."}

@@ -27,6 +27,7 @@ from apps.spend.domain.usage_export import UsedOnDay
 from tests.factories.accounts import make_api_key, make_office_client, make_user, make_workspace
 from tests.factories.alerts import make_alert
 from tests.factories.jobs import make_job, make_pump
+from tests.factories.knowledge import make_collection, upload
 from tests.factories.prompts import make_prompt, make_version
 from tests.factories.webhooks import make_delivery
 from tests.faults import figure
@@ -116,6 +117,7 @@ def make_world() -> dict[Any, models.Model]:
         make_delivery(workspace)
         make_alert(workspace)
         make_version(make_prompt(workspace))
+        upload("Text.", collection=make_collection(workspace))
         make_budget("workspace", workspace=workspace, period="day")
         word = f"{CANARY}-audit" if name == "acme" else "harmless"
         texts = dict.fromkeys(("actor_label", "verb", "object_type", "object_label", "reason", "request_id", "address"), word)
@@ -261,6 +263,10 @@ scoped   draft                      GET   302 404  404  302 200 200 200
 scoped   draft                      POST  302 404  404  302 200 200 200
 scoped   publish                    GET   302 404  404  302 200 200 200
 scoped   publish                    POST  302 404  404  302 302 302 302
+scoped   upload                     GET   302 404  404  302 200 200 200
+scoped   upload                     POST  302 404  404  302 200 200 200
+scoped   search                     GET   302 404  404  200 200 200 200
+scoped   search                     POST  302 405  405  405 405 405 405
 scoped   archive                    GET   302 404  404  302 200 200 200
 scoped   archive                    POST  302 404  404  302 302 302 302
 scoped   compare                    GET   302 404  404  200 200 200 200
@@ -283,7 +289,11 @@ _EXCEPTIONS: dict[tuple[str, str, str], dict[str, str]] = {
     ("budget", "change", "POST"): {"owner": "200", "superuser": "200"},
     **{("endpoint", "delete", method): {"owner": "200", "superuser": "200"} for method in ("GET", "POST")},
     ("endpoint", "change", "POST"): {"owner": "200", "superuser": "200"},
-    **{("prompt", "add", method): {"outsider": "200", "member": "200", "owner": "200", "superuser": "200"} for method in ("GET", "POST")},
+    **{
+        (model, "add", method): {"outsider": "200", "member": "200", "owner": "200", "superuser": "200"}
+        for model in ("prompt", "collection")
+        for method in ("GET", "POST")
+    },
     ("workspace", "add", "GET"): {"superuser": "200"},
     ("workspace", "add", "POST"): {"superuser": "200"},
     ("apikey", "change", "POST"): {"owner": "200", "superuser": "200"},

@@ -54,6 +54,9 @@ webhooks_endpoint_test           owner
 webhooks_delivery_again          member
 webhooks_alert_acknowledge       member
 files_file_discard               member
+knowledge_collection_add         member
+knowledge_collection_upload      member
+knowledge_document_discard       member
 prompts_prompt_add               member
 prompts_prompt_draft             member
 prompts_prompt_publish           member

@@ -16,6 +16,7 @@ from tests.browser.lived_in import live_in
 from tests.factories.accounts import make_api_key, make_office_client, make_user
 from tests.factories.files import make_file
 from tests.factories.jobs import make_job
+from tests.factories.knowledge import upload
 from tests.factories.prompts import make_version
 
 pytestmark = pytest.mark.django_db
@@ -25,12 +26,12 @@ _AT_ONCE = {
     "jobs_job_pause", "jobs_job_resume", "jobs_job_lane", "auth_user_password_change", "webhooks_endpoint_test", "webhooks_delivery_again",
     "webhooks_alert_acknowledge",
 }  # fmt: skip
-_FORMS = ("_add", "_change", "_draft", "jobs_job_new", "jobs_job_try")
+_FORMS = ("_add", "_change", "_draft", "_upload", "jobs_job_new", "jobs_job_try")
 # A page of its own asks; lists ask after their action was chosen.
 _ASKED = {
     "jobs_job_cancel", "jobs_job_rerun", "files_file_discard", "jobs_item_dead", "webhooks_endpoint_rotate", "providers_provider_switch",
     "providers_provider_switch_target", "spend_budget_top_up", "providers_provider_prices",
-    "prompts_prompt_publish", "prompts_prompt_archive",
+    "prompts_prompt_publish", "prompts_prompt_archive", "knowledge_document_discard",
 }  # fmt: skip
 _ASKED_ENDINGS = ("_delete", "_changelist")
 
@@ -72,6 +73,7 @@ QUESTIONS: dict[str, tuple[str, Any]] = {
         lambda: make_version(is_published=False).prompt_id,
     ),
     "prompts_prompt_archive": ("are refused from now on", lambda: make_version().prompt_id),
+    "knowledge_document_discard": ("deleted for good", lambda: upload("Text.").document.pk),
     "files_file_discard": ("at once and for good", lambda: make_file().pk),
     "accounts_user_delete": ("Are you sure", lambda: make_user("grace").pk),
 }

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 
+from apps.accounts.actions import record_audit
 from apps.files.actions import create_file
 from apps.files.actions.delete_file import remove_file
 from apps.files.domain.upload import plain_name
@@ -113,5 +114,13 @@ def _begin_version(document: Document, file: "File", now: datetime) -> Added:
         document=document, number=last + 1, file=file, sha256=file.sha256, size_bytes=file.size_bytes, created_at=now, rung_at=now
     )
     version.save(force_insert=True)
+    record_audit(
+        verb="uploaded",
+        object_type="document",
+        object_id=document.id,
+        object_label=document.name,
+        workspace_id=file.workspace_id,
+        after={"version": version.number, "sha256": version.sha256},
+    )
     enqueue("knowledge.extract_document", queue="ingest", version_id=str(version.id))
     return Added(document, version, is_new=True)

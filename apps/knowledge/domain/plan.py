@@ -9,7 +9,7 @@ _GRAPH_COST = 10
 # What is compared one by one in a few milliseconds needs no graph, and the answer is exact.
 _FEW = 2_000
 # How many chunks that hold one of a question's words are weighed, about.
-_MOST_MATCHES = 2_000
+_MOST_MATCHES = 1_500
 _MOST_WORDS = 24
 
 

@@ -27,9 +27,10 @@ DROP TRIGGER knowledge_chunk_immutable ON knowledge_chunk;
 DROP TRIGGER knowledge_snapshot_immutable ON knowledge_snapshot;
 DROP FUNCTION knowledge_refuse_update();
 """
-# A vector is read for each row that a search compares: it stays in the row, and the text, read for the few that are shown, goes out of it.
-IN_PLACE = "ALTER TABLE knowledge_chunk ALTER COLUMN embedding SET STORAGE PLAIN"
-AS_IT_WAS = "ALTER TABLE knowledge_chunk ALTER COLUMN embedding SET STORAGE EXTERNAL"
+# A search reads the vectors and words of the rows that it compares: they stay in the row, and the text, read for the few that are shown,
+# goes out of it.
+IN_PLACE = "ALTER TABLE knowledge_chunk ALTER COLUMN embedding SET STORAGE PLAIN, ALTER COLUMN words SET STORAGE MAIN"
+AS_IT_WAS = "ALTER TABLE knowledge_chunk ALTER COLUMN embedding SET STORAGE EXTERNAL, ALTER COLUMN words SET STORAGE EXTENDED"
 
 
 class Migration(migrations.Migration):

@@ -1,0 +1,250 @@
+"""Documents in the back office: collections with what becomes of their uploads, a box to search them, and what each document says."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.html import format_html
+from django.views.decorators.http import require_safe
+from unfold.admin import ModelAdmin
+
+from apps.accounts.permissions import Audited, ByWorkspace, ReadOnly, WorkspaceFilter
+from apps.accounts.queries import workspaces_for_submitting
+from apps.knowledge import actions
+from apps.knowledge.domain.request import Mode, SearchRequest
+from apps.knowledge.forms import SearchForm, UploadForm
+from apps.knowledge.models import Collection, Document, DocumentVersion, VersionStatus
+from apps.knowledge.queries import chunks_of, count_statuses, cut_text, find_version, place_sections, read_passages, versions_of
+from apps.lib.clock import current_time
+from apps.lib.html_parts import page_link
+from apps.lib.http_errors import ApiError
+
+_SHOWN = 50
+_SHOWN_CHARACTERS = 50_000
+_NO_CHANGE = "Members of the workspace change its documents; your role lets you look."
+
+
+@admin.register(Collection)
+class CollectionAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+    """A workspace's collections. Its members make them and upload to them."""
+
+    list_display = ("name", "workspace", "language", "revision", "chunk_count", "description", "updated_at")
+    list_filter = (("workspace", WorkspaceFilter),)
+    list_select_related = ("workspace",)
+    search_fields = ("name", "description")
+    ordering = ("name", "pk")
+    actions = None
+    change_form_outer_before_template = "knowledge/collection.html"
+    list_after_template = "accounts/empty.html"
+    empty_hint = "No collection here yet. Add one and upload documents to it: they are read, and found by what they mean and say."
+
+    def get_fields(self, request: HttpRequest, obj: Collection | None = None) -> tuple[Any, ...]:  # noqa: ARG002 -- Django's signature
+        if obj is None:
+            return ("workspace", "name", "description", "language")
+        return (("name", "workspace"), "description", ("language", "embedder"), ("revision", "chunk_count"), ("public_id", "created_at"))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Collection | None = None) -> tuple[str, ...]:  # noqa: ARG002 -- Django's signature
+        return () if obj is None else ("embedder", "revision", "chunk_count", "public_id", "created_at")
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view
+        return [
+            path("<uuid:collection_id>/upload/", view(self.upload), name="knowledge_collection_upload"),
+            path("<uuid:collection_id>/search/", view(require_safe(self.search)), name="knowledge_collection_search"),
+            *super().get_urls(),
+        ]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return workspaces_for_submitting(request.user).exists()
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        if db_field.name == "workspace":
+            options["queryset"] = choices = workspaces_for_submitting(request.user)
+            only = list(choices[:2])
+            options["initial"] = only[0] if len(only) == 1 else None
+        return super().formfield_for_foreignkey(db_field, request, **options)
+
+    def save_model(self, request: HttpRequest, obj: Collection, form: Any, change: bool) -> None:  # noqa: ARG002, FBT001 -- Django's signature
+        values = {"name": obj.name, "description": obj.description, "language": obj.language}
+        made = actions.create_collection(workspace_id=obj.workspace_id, **values, now=current_time())
+        # The page goes on with the row that the action made.
+        obj.pk = made.pk
+
+    def response_add(self, request: HttpRequest, obj: Collection, post_url_continue: str | None = None) -> HttpResponse:  # noqa: ARG002 -- Django's signature
+        return HttpResponseRedirect(reverse("admin:knowledge_collection_upload", args=[obj.pk]))
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
+        """The action has written it down."""
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        collection = self.get_object(request, object_id)
+        context: dict[str, Any] = {}
+        if collection:
+            context = {
+                "collection": collection,
+                "statuses": count_statuses(collection.pk),
+                "refused": _refused(collection.pk),
+                "may_change": ByWorkspace.has_change_permission(self, request, collection),
+                "search_form": SearchForm(),
+            }
+        response: HttpResponse = super().change_view(request, object_id, form_url, (extra_context or {}) | context)
+        if context and context["statuses"].pending:
+            # Until the last one is read, the page tells by itself how far it is.
+            response.headers["Refresh"] = "5"
+        return response
+
+    def upload(self, request: HttpRequest, collection_id: UUID) -> HttpResponse:
+        """Files for the collection; what became of each is told on the collection's page."""
+        collection = self._collection(request, collection_id)
+        if not ByWorkspace.has_change_permission(self, request, collection):
+            messages.error(request, _NO_CHANGE)
+            return _back("collection", collection.pk)
+        form = UploadForm(request.POST or None, request.FILES or None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                messages.success(request, _take(collection, form.cleaned_data["documents"]))
+            except ApiError as refused:
+                form.add_error("documents", refused.message)
+            else:
+                return _back("collection", collection.pk)
+        return self._page(
+            request, "knowledge/upload.html", title=f"Upload documents to {collection.name}", form=form, collection=collection
+        )
+
+    def search(self, request: HttpRequest, collection_id: UUID) -> HttpResponse:
+        """What the collection knows of something; the address can be kept."""
+        collection = self._collection(request, collection_id)
+        form = SearchForm(request.GET if "query" in request.GET else None)
+        context: dict[str, Any] = {"title": f"Search {collection.name}", "form": form, "collection": collection}
+        if form.is_valid():
+            values = form.cleaned_data
+            asked = SearchRequest(query=values["query"], mode=Mode(values["mode"] or Mode.HYBRID), as_of=values["as_of"])
+            try:
+                snapshot = actions.search_collection(collection_id=collection.pk, request=asked)
+            except ApiError as refused:
+                form.add_error(None, refused.message)
+            else:
+                passages = read_passages(snapshot)
+                found = [result | {"passage": passages[UUID(result["chunk"])]} for result in snapshot.results]
+                context |= {"snapshot": snapshot, "found": found}
+        return self._page(request, "knowledge/search.html", **context)
+
+    def _collection(self, request: HttpRequest, collection_id: UUID) -> Collection:
+        collection: Collection = get_object_or_404(self.get_queryset(request), pk=collection_id)
+        return collection
+
+    def _page(self, request: HttpRequest, template: str, **context: Any) -> HttpResponse:
+        return TemplateResponse(request, template, self.admin_site.each_context(request) | context | {"opts": self.opts})
+
+
+@admin.register(Document)
+class DocumentAdmin(ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+    """What was uploaded, how its reading stands, and what it says."""
+
+    workspace_path = "collection__workspace"
+    list_display = ("name", "in_collection", "standing", "current_number", "updated_at")
+    list_filter = (("collection__workspace", WorkspaceFilter),)
+    list_select_related = ("collection",)
+    search_fields = ("name",)
+    ordering = ("-pk",)
+    actions = None
+    fields = (("name", "in_collection"), "standing", ("source", "metadata"), ("public_id", "current_number"), ("created_at", "updated_at"))
+    readonly_fields = ("in_collection", "standing", "current_number", "public_id", "created_at", "updated_at")
+    change_form_outer_before_template = "knowledge/document.html"
+    list_after_template = "accounts/empty.html"
+    empty_hint = "No document here yet. They are uploaded to a collection, on its page or by the API."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Document]:
+        newest = DocumentVersion.objects.filter(document=OuterRef("pk")).order_by("-number")
+        documents: QuerySet[Document] = super().get_queryset(request).filter(deleted_at=None)
+        return documents.annotate(
+            newest_status=Subquery(newest.values("status")[:1]), newest_refusal=Subquery(newest.values("refusal_message")[:1])
+        )
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view
+        return [
+            path("<uuid:document_id>/discard/", view(self.discard), name="knowledge_document_discard"),
+            *super().get_urls(),
+        ]
+
+    @admin.display(description="collection", ordering="collection__name")
+    def in_collection(self, document: Document) -> str:
+        return page_link("knowledge_collection", document.collection_id, document.collection.name)
+
+    @admin.display(description="newest version")
+    def standing(self, document: Document) -> str:
+        told = VersionStatus(document.newest_status).label  # type: ignore[attr-defined]  # annotated
+        reason = document.newest_refusal  # type: ignore[attr-defined]  # annotated
+        return format_html("{}: {}", told, reason) if reason else told
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        document = self.get_object(request, object_id)
+        context: dict[str, Any] = {}
+        if document:
+            context = _document_context(document, request.GET) | {
+                "may_change": ByWorkspace.has_change_permission(self, request, document),
+            }
+        response: HttpResponse = super().change_view(request, object_id, form_url, (extra_context or {}) | context)
+        return response
+
+    def discard(self, request: HttpRequest, document_id: UUID) -> HttpResponse:
+        """Ask first; then no search finds it any more."""
+        document = get_object_or_404(self.get_queryset(request), pk=document_id)
+        if not ByWorkspace.has_change_permission(self, request, document):
+            messages.error(request, _NO_CHANGE)
+            return _back("document", document.pk)
+        if request.method != "POST":
+            context = self.admin_site.each_context(request) | {"title": "Delete this document?", "document": document, "opts": self.opts}
+            return TemplateResponse(request, "knowledge/discard.html", context)
+        if actions.delete_document(document_id=document.pk, now=current_time(), reason=request.POST.get("reason", "")):
+            messages.success(request, f"{document.name} is deleted: no search finds it any more.")
+        return _back("collection", document.collection_id)
+
+
+def _take(collection: Collection, files: list[Any]) -> str:
+    """What became of them, in a sentence."""
+    added = [
+        actions.add_document(collection_id=collection.pk, api_key_id=None, filename=file.name, content=file, now=current_time())
+        for file in files
+    ]
+    new = sum(one.is_new for one in added)
+    same = f" {len(added) - new} had been uploaded before, byte for byte." if new < len(added) else ""
+    return f"{new} of {len(added)} taken in; they are read now.{same}"
+
+
+def _refused(collection_id: UUID) -> list[DocumentVersion]:
+    """The newest of them, for the reasons."""
+    refused = DocumentVersion.objects.filter(document__collection_id=collection_id, document__deleted_at=None, status=VersionStatus.REFUSED)
+    return list(refused.select_related("document").defer("content").order_by("-pk")[:_SHOWN])
+
+
+def _document_context(document: Document, query: Any) -> dict[str, Any]:
+    number = query.get("version", "")
+    wanted = int(number) if number.isascii() and number.isdecimal() and len(number) <= 9 else None
+    try:
+        version = find_version(document=document, number=wanted)
+    except ApiError as error:
+        raise Http404 from error
+    _, sections = cut_text(place_sections(version), offset=0, limit=_SHOWN_CHARACTERS)
+    return {
+        "document": document,
+        "version": version,
+        "versions": list(versions_of(document.pk).order_by("-number")[:_SHOWN]),
+        "sections": sections,
+        "is_cut": (version.characters or 0) > _SHOWN_CHARACTERS,
+        "chunks": list(chunks_of(version.pk)[:_SHOWN]),
+    }
+
+
+def _back(page: str, key: UUID) -> HttpResponse:
+    return HttpResponseRedirect(reverse(f"admin:knowledge_{page}_change", args=[key]))
