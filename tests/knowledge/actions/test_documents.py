@@ -8,7 +8,11 @@ from django.utils import timezone
 
 from apps.files.models import File
 from apps.knowledge.actions import delete_document, extract_document, sweep_documents
+from apps.knowledge.actions.hold_version import ClaimLostError, hold_version, refuse_version
+from apps.knowledge.actions.publish_reading import Reading, publish_reading
+from apps.knowledge.actions.store_chunks import store_chunks
 from apps.knowledge.adapters import local_embedder
+from apps.knowledge.domain.chunks import Piece
 from apps.knowledge.models import Chunk, Document, DocumentVersion, VersionStatus
 from apps.knowledge.queries import place_sections
 from tests.factories.knowledge import make_collection, make_document, upload
@@ -128,6 +132,24 @@ def test_one_reader_holds_a_version_and_a_lost_one_is_followed() -> None:
     lapse(added.version.id)
     assert extract_document(version_id=added.version.id) == "ready"
     assert DocumentVersion.objects.get().losses == 1
+
+
+def test_a_reader_that_was_overtaken_writes_nothing() -> None:
+    added = upload(REFUNDS)
+    with hold_version(added.version.id) as late:
+        assert late is not None
+        lapse(added.version.id)
+        assert extract_document(version_id=added.version.id) == "ready"
+        before = list(DocumentVersion.objects.values()), list(Chunk.objects.order_by("id").values_list("id", "text"))
+        told = {"media_type": "text/plain", "title": "late", "language": "", "pages": 9, "characters": 4, "chunk_count": 1, "content": b""}
+        for write in (
+            lambda: store_chunks(late, added.version, [Piece(0, "late", "", "", 0, 4)]),
+            lambda: publish_reading(late, Reading(**told)),
+            lambda: refuse_version(late, code="empty", message="late"),
+        ):
+            with pytest.raises(ClaimLostError):
+                write()
+    assert (list(DocumentVersion.objects.values()), list(Chunk.objects.order_by("id").values_list("id", "text"))) == before
 
 
 def test_what_loses_its_readers_again_and_again_is_refused() -> None:
