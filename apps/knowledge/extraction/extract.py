@@ -60,25 +60,20 @@ def extract(path: Path, *, filename: str, limits: Limits) -> Extracted:
             raise Refused("too_large", message)
         if not size:
             raise Refused("empty", "The file is empty.")
-        with tempfile.TemporaryDirectory(prefix="aiplatform-reading-") as folder:
-            output, ended = _run(stream.fileno(), folder, filename, limits)
+        output, ended = _run(stream.fileno(), filename, limits)
     return _understood(output, ended, limits)
 
 
-def _run(document: int, folder: str, filename: str, limits: Limits) -> tuple[bytes, _Ended]:
+def _run(document: int, filename: str, limits: Limits) -> tuple[bytes, _Ended]:
     """What the program says, and how it ended. Neither it nor anything that it may have started is left."""
     os.lseek(document, 0, os.SEEK_SET)
+    folder = tempfile.mkdtemp(prefix="aiplatform-reading-")
     reading = {"parent": os.getpid(), "limits": asdict(limits), "filename": _encodable(filename)}
-    process = subprocess.Popen(  # noqa: S603 -- our own program, without a shell
-        [sys.executable, "-P", "-m", _PROGRAM],
-        stdin=document,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        cwd=folder,
-        # Nothing of ours: the secrets in it are none of that program's business.
-        env={"PYTHONPATH": str(_ROOT), "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1", "READING": orjson.dumps(reading).decode()},
-        start_new_session=True,
-    )
+    try:
+        process = _start(document, folder, reading)
+    finally:
+        # It stands in the folder as long as it runs, and can make nothing there: without a name there is nothing that could stay.
+        Path(folder).rmdir()
     assert process.stdout is not None  # noqa: S101 -- for mypy: it is a pipe
     try:
         output, cut_by = _all_of(process.stdout.fileno(), limits)
@@ -92,6 +87,19 @@ def _run(document: int, folder: str, filename: str, limits: Limits) -> tuple[byt
     own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     memory = usage.ru_maxrss * 1024 if usage.ru_maxrss > own_peak else 0
     return output, _Ended(cut_by, process.returncode, memory, usage.ru_utime + usage.ru_stime)
+
+
+def _start(document: int, folder: str, reading: dict[str, Any]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(  # noqa: S603 -- our own program, without a shell
+        [sys.executable, "-P", "-m", _PROGRAM],
+        stdin=document,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
+        # Nothing of ours: the secrets in it are none of that program's business.
+        env={"PYTHONPATH": str(_ROOT), "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1", "READING": orjson.dumps(reading).decode()},
+        start_new_session=True,
+    )
 
 
 def _encodable(filename: str) -> str:

@@ -42,11 +42,11 @@ def pour(_: str) -> None:
         os.write(1, b"x" * 100_000)
 
 
-def write(_: str) -> None:
-    """A file of its own; the system ends it for that, or refuses."""
+def write(path: str) -> None:
+    """A byte; the system ends it for that, or refuses."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
-        Path("left").write_bytes(b"x")
+        Path(path).write_bytes(b"x")
     except OSError as error:
         say({"extracted": {**_GOOD, "sections": [{"text": type(error).__name__}]}})
 

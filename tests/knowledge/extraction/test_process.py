@@ -1,6 +1,7 @@
 """Whatever becomes of the process that reads, its caller gets a reason, and nothing of it is left."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -56,8 +57,10 @@ def test_it_sees_nothing_of_ours() -> None:
 
 @pytest.mark.usefixtures("_bad")
 def test_it_leaves_no_byte_on_the_disk(tmp_path: Path) -> None:
-    assert read(b"x", "write").sections[0].text == "OSError"
+    assert read(b"x", "write:left").sections[0].text == "FileNotFoundError"
     assert list(tmp_path.iterdir()) == []
+    assert read(b"x", f"write:{tmp_path}/left").sections[0].text == "OSError"
+    assert (tmp_path / "left").stat().st_size == 0
 
 
 def processes(token: str) -> list[int]:
@@ -93,7 +96,9 @@ extract(Path(sys.argv[1]), filename="spin", limits=Limits(cpu_seconds=100, wall_
 def test_when_its_caller_is_killed_it_goes_too(tmp_path: Path) -> None:
     document = tmp_path / "a.txt"
     document.write_bytes(b"x")
-    worker = subprocess.Popen([sys.executable, "-c", _WORKER, str(document)], cwd=ROOT)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    worker = subprocess.Popen([sys.executable, "-c", _WORKER, str(document)], cwd=ROOT, env=os.environ | {"TMPDIR": str(temporary)})
     try:
         until = time.monotonic() + 60
         while not (children := psutil.Process(worker.pid).children()) or children[0].cpu_times().user < 0.5:
@@ -105,6 +110,7 @@ def test_when_its_caller_is_killed_it_goes_too(tmp_path: Path) -> None:
         worker.wait()
     _, alive = psutil.wait_procs(children, timeout=60)
     assert alive == []
+    assert list(temporary.iterdir()) == []
 
 
 def test_what_needs_too_much_memory() -> None:
