@@ -214,8 +214,7 @@ class DocumentAdmin(ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  #
 def _take(collection: Collection, files: list[Any]) -> str:
     """What became of them, in a sentence."""
     added = [
-        actions.add_document(collection_id=collection.pk, api_key_id=None, filename=file.name, content=file, now=current_time())
-        for file in files
+        one for file in files for one in actions.add_upload(collection_id=collection.pk, api_key_id=None, upload=file, now=current_time())
     ]
     new = sum(one.is_new for one in added)
     same = f" {len(added) - new} had been uploaded before, byte for byte." if new < len(added) else ""

@@ -29,7 +29,7 @@ class UploadForm(forms.Form):
     documents = _FilesField(
         widget=_SeveralFiles(),
         max_length=255,
-        help_text=f"One or several, at most {MOST_AT_ONCE}. A name that the collection has gets a new version.",
+        help_text=f"One or several, at most {MOST_AT_ONCE}; zips are unpacked. A name that the collection has gets a new version.",
     )
 
 

@@ -135,7 +135,7 @@ class DocumentUploadSerializer(serializers.Serializer[Any]):
     """Documents for a collection."""
 
     collection = serializers.CharField(help_text="Its id or its name.")
-    file = serializers.ListField(child=_BytesField(), help_text="One file, or several under the same field name.")
+    file = serializers.ListField(child=_BytesField(), help_text="One file or several, under the same field name; zips are unpacked.")
     metadata = serializers.CharField(
         required=False, help_text=f"A JSON object of texts of at most {LONGEST_VALUE} characters, kept with each of them."
     )
@@ -150,7 +150,7 @@ class UploadedDocumentSerializer(serializers.Serializer[Any]):
 
 
 class UploadedDocumentsSerializer(serializers.Serializer[Any]):
-    """What became of each uploaded file, in their order."""
+    """What became of each uploaded file, in their order; of an archive, of each document in it."""
 
     data = UploadedDocumentSerializer(many=True)  # type: ignore[assignment]  # the API's name hides an attribute that only input uses
 

@@ -155,6 +155,7 @@ class DocumentsView(ListAPIView[Document]):
     def post(self, request: Request) -> Response:
         """Upload files to a collection. Each is read by a worker; its status tells when searches find it, or why it was refused.
 
+        Of a zip archive each file becomes a document, of one that can't be trusted none.
         A name that the collection has gets a new version, which takes the place of the one before; the same bytes change nothing.
         """
         key = key_of(request)
@@ -163,15 +164,11 @@ class DocumentsView(ListAPIView[Document]):
         collection = _named(key.workspace_id, name)
         files, metadata = _files(request), _metadata(request)
         added = [
-            actions.add_document(
-                collection_id=collection.id,
-                api_key_id=key.id,
-                filename=file.name or "",
-                content=file,
-                metadata=metadata,
-                now=current_time(),
-            )
+            one
             for file in files
+            for one in actions.add_upload(
+                collection_id=collection.id, api_key_id=key.id, upload=file, metadata=metadata, now=current_time()
+            )
         ]
         ids = {one.document.id for one in added}
         documents = {document.id: DocumentSerializer(document).data for document in documents_of(key.workspace_id).filter(id__in=ids)}

@@ -1,13 +1,17 @@
 """`/api/collections`, `/api/documents`, `/api/snapshots`: uploaded, read, found, frozen."""
 
 import json
+from importlib import import_module
+from io import BytesIO
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from apps.knowledge.actions import extract_document
+from apps.knowledge.domain.limits import Limits
 from apps.knowledge.models import DocumentVersion
 from tests.factories.accounts import make_client
 from tests.factories.knowledge import make_collection, make_document
@@ -25,6 +29,19 @@ def ask(client: Client, method: str, path: str, body: Any = None) -> tuple[int, 
 def send(client: Client, *files: tuple[str, str], collection: str = "handbook", **values: str) -> tuple[int, Any]:
     form = {"collection": collection, "file": [SimpleUploadedFile(name, text.encode()) for name, text in files], **values}
     answer = client.post("/api/documents", form)
+    return answer.status_code, answer.json()
+
+
+def zipped(**members: str) -> bytes:
+    content = BytesIO()
+    with ZipFile(content, "w") as archive:
+        for name, text in members.items():
+            archive.writestr(name, text)
+    return content.getvalue()
+
+
+def send_bytes(client: Client, name: str, content: bytes) -> tuple[int, Any]:
+    answer = client.post("/api/documents", {"collection": "handbook", "file": [SimpleUploadedFile(name, content)]})
     return answer.status_code, answer.json()
 
 
@@ -148,3 +165,46 @@ def test_a_pinned_question_keeps_its_answer() -> None:
     assert ask(client, "POST", "/api/collections/handbook/search", body) == (200, first)
     body["pin"] = {"scope": "ticket-7", "state_version": 2}
     assert len(ask(client, "POST", "/api/collections/handbook/search", body)[1]["results"]) == 2
+
+
+def test_each_document_of_an_archive_is_one_of_its_own() -> None:
+    make_collection(name="handbook")
+    client = make_client()
+    archive = zipped(**{"refunds.md": REFUNDS, "letters/2025/first.txt": "Dear Ada, thank you.", "__MACOSX/._x": "left out"})
+    status, told = send_bytes(client, "all.zip", archive)
+    assert (status, [one["document"]["name"] for one in told["data"]]) == (201, ["refunds.md", "letters - 2025 - first.txt"])
+    assert told["data"][1]["document"]["source"] == "letters/2025/first.txt in all.zip"
+    assert all(one["is_new"] for one in told["data"])
+    read_all()
+    assert {one["newest"]["status"] for one in ask(client, "GET", "/api/documents")[1]["data"]} == {"ready"}
+    found = ask(client, "POST", "/api/collections/handbook/search", {"query": "thank you", "mode": "text"})[1]["results"]
+    assert ["Dear Ada" in one["text"] for one in found] == [True]
+    assert not any(one["is_new"] for one in send_bytes(client, "all.zip", archive)[1]["data"])
+    assert DocumentVersion.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "member", "code"), [("a.zip", "../../etc/passwd", "bad_name"), ("b.zip", "", "damaged"), ("c.zip", "a/", "empty")]
+)
+def test_of_an_archive_that_can_not_be_trusted_nothing_is_taken(name: str, member: str, code: str) -> None:
+    make_collection(name="handbook")
+    content = zipped(**{"good.txt": "good", member: "bad"} if code == "bad_name" else {member or "x": ""})
+    status, told = send_bytes(make_client(), name, content[:40] if code == "damaged" else content)
+    assert (status, told["code"]) == (400, code)
+    assert not DocumentVersion.objects.exists()
+
+
+def test_more_documents_than_are_taken_in_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_module("apps.knowledge.actions.add_upload"), "_LIMITS", Limits(max_members=2))
+    make_collection(name="handbook")
+    status, told = send_bytes(make_client(), "all.zip", zipped(a="1", b="2", c="3"))
+    assert (status, told["code"]) == (400, "too_many_members")
+    assert not DocumentVersion.objects.exists()
+
+
+def test_a_damaged_office_document_is_refused_by_its_reader() -> None:
+    make_collection(name="handbook")
+    client = make_client()
+    assert send_bytes(client, "letter.docx", zipped(**{"word/document.xml": "<w/>"})[:60])[0] == 201
+    read_all()
+    assert ask(client, "GET", "/api/documents")[1]["data"][0]["newest"]["status"] == "refused"
