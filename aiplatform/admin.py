@@ -29,7 +29,9 @@ class BackOffice(UnfoldAdminSite):  # type: ignore[misc]  # unfold ships no type
             query = QueryDict(mutable=True)
             query[REDIRECT_FIELD_NAME] = request.GET.get(REDIRECT_FIELD_NAME) or reverse("admin:index")
             return HttpResponseRedirect(f"{reverse('second-factor')}?{query.urlencode(safe='/')}")
-        page: HttpResponse = super().login(request, extra_context)
+        from apps.accounts.views.sign_in import sign_in_slowly  # noqa: PLC0415 -- this module is imported before the tables are there
+
+        page: HttpResponse = sign_in_slowly(request, partial(super().login, request, extra_context))
         return page
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""Who sends a long body, asked before it is taken: a live API key, or in the back office a live session of staff."""
+"""Who sends a long body, asked before it is taken: a live API key, or in the back office somebody who has signed in, with all it takes."""
 
 from importlib import import_module
 from typing import Any
@@ -7,8 +7,11 @@ from django.conf import settings
 from django.contrib.auth import get_user
 from django.db import connection
 from django.http import HttpRequest, parse_cookie
+from django_otp import DEVICE_ID_SESSION_KEY
+from django_otp.models import Device
 
 from apps.accounts.actions import authenticate_key
+from apps.accounts.permissions import sign_in_step
 from apps.lib.body_limit import Message
 from apps.lib.clock import current_time
 from apps.lib.http_errors import ApiError, as_api_error
@@ -51,7 +54,10 @@ def _is_staff(scope: Message) -> bool:
     request: Any = HttpRequest()
     request.session = _Seen(import_module(settings.SESSION_ENGINE).SessionStore(key).load())
     user: Any = get_user(request)
-    return bool(user.is_active and user.is_staff)
+    # What django-otp's middleware will find, too.
+    device = Device.from_persistent_id(str(request.session.get(DEVICE_ID_SESSION_KEY, "")))
+    user.otp_device = device if device is not None and device.user_id == user.pk else None
+    return bool(user.is_active and user.is_staff) and not sign_in_step(user)
 
 
 def _header(scope: Message, name: bytes) -> str:

@@ -175,6 +175,8 @@ AXES_LOCKOUT_CALLABLE = "apps.accounts.views.sign_in.locked_out"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
+# So many wrong passwords may come from one address at once, under whatever names, and as many an hour; 0: no limit.
+WRONG_PASSWORDS_PER_HOUR = env.whole("AIPLATFORM_WRONG_PASSWORDS_PER_HOUR", 60)
 # Who signs in to the back office may have a second factor, or must.
 SECOND_FACTOR = env.choice("AIPLATFORM_SECOND_FACTOR", "optional", ("optional", "required"))
 SECURE_REFERRER_POLICY = "same-origin"

@@ -1,7 +1,9 @@
 """Fixtures for every test."""
 
 import signal
+from typing import Any
 
+from django.db.backends.postgresql.operations import DatabaseOperations
 from hypothesis import HealthCheck, settings
 
 from tests.simulated import simulated_provider, simulator
@@ -17,5 +19,16 @@ def pytest_configure() -> None:
     """
     settings.register_profile("aiplatform", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("aiplatform")
+    DatabaseOperations.sql_flush = _flush_audit_log_too
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_sql_flush = DatabaseOperations.sql_flush
+_AUDIT_LOG = "ALTER TABLE accounts_auditentry {} TRIGGER accounts_auditentry_no_truncate;"
+
+
+def _flush_audit_log_too(*arguments: Any, **options: Any) -> list[str]:
+    """Between tests every table is emptied, this one, too, which refuses that otherwise."""
+    told = _sql_flush(*arguments, **options)
+    return [_AUDIT_LOG.format("DISABLE"), *told, _AUDIT_LOG.format("ENABLE")] if told else told

@@ -55,6 +55,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     os.environ.setdefault("JOBS_OUTAGE_SECONDS", "0.001")
     # All tests come from one address, and many of them without a good key.
     os.environ.setdefault("AIPLATFORM_REFUSED_KEYS_PER_MINUTE", "0")
+    os.environ.setdefault("AIPLATFORM_WRONG_PASSWORDS_PER_HOUR", "0")
     os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(48))
     os.environ.setdefault("AIPLATFORM_ENCRYPTION_KEYS", "tests:" + base64.b64encode(secrets.token_bytes(32)).decode())
     if not os.environ.get("DATABASE_URL"):

@@ -85,8 +85,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "resume_provider": {"reason": "maintenance is over"},
     "pause_target": {"reason": "its answers are bad"},
     "resume_target": {"reason": "its answers are good again"},
+    "revoke_key": {"reason": "the nightly import has a new one"},
+    "rerun_failed": {"reason": "the provider is back"},
     "create_budget": {"scope": "feature", "name": "colours", "period": "month", "cap_usd": "25"},
-    "change_budget": {"cap_usd": "50"},
+    "change_budget": {"cap_usd": "50", "reason": "twice the traffic since May"},
     "top_up_budget": {"amount_usd": "10", "reason": "the campaign runs a week longer"},
     "create_prompt": {"name": "letter", "description": "Answers to customers."},
     "save_prompt_draft": {

@@ -1,13 +1,14 @@
-"""The forms of passwords: to sign in, and to change one's own."""
+"""The forms of passwords: to sign in, to change one's own, and to give somebody else a new one."""
 
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
-from unfold.forms import AdminOwnPasswordChangeForm, AuthenticationForm
+from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm, AuthenticationForm
 
 from apps.accounts.actions import change_own_password
-from apps.accounts.domain.keys import origin_of
+from apps.accounts.domain.guesses import origin_of
 from apps.lib.advisory_lock import in_turn
+from apps.lib.why_field import WhyField
 
 
 class SignInForm(AuthenticationForm):  # type: ignore[misc]  # unfold ships no types
@@ -28,3 +29,9 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):  # type: ignore[misc]  # unfo
 
     def save(self, commit: bool = True) -> Any:  # noqa: ARG002, FBT001, FBT002 -- Django's signature
         return change_own_password(self.user, password=self.cleaned_data["new_password1"])
+
+
+class OthersPasswordForm(AdminPasswordChangeForm):  # type: ignore[misc]  # unfold ships no types
+    """The theme's, for superusers; they say why."""
+
+    reason = WhyField(is_needed=True)

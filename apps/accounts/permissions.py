@@ -7,9 +7,11 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.admin import RelatedFieldListFilter
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.utils import flatten_fieldsets, unquote
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -22,6 +24,7 @@ from apps.accounts.queries import workspaces_of, workspaces_owned_by
 from apps.lib.admin_lookups import is_comparable
 from apps.lib.http_errors import ApiError
 from apps.lib.keyset_lists import only
+from apps.lib.why_field import MISSING, MOST_CHARACTERS, NAME, WhyField
 
 
 def sign_in_step(user: Any) -> Step:
@@ -166,24 +169,83 @@ class ReadOnly:
         return False
 
 
+def reason_of(request: HttpRequest, *, is_needed: bool = True) -> str:
+    """What somebody wrote under 'Why?'; ApiError 400 when it is needed and isn't there. Programs may leave it out, people may not."""
+    reason = request.POST.get(NAME, "").strip()[:MOST_CHARACTERS]
+    if is_needed and not reason:
+        raise ApiError(400, "missing_required_parameter", MISSING, param=NAME)
+    return reason
+
+
 class Audited:
-    """For a ModelAdmin: whatever its forms add, change or delete goes into the audit log, in the same transaction.
+    """For a ModelAdmin: whatever its forms add, change or delete goes into the audit log, in the same transaction, with the reason.
 
     Takes the place of Django's own log, which keeps neither values nor reasons.
     """
 
+    # What nobody does without saying why, of "add", "change" and "delete"; for the rest the reason is optional.
+    needs_reason: frozenset[str] = frozenset({"change", "delete"})
+    # Off where the actions behind the form take none.
+    asks_why = True
+
+    def get_form(self, request: HttpRequest, obj: Any = None, **options: Any) -> Any:
+        """Django's, with one field more for whoever may save it."""
+        if options.get("fields") is not None:
+            options["fields"] = [name for name in options["fields"] if name != NAME]
+        elif "fields" not in options:
+            options["fields"] = [name for name in flatten_fieldsets(self.get_fieldsets(request, obj)) if name != NAME]
+        form = super().get_form(request, obj, **options)  # type: ignore[misc]  # a mixin
+        if self._asks(request, obj):
+            form.base_fields[NAME] = WhyField(is_needed=("change" if obj else "add") in self.needs_reason)
+        return form
+
+    def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        """The reason comes last."""
+        shown = list(super().get_fieldsets(request, obj))  # type: ignore[misc]  # a mixin
+        if not self._asks(request, obj) or NAME in flatten_fieldsets(shown):
+            return shown
+        return [*shown, (None, {"fields": (NAME,)})]
+
+    def _may_delete(self, request: HttpRequest, row: Model | None = None) -> bool:
+        allowed: bool = self.has_delete_permission(request, row)  # type: ignore[attr-defined]  # a mixin
+        return allowed
+
+    def _asks(self, request: HttpRequest, obj: Model | None) -> bool:
+        if not self.asks_why:
+            return False
+        allowed: bool = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)  # type: ignore[attr-defined]  # a mixin
+        return allowed
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
+        """Django's page, which asks for the reason as well."""
+        is_needed = "delete" in self.needs_reason
+        row = self.get_object(request, unquote(object_id)) if request.method == "POST" else None  # type: ignore[attr-defined]  # a mixin
+        is_allowed = row is not None and self._may_delete(request, row)
+        if is_allowed and is_needed and not reason_of(request, is_needed=False):
+            messages.error(request, MISSING)
+            return HttpResponseRedirect(request.get_full_path())
+        return super().delete_view(request, object_id, (extra_context or {}) | {"why_is_needed": is_needed})  # type: ignore[misc]  # a mixin
+
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
-        """Django's, unless an id is none that a row could have: Postgres would refuse it."""
+        """Django's, unless an id is none that a row could have: Postgres would refuse it. Nothing is deleted without a reason either."""
+        is_needed = "delete" in self.needs_reason
+        is_done = "delete_selected" in request.POST.getlist("action") and "post" in request.POST
+        if is_done and is_needed and self._may_delete(request) and not reason_of(request, is_needed=False):
+            messages.error(request, MISSING)
+            return HttpResponseRedirect(request.get_full_path())
         for text in request.POST.getlist(ACTION_CHECKBOX_NAME):
             try:
                 self.model._meta.pk.clean(text, None)  # type: ignore[attr-defined]  # noqa: SLF001 -- a mixin; how Django calls it
             except ValidationError:
                 messages.error(request, f"Nothing was done: {text[:100]!r} is the id of no row.")
                 return HttpResponseRedirect(request.get_full_path())
-        return super().response_action(request, queryset)  # type: ignore[misc]  # a mixin
+        answer = super().response_action(request, queryset)  # type: ignore[misc]  # a mixin
+        if isinstance(answer, TemplateResponse):
+            answer.context_data = (answer.context_data or {}) | {"why_is_needed": is_needed}
+        return answer
 
     def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:  # noqa: ARG002, FBT001, FBT002 -- Django's signature
-        """What the forms changed, by field; the rows of inlines by their names."""
+        """What the forms changed, by field; the rows of inlines by their names; and why."""
         before = {} if add else {name: _told(form, name, form.initial.get(name)) for name in form.changed_data}
         after = {name: _told(form, name, form.cleaned_data.get(name), is_new=True) for name in form.changed_data}
         for formset in formsets or ():
@@ -196,7 +258,7 @@ class Audited:
                 for name in names:
                     before[f"{row}: {name}"] = _told(inline, name, inline.initial.get(name))
                     after[f"{row}: {name}"] = _told(inline, name, inline.cleaned_data.get(name), is_new=True)
-        return {"before": before, "after": after}
+        return {"before": before, "after": after, "reason": form.cleaned_data.get(NAME, "")}
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> None:  # noqa: ARG002 -- Django's signature
         self._record(obj, "added", message)
@@ -205,9 +267,9 @@ class Audited:
         if message["before"] or message["after"]:
             self._record(obj, "changed", message)
 
-    def log_deletions(self, request: HttpRequest, queryset: Any) -> None:  # noqa: ARG002 -- Django's signature
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> None:
         for row in queryset:
-            self._record(row, "deleted", {})
+            self._record(row, "deleted", {"reason": reason_of(request, is_needed=False)})
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponseRedirect:  # noqa: ARG002 -- Django's signature
         """An object's history is its part of the audit log."""

@@ -11,8 +11,9 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
+from apps.accounts.domain.guesses import KEYS, Guessed
 from apps.accounts.domain.idempotency import KEY_HEADER, Once
-from apps.accounts.domain.keys import KEY_PREFIX, REFUSALS_KEY, SLOWED_KEY
+from apps.accounts.domain.keys import KEY_PREFIX
 from apps.accounts.models import ApiKey, Authenticator, IdempotencyRecord, Member, Role, User, Workspace
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import parse_public_id
@@ -210,22 +211,23 @@ def find_user(name: str) -> User | None:
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """Refused keys, counted since Redis has kept them; and from where too many came lately, the latest first."""
+    """Refused keys (of passwords: tries), counted since Redis has kept them; and from where too many came lately, the latest first."""
 
     refused: int
     slowed: int
     origins: tuple[str, ...]
 
 
-def read_refusals(*, since: datetime) -> Refusals:
+def read_refusals(guessed: Guessed = KEYS, *, since: datetime) -> Refusals:
     """`origins` are those that were slowed since then."""
-    counts = read_figures(REFUSALS_KEY)
-    return Refusals(refused=int(counts.get("refused", 0)), slowed=int(counts.get("slowed", 0)), origins=_slowed_origins(since))
+    counts = read_figures(guessed.counts)
+    origins = _slowed_origins(guessed.slowed, since)
+    return Refusals(refused=int(counts.get("refused", 0)), slowed=int(counts.get("slowed", 0)), origins=origins)
 
 
-def _slowed_origins(since: datetime) -> tuple[str, ...]:
+def _slowed_origins(key: str, since: datetime) -> tuple[str, ...]:
     try:
-        return tuple(map(str, redis_client().zrevrangebyscore(SLOWED_KEY, "+inf", since.timestamp())))
-    except (redis.ResponseError, UnicodeDecodeError) as error:
+        return tuple(map(str, redis_client().zrevrangebyscore(key, "+inf", since.timestamp())))
+    except redis.ResponseError as error:
         log.warning("slowed_origins_unreadable", error=str(error))
         return ()

@@ -9,7 +9,7 @@ from apps.accounts.domain.keys import KEY_PREFIX, Scope
 from apps.accounts.models import ApiKey
 from apps.lib.clock import current_time
 from apps.lib.ids import public_id
-from apps.lib.strict_fields import TextField
+from apps.lib.strict_fields import TextField, WhyField
 
 
 class ApiKeySerializer(serializers.ModelSerializer[ApiKey]):
@@ -51,8 +51,15 @@ class ApiKeyRequestSerializer(serializers.Serializer[Any]):
         help_text="What it may be used for; none that the calling key lacks.",
     )
     expires_at = serializers.DateTimeField(required=False, allow_null=True, help_text="In the future. Left out or null: never.")
+    reason = WhyField()
 
     def validate_expires_at(self, value: datetime | None) -> datetime | None:
         if value is not None and value <= current_time():
             raise serializers.ValidationError("The key would have expired already.")
         return value
+
+
+class RevocationSerializer(serializers.Serializer[Any]):
+    """Why, if you like."""
+
+    reason = WhyField()

@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_safe
 from unfold.admin import ModelAdmin
 
-from apps.accounts.permissions import Audited, ByWorkspace, ReadOnly, WorkspaceFilter
+from apps.accounts.permissions import Audited, ByWorkspace, ReadOnly, WorkspaceFilter, reason_of
 from apps.accounts.queries import workspaces_for_submitting
 from apps.knowledge import actions
 from apps.knowledge.domain.request import Mode, SearchRequest
@@ -33,6 +33,7 @@ _NO_CHANGE = "Members of the workspace change its documents; your role lets you 
 class CollectionAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """A workspace's collections. Its members make them and upload to them."""
 
+    asks_why = False
     list_display = ("name", "workspace", "language", "revision", "chunk_count", "description", "updated_at")
     list_filter = (("workspace", WorkspaceFilter),)
     list_select_related = ("workspace",)
@@ -206,7 +207,7 @@ class DocumentAdmin(ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  #
         if request.method != "POST":
             context = self.admin_site.each_context(request) | {"title": "Delete this document?", "document": document, "opts": self.opts}
             return TemplateResponse(request, "knowledge/discard.html", context)
-        if actions.delete_document(document_id=document.pk, now=current_time(), reason=request.POST.get("reason", "")):
+        if actions.delete_document(document_id=document.pk, now=current_time(), reason=reason_of(request, is_needed=False)):
             messages.success(request, f"{document.name} is deleted: no search finds it any more.")
         return _back("collection", document.collection_id)
 

@@ -4,18 +4,22 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from math import isfinite
+from typing import Any
 
 import redis
 import redis.asyncio
 import structlog
 from django.conf import settings
 
+from apps.lib.loose_numbers import read_number
+
 log = structlog.get_logger(__name__)
 
 _TIMEOUT_SECONDS = 5
 _HASTE_SECONDS = 1
 _REST_SECONDS = 10.0
+# Bytes that are no text of ours are read as garbage: none of them may end a page.
+_AS_TEXT: Any = {"decode_responses": True, "encoding_errors": "replace"}
 
 
 @cache
@@ -30,7 +34,8 @@ def _hasty_client() -> "redis.Redis":
 
 
 def _client(timeout: float) -> "redis.Redis":
-    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=timeout, socket_connect_timeout=timeout, decode_responses=True)
+    timeouts = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
+    return redis.Redis.from_url(settings.REDIS_URL, **timeouts, **_AS_TEXT)
 
 
 class _Rest:
@@ -43,18 +48,10 @@ def read_figures(key: str) -> dict[str, float]:
     """The numbers that a hash holds, by name. What is none counts as absent, and so does a key that is no hash: figures may be lost."""
     try:
         told = redis_client().hgetall(key)
-    except (redis.ResponseError, UnicodeDecodeError) as error:
+    except redis.ResponseError as error:
         log.warning("figures_unreadable", key=key, error=str(error))
         return {}
-    return {str(name): number for name, text in told.items() if (number := _number(str(text))) is not None}
-
-
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if isfinite(number) else None
+    return {str(name): number for name, text in told.items() if (number := read_number(str(text))) is not None}
 
 
 @contextmanager
@@ -77,6 +74,4 @@ def figures_pipeline() -> Iterator["redis.client.Pipeline"]:
 
 def open_async_redis() -> "redis.asyncio.Redis":
     """A client of its own for one event loop; the caller closes it."""
-    return redis.asyncio.Redis.from_url(
-        settings.REDIS_URL, socket_connect_timeout=_TIMEOUT_SECONDS, health_check_interval=10, decode_responses=True
-    )
+    return redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=_TIMEOUT_SECONDS, health_check_interval=10, **_AS_TEXT)

@@ -20,6 +20,13 @@ class TextField(serializers.CharField):
         return super().to_internal_value(data)
 
 
+class WhyField(TextField):
+    """Why something is changed: for whoever reads the audit log. Programs may leave it out."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"required": False, "max_length": 500, "help_text": "Why; it stands in the audit log."} | options)
+
+
 class BlankTextField(serializers.CharField):
     """A text as it is; it may be empty."""
 

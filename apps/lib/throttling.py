@@ -20,14 +20,15 @@ _READS = {"GET", "HEAD", "OPTIONS"}
 _TIMEOUT_SECONDS = 0.25
 # A Redis that hangs would cost each request the timeout; after a failure nobody asks for a while.
 _AGAIN_SECONDS = 5.0
-# The bucket refills evenly through the minute and holds one minute's worth. What is kept is the moment at which it is full again;
-# it expires then. Answers 0, or the milliseconds to wait. For scripts that begin with it.
+# The bucket refills evenly through its time (a minute, unless one says otherwise) and holds that time's worth. What is kept is the
+# moment at which it is full again; it expires then. Answers 0, or the milliseconds to wait. For scripts that begin with it.
 BUCKET = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + clock[2] / 1000
-local function take(key, per_minute)
-    local full = math.max(tonumber(redis.call('GET', key) or now), now) + 60000 / tonumber(per_minute)
-    if full - now > 60000 + 0.5 then return math.ceil(full - now - 60000) end
+local function take(key, most, time)
+    time = tonumber(time or 60000)
+    local full = math.max(tonumber(redis.call('GET', key) or now), now) + time / tonumber(most)
+    if full - now > time + 0.5 then return math.ceil(full - now - time) end
     redis.call('SET', key, string.format('%.3f', full), 'PX', math.ceil(full - now))
     return 0
 end

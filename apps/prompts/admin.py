@@ -29,6 +29,7 @@ _SHOWN = 50
 class PromptAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """A workspace's prompts. Its members make and change them; the actions write it down."""
 
+    asks_why = False
     list_display = ("name", "workspace", "current", "description", "updated_at")
     list_filter = (("workspace", WorkspaceFilter),)
     list_select_related = ("workspace",)

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.lib.strict_fields import TextField
+from apps.lib.strict_fields import WhyField
 from apps.lib.sum_field import SumField
 from apps.providers.domain.catalogue import CallableModel
 from apps.providers.queries import Standing, Standings
@@ -206,10 +206,10 @@ def _targets(standing: Standing, standings: Standings) -> list[dict[str, Any]]:
 class PauseSerializer(serializers.Serializer[Any]):
     """Why."""
 
-    reason = TextField(max_length=500, help_text="It stands on the page of providers and in the audit log.")
+    reason = WhyField(required=True, help_text="It stands on the page of providers and in the audit log.")
 
 
 class ResumeSerializer(serializers.Serializer[Any]):
     """Why, if you like."""
 
-    reason = TextField(max_length=500, required=False, help_text="It stands in the audit log.")
+    reason = WhyField()

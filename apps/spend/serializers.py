@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.lib.strict_fields import DollarsField, TextField, TruthField
+from apps.lib.strict_fields import DollarsField, TextField, TruthField, WhyField
 from apps.spend.domain.budgets import PERIODS, PeriodKind, ScopeKind
 
 _SCOPES = [kind.value for kind in ScopeKind if kind != ScopeKind.PLATFORM]
@@ -47,6 +47,7 @@ class NewBudgetSerializer(serializers.Serializer[Any]):
     period = serializers.ChoiceField(choices=_PERIODS)
     cap_usd = DollarsField()
     hard = TruthField(default=True)
+    reason = WhyField()
 
 
 class BudgetChangeSerializer(serializers.Serializer[Any]):
@@ -55,10 +56,11 @@ class BudgetChangeSerializer(serializers.Serializer[Any]):
     cap_usd = DollarsField(required=False)
     hard = TruthField(source="is_hard", required=False)
     active = TruthField(source="is_active", required=False)
+    reason = WhyField()
 
 
 class TopUpSerializer(serializers.Serializer[Any]):
     """How much more may be spent within the present period."""
 
     amount_usd = DollarsField()
-    reason = TextField(max_length=500, required=False)
+    reason = WhyField()

@@ -53,7 +53,8 @@ class BudgetsView(ListAPIView[Budget]):
         wanted.is_valid(raise_exception=True)
         values = wanted.validated_data
         owner = _owner(key.workspace_id, values)
-        made = actions.set_budget(owner=owner, period=values["period"], cap_usd=values["cap_usd"], is_hard=values["hard"])
+        wish = {"period": values["period"], "cap_usd": values["cap_usd"], "is_hard": values["hard"]}
+        made = actions.set_budget(owner=owner, **wish, reason=values.get("reason", ""))
         return _tell(made.budget, status=201 if made.is_new else 200)
 
 
@@ -73,7 +74,8 @@ class BudgetView(APIView):
         require_scope(key_of(request), "admin")
         wanted = BudgetChangeSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
-        changed, _ = actions.change_budget(budget_id=budget.id, values=wanted.validated_data)
+        values = wanted.validated_data
+        changed, _ = actions.change_budget(budget_id=budget.id, values=values, reason=values.get("reason", ""))
         return _tell(changed)
 
 

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import redis
+
 from apps.lib.ids import first_uuid7
 from apps.lib.redis_client import redis_client
 from apps.lib.sql import server_cursor
@@ -127,10 +129,20 @@ def read_outcomes(*, now: datetime) -> OutcomeCounts:
         pipeline.get(SINCE_KEY)
         for _, key in wanted:
             pipeline.hgetall(key)
-        since, *slots = list[Any](pipeline.execute())
+        since, *slots = list[Any](pipeline.execute(raise_on_error=False))
     targets: dict[UUID, TargetOutcomes] = {}
     for (name, _), slot in zip(wanted, slots, strict=True):
+        if isinstance(slot, redis.ResponseError):
+            continue  # a key that is no hash: figures may be lost
         for target_id, counts in read_slot(slot).items():
             targets.setdefault(target_id, TargetOutcomes()).add(name, counts)
-    began_at = datetime.fromisoformat(since) if since else None
+    began_at = _moment(since)
     return OutcomeCounts(targets, began_at if began_at and began_at > now - timedelta(days=1) else None)
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return moment if moment and moment.tzinfo else None

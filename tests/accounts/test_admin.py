@@ -32,14 +32,19 @@ def test_a_key_that_is_revoked_while_its_form_is_saved_stays_revoked(office: Cli
         return save_form(*arguments, **options)
 
     monkeypatch.setattr(ApiKeyAdmin, "save_form", meanwhile)
-    assert office.post(reverse("admin:accounts_apikey_change", args=[key.pk]), {"name": "renamed", "scopes": ["files"]}).status_code == 302
+    assert (
+        office.post(
+            reverse("admin:accounts_apikey_change", args=[key.pk]), {"name": "renamed", "scopes": ["files"], "reason": "as agreed"}
+        ).status_code
+        == 302
+    )
     key.refresh_from_db()
     assert (key.name, key.scopes, key.revoked_at is None) == ("renamed", ["files"], False)
 
 
 def add_key(client: Client, workspace: str = "acme", **values: object) -> str:
     """The page that follows."""
-    form = {"workspace": make_workspace(workspace).pk, "name": "nightly", "scopes": ["batches", "files"]} | values
+    form = {"workspace": make_workspace(workspace).pk, "name": "nightly", "scopes": ["batches", "files"], "reason": "as agreed"} | values
     return client.post(reverse("admin:accounts_apikey_add"), form, follow=True).content.decode()
 
 
@@ -69,7 +74,7 @@ def test_revoking_asks_first(office: Client) -> None:
 
 def test_a_revoked_key_is_refused_at_once(office: Client) -> None:
     key, secret = make_api_key()
-    office.post(reverse(KEYS), {"action": "revoke", "_selected_action": [key.pk], "confirmed": "yes"})
+    office.post(reverse(KEYS), {"action": "revoke", "_selected_action": [key.pk], "confirmed": "yes", "reason": "as agreed"})
     with pytest.raises(ApiError) as refused:
         authenticate_key(f"Bearer {secret}", now=timezone.now())
     assert refused.value.status == 401
@@ -95,7 +100,7 @@ def test_a_foreign_key_is_as_unknown_as_none() -> None:
 def test_only_owners_revoke(role: Role) -> None:
     key, _ = make_api_key(make_workspace("acme"))
     client = make_office_client(make_user(acme=role))
-    client.post(reverse(KEYS), {"action": "revoke", "_selected_action": [key.pk], "confirmed": "yes"})
+    client.post(reverse(KEYS), {"action": "revoke", "_selected_action": [key.pk], "confirmed": "yes", "reason": "as agreed"})
     key.refresh_from_db()
     assert key.revoked_at is None
 
@@ -115,7 +120,7 @@ def test_an_owner_can_not_make_a_key_of_another_workspace() -> None:
 
 def test_a_key_can_not_be_moved_to_another_workspace(office: Client) -> None:
     key, _ = make_api_key(make_workspace("acme"))
-    form = {"workspace": make_workspace("globex").pk, "name": "renamed", "scopes": ["files"]}
+    form = {"workspace": make_workspace("globex").pk, "name": "renamed", "scopes": ["files"], "reason": "as agreed"}
     office.post(reverse("admin:accounts_apikey_change", args=[key.pk]), form)
     key.refresh_from_db()
     assert (key.workspace.name, key.name, key.scopes) == ("acme", "renamed", ["files"])
@@ -143,7 +148,7 @@ def test_owners_manage_the_members_of_their_workspace(role: Role, adds: bool) ->
     client = make_office_client(make_user(acme=role))
     ada = workspace.members.get(user__username="ada")
     form = {
-        "name": "acme", "time_zone": "UTC", "members-TOTAL_FORMS": 2, "members-INITIAL_FORMS": 1,
+        "name": "acme", "time_zone": "UTC", "reason": "as agreed", "members-TOTAL_FORMS": 2, "members-INITIAL_FORMS": 1,
         "members-0-id": ada.pk, "members-0-workspace": workspace.pk, "members-0-user": "ada", "members-0-role": role,
         "members-1-workspace": workspace.pk, "members-1-user": "grace", "members-1-role": "viewer",
     }  # fmt: skip
@@ -158,7 +163,8 @@ def test_a_workspace_keeps_an_owner() -> None:
     client = make_office_client(make_user(acme=Role.OWNER))
     member = workspace.members.get()
     form = {
-        "name": "acme", "time_zone": "UTC", "members-TOTAL_FORMS": 1, "members-INITIAL_FORMS": 1, "members-0-id": member.pk,
+        "name": "acme", "time_zone": "UTC", "reason": "as agreed", "members-TOTAL_FORMS": 1, "members-INITIAL_FORMS": 1,
+        "members-0-id": member.pk,
         "members-0-workspace": workspace.pk, "members-0-user": "ada", "members-0-role": "viewer",
     }  # fmt: skip
     page = reverse("admin:accounts_workspace_change", args=[workspace.pk])
@@ -169,7 +175,7 @@ def test_a_workspace_keeps_an_owner() -> None:
 def test_a_member_is_named_by_user_name() -> None:
     workspace = make_workspace("acme")
     form = {
-        "name": "acme", "time_zone": "UTC", "members-TOTAL_FORMS": 1, "members-INITIAL_FORMS": 0,
+        "name": "acme", "time_zone": "UTC", "reason": "as agreed", "members-TOTAL_FORMS": 1, "members-INITIAL_FORMS": 0,
         "members-0-workspace": workspace.pk, "members-0-user": "nobody", "members-0-role": "viewer",
     }  # fmt: skip
     page = make_office_client().post(reverse("admin:accounts_workspace_change", args=[workspace.pk]), form).content.decode()
@@ -185,12 +191,14 @@ def test_a_time_zone_must_exist(office: Client) -> None:
 def test_others_do_not_change_a_workspace(role: Role) -> None:
     client = make_office_client(make_user(acme=role))
     workspace = make_workspace("acme")
-    form = {"name": "mine", "time_zone": "UTC", "members-TOTAL_FORMS": 0, "members-INITIAL_FORMS": 0}
+    form = {"name": "mine", "time_zone": "UTC", "reason": "as agreed", "members-TOTAL_FORMS": 0, "members-INITIAL_FORMS": 0}
     assert client.post(reverse("admin:accounts_workspace_change", args=[workspace.pk]), form).status_code == 403
 
 
 def test_a_user_is_added_with_a_hashed_password(office: Client) -> None:
-    form = {"username": "grace", "password1": "correct horse battery", "password2": "correct horse battery", "usable_password": "true"}
+    form = {"username": "grace", "password1": "correct horse battery", "password2": "correct horse battery", "usable_password": "true"} | {
+        "reason": "as agreed"
+    }
     assert office.post(reverse("admin:accounts_user_add"), form).status_code == 302
     assert User.objects.get(username="grace").check_password("correct horse battery")
 
@@ -201,7 +209,10 @@ def test_nobody_who_is_not_staff_comes_in() -> None:
 
 
 def test_owners_give_no_key_what_belongs_to_all_workspaces() -> None:
-    owner, form = make_office_client(make_user("grace", acme=Role.OWNER)), {"name": "mine", "scopes": ["chat", "platform"]}
+    owner, form = (
+        make_office_client(make_user("grace", acme=Role.OWNER)),
+        {"name": "mine", "scopes": ["chat", "platform"], "reason": "as agreed"},
+    )
     form["workspace"] = str(make_workspace("acme").pk)
     assert "platform" not in owner.get(reverse("admin:accounts_apikey_add")).content.decode().split('id="id_scopes"')[1].split("</form>")[0]
     assert "platform is not one of the available choices" in owner.post(reverse("admin:accounts_apikey_add"), form).content.decode()

@@ -396,7 +396,7 @@ def test_whoever_may_not_change_a_row_changes_none(who: str) -> None:
     rows = make_world()
     before = _snapshot(rows)
     changed = []
-    form = {"action": "delete_selected", "post": "yes", "confirmed": "yes", "name": "mine", "time_zone": "UTC"}
+    form = {"action": "delete_selected", "post": "yes", "confirmed": "yes", "reason": "as agreed", "name": "mine", "time_zone": "UTC"}
     for _, method, path in _requests(rows):
         if method == "POST":
             with transaction.atomic():
@@ -435,7 +435,9 @@ def test_no_action_search_or_filter_reaches_another_workspaces_rows(who: str) ->
         request_actions = ("delete_selected", *_action_names(page.model))
         for action in request_actions:
             with transaction.atomic():
-                answer = client.post(path, {"action": action, "_selected_action": [row.pk], "confirmed": "yes", "post": "yes"})
+                answer = client.post(
+                    path, {"action": action, "_selected_action": [row.pk], "confirmed": "yes", "post": "yes", "reason": "as agreed"}
+                )
                 found += [(path, action, leak) for leak in leaks(answer.content.decode())]
                 changed += [(path, action)] if _snapshot(rows) != before else []
                 transaction.set_rollback(True)

@@ -72,7 +72,8 @@ def test_an_action_on_a_row_of_a_wrong_id_does_nothing(page: Any) -> None:
     for action in (*page.get_actions(request), "no_such_action"):
         for wrong in WRONG:
             answer = client.post(
-                path(page, "changelist"), {"action": action, "_selected_action": [wrong], "post": "yes", "confirmed": "yes"}
+                path(page, "changelist"),
+                {"action": action, "_selected_action": [wrong], "post": "yes", "reason": "as agreed", "confirmed": "yes"},
             )
             assert answer.status_code in {200, 302, 403}, (action, wrong)
     assert page.model._default_manager.count() == before
@@ -87,7 +88,8 @@ def test_a_wrong_id_among_right_ones_stops_the_action(model: Any) -> None:
     row = model.objects.order_by("-pk")[0]
     action = "revoke" if model is ApiKey else "delete_selected"
     answer = client.post(
-        path(page, "changelist"), {"action": action, "_selected_action": [row.pk, "abc"], "post": "yes", "confirmed": "yes"}
+        path(page, "changelist"),
+        {"action": action, "_selected_action": [row.pk, "abc"], "post": "yes", "reason": "as agreed", "confirmed": "yes"},
     )
     assert answer.status_code == 302
     assert told(answer) == ["Nothing was done: 'abc' is the id of no row."]
@@ -101,7 +103,7 @@ def test_a_row_that_has_gone_meanwhile_is_no_error() -> None:
     group = Group.objects.create(name="night shift")
     answer = client.post(
         path(admin.site._registry[Group], "changelist"),
-        {"action": "delete_selected", "_selected_action": [group.pk, 9_999_999], "post": "yes"},
+        {"action": "delete_selected", "_selected_action": [group.pk, 9_999_999], "post": "yes", "reason": "as agreed"},
     )
     assert answer.status_code == 302
     assert not Group.objects.exists()

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 
 def post(client: Client, path: str, body: object = None) -> Any:
-    return client.post(path, json.dumps(body), content_type="application/json")
+    return client.post(path, b"" if body is None else json.dumps(body), content_type="application/json")
 
 
 def test_a_key_is_made_and_works_and_its_secret_is_told_once() -> None:

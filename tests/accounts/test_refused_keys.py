@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from apps.accounts.actions import authenticate_key, revoke_api_key
-from apps.accounts.domain.keys import REFUSALS_KEY, SLOWED_KEY, origin_of
+from apps.accounts.domain.guesses import KEYS, origin_of
 from apps.accounts.queries import read_refusals
 from apps.lib import throttling
 from apps.lib.http_errors import ApiError
@@ -39,7 +40,7 @@ def _few(settings: Any) -> Iterator[None]:
 def _forget() -> None:
     """Who was slowed would be told of in the tests after these too."""
     client = redis_client()
-    client.delete(REFUSALS_KEY, SLOWED_KEY, *client.keys("aiplatform:refused:*"))
+    client.delete(KEYS.counts, KEYS.slowed, *client.keys("aiplatform:refused:*"))
 
 
 def status(secret: str, address: str = HOME, path: str = "/api/jobs") -> int:
@@ -73,7 +74,7 @@ def test_good_keys_of_the_same_address_and_other_addresses_go_on() -> None:
 
 def test_a_good_key_is_not_looked_at_in_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("apps.accounts.actions.count_refusal.milliseconds_to_wait", lambda *_: asked.append("asked") or 0)
+    monkeypatch.setattr(import_module("apps.accounts.actions.count_guess"), "milliseconds_to_wait", lambda *_: asked.append("asked") or 0)
     _, good = make_api_key()
     assert authenticate_key(f"Bearer {good}", now=NOW, address=HOME)
     assert asked == []
@@ -116,7 +117,7 @@ def test_the_waiting_ends_by_itself_and_leaves_nothing() -> None:
     for _ in range(MOST + 5):
         status(WRONG)
     assert 0 < redis_client().pttl(f"aiplatform:refused:{HOME}") <= 60_000
-    assert 0 < redis_client().ttl(SLOWED_KEY) <= 3600
+    assert 0 < redis_client().ttl(KEYS.slowed) <= 3600
 
 
 def test_only_the_latest_hundred_addresses_are_remembered(settings: Any) -> None:

@@ -1,7 +1,7 @@
 """Every change that the back office offers, by every kind of person: who brings it about, and who doesn't.
 
-The changes are the cases of test_admin_audit.py, which a new page has to have; that each page answers everybody as it should is in
-test_admin_isolation.py. What was done is told by the audit log: each change leaves an entry.
+The changes are the cases of changes.py, which a new page, and a new action of one, has to have; that each page answers everybody as it
+should is in test_admin_isolation.py. What was done is told by the audit log: each change leaves an entry.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from django.db import transaction
 from django.test import Client
 
 from apps.accounts.models import AuditEntry, Role
-from tests.accounts.test_admin_audit import CHANGES
+from tests.accounts.changes import CHANGES
 from tests.accounts.test_admin_isolation import ask, make_world, pages, site_pages
 from tests.factories.accounts import make_api_key, make_office_client, make_user, make_workspace
 from tests.faults import figure
@@ -35,14 +35,19 @@ accounts_user_add                superuser
 accounts_user_change             superuser
 auth_user_password_change        superuser
 accounts_user_delete             superuser
-accounts_user_changelist         superuser
+accounts_user_changelist:delete_selected superuser
+accounts_user_changelist:reset_second_factor superuser
+auth_group_changelist:delete_selected superuser
+providers_provider_changelist:delete_selected superuser
+providers_model_changelist:delete_selected superuser
 auth_group_add                   superuser
 auth_group_change                superuser
 auth_group_delete                superuser
 accounts_workspace_change        owner
 accounts_apikey_add              owner
 accounts_apikey_change           owner
-accounts_apikey_changelist       owner
+accounts_apikey_changelist:revoke owner
+accounts_workspace_erase         owner
 webhooks_endpoint_add            owner
 webhooks_endpoint_change         owner
 webhooks_endpoint_delete         owner
@@ -68,8 +73,12 @@ jobs_job_resume                  member
 jobs_job_cancel                  member
 jobs_job_rerun                   member
 jobs_job_lane                    member
-jobs_item_dead                   member
+jobs_item_dead:requeue           member
+jobs_item_dead:discard           member
 password_change                  staff
+second-factor:set_up             staff
+second-factor:renew              staff
+second-factor:end                staff
 """
 LEAST = dict(line.split() for line in _LEAST.strip().splitlines())
 RANKS = ("viewer", "member", "owner", "superuser")

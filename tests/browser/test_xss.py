@@ -191,6 +191,7 @@ def _forms(tour: Tour, world: World, folder: Path) -> None:
         page.goto(f"{tour.root}/admin/accounts/apikey/add/")
         page.fill("input[name=name]", PAYLOADS[number])
         page.select_option("select[name=workspace]", label=PAYLOADS[number])
+        page.fill("input[name=reason]", PAYLOADS[number])
         with page.expect_navigation():
             page.get_by_role("button", name="Save", exact=True).click()
         tour.read("API key: shown once", [PAYLOADS[number]], within="#main")

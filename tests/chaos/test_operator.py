@@ -58,7 +58,7 @@ def halve_the_limit(office: Client, provider: Provider) -> None:
     page = reverse("admin:providers_provider_change", args=[provider.pk])
     form = office.get(page).context["adminform"].form
     values = {name: value for name in form.fields if (value := form.initial.get(name)) is not None}
-    assert office.post(page, values | {"max_concurrency": 20, "is_enabled": "on"}).status_code == 302
+    assert office.post(page, values | {"max_concurrency": 20, "is_enabled": "on", "reason": "they asked for less"}).status_code == 302
     provider.refresh_from_db()
     assert provider.max_concurrency == 20
 

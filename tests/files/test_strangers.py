@@ -6,9 +6,11 @@ import pytest
 from django.conf import settings
 from django.test import Client
 from django.utils import timezone
+from django_otp import DEVICE_ID_SESSION_KEY
 
 from apps.accounts.actions import revoke_api_key
 from apps.lib.embedded import wait_until
+from tests.accounts.changes import give_factor
 from tests.factories.accounts import make_api_key, make_office_client, make_user, make_workspace
 from tests.files.serving import Server
 from tests.files.test_over_asgi import MEGABYTE
@@ -56,6 +58,26 @@ def test_the_page_for_a_new_job_needs_staff(server: Server, length: str) -> None
         assert answer.startswith(b"HTTP/1.1 403 "), answer
         assert b"Nobody is signed in" in answer
     assert server.open_files() == []
+
+
+@pytest.mark.parametrize("length", [DECLARED, CHUNKED])
+def test_a_password_is_not_enough_for_whoever_has_a_second_factor(server: Server, length: str) -> None:
+    make_workspace()
+    user, other = make_user("ada", is_superuser=True), make_user("grace")
+    device = give_factor(user)
+    client = make_office_client(user)
+    for shown in ("", "x", "accounts.authenticator/x", give_factor(other).persistent_id):
+        session = client.session
+        session[DEVICE_ID_SESSION_KEY] = shown
+        session.save()
+        answer = ask(server.port, NEW_JOB, length, cookie(client))
+        assert answer.startswith(b"HTTP/1.1 403 "), answer
+        assert b"Nobody is signed in" in answer
+    assert server.open_files() == []
+    session = client.session
+    session[DEVICE_ID_SESSION_KEY] = device.persistent_id
+    session.save()
+    assert client.get(NEW_JOB).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/admin/login/", "/admin/", "/admin/jobs/job/"])

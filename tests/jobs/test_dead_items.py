@@ -140,7 +140,7 @@ def test_discarded_items_stay_dead_when_the_job_is_rerun() -> None:
     job, client = make_dead("down", "up"), make_client()
     first = job.items.order_by("id")[0]
     post(client, "discard", item_ids=[first.public_id], reason="it never worked")
-    assert client.post(f"/api/jobs/{job.public_id}/rerun").status_code == 200
+    assert client.post(f"/api/jobs/{job.public_id}/rerun", content_type="application/json").status_code == 200
     assert list(job.items.order_by("id").values_list("state", flat=True)) == [ItemState.DEAD, ItemState.WAITING]
     assert AuditEntry.objects.get(verb="discarded").reason == "it never worked"
 

@@ -279,10 +279,10 @@ def test_a_pause_is_seen_and_lifted_on_its_page() -> None:
     assert "ran away and was paused" in page
     assert "Top up this period" not in page
     assert client.post(f"/admin/spend/budget/{pause.pk}/top-up/", {"amount_usd": "5"}).status_code == 302
-    assert client.post(f"/admin/spend/budget/{pause.pk}/change/", {}).status_code == 302
+    assert client.post(f"/admin/spend/budget/{pause.pk}/change/", {"reason": "it was the campaign"}).status_code == 302
     pause.refresh_from_db()
     assert (pause.is_active, pause.lifted_at is not None) == (False, True)
     assert AuditEntry.objects.get(verb="lifted").actor_label == "ada"
-    assert client.post(f"/admin/spend/budget/{pause.pk}/change/", {"is_active": "on"}).status_code in {200, 302}
+    assert client.post(f"/admin/spend/budget/{pause.pk}/change/", {"is_active": "on", "reason": "as agreed"}).status_code in {200, 302}
     pause.refresh_from_db()
     assert not pause.is_active

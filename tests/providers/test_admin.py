@@ -27,7 +27,7 @@ def office() -> Client:
 def form(**values: object) -> dict[str, object]:
     return {
         "name": "primary", "kind": "openai", "base_url": "http://127.0.0.1:9001/v1", "is_enabled": "on", "connect_timeout_seconds": "5",
-        "read_timeout_seconds": "300", "total_timeout_seconds": "300",
+        "read_timeout_seconds": "300", "total_timeout_seconds": "300", "reason": "as agreed",
     } | values  # fmt: skip
 
 

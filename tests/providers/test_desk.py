@@ -233,6 +233,10 @@ def test_a_set_limit_of_calls_in_the_air_is_told_until_less_was_found_right(foun
         ),
         ({"requests": "-3.5", "tokens": "17.9", "limit": "0"}, {"requests_left": 0, "tokens_left": 17, "concurrency_limit": None}),
         ({"budget": "0"}, {"retry_budget": 0}),
+        # Whatever somebody else may have written there says nothing.
+        ({"breaker": "open", "open_until": "x", "blocked": "nan", "paused": "inf"}, {"breaker": "open", "opens_in_seconds": None}),
+        ({"breaker": "?", "slow_from": "\ufffd", "requests": "1e999", "limit": "-x"}, {"breaker": "closed", "requests_left": None}),
+        ({"pump:a": "x", "pump:b": "3", "pump:c": "1,2,3", "pump:d": "-4,200000", "pump:e": "2,200000"}, {"in_flight": 2, "pumps": 1}),
     ],
 )
 def test_read_bucket(state: dict[str, str], told: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ def test_a_price_is_added_from_a_form_that_is_filled_in(office: Client) -> None:
     assert "gpt-y" in page
     data = query | {
         "effective_from_0": "2026-11-01", "effective_from_1": "00:00:00", "input_usd_per_million": "0.80",
-        "output_usd_per_million": "4.00", "request_usd": "0",
+        "output_usd_per_million": "4.00", "request_usd": "0", "reason": "as agreed",
     }  # fmt: skip
     assert office.post(reverse("admin:spend_price_add"), data).status_code == 302
     assert Price.objects.get(upstream_model="gpt-y").output_usd_per_million == Decimal(4)

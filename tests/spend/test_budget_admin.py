@@ -13,7 +13,7 @@ from tests.jobs.rows import make_job
 from tests.spend.purses import MODEL, claim, make_budget
 
 pytestmark = pytest.mark.django_db
-ADD = {"scope": "workspace", "period": "month", "cap_usd": "25", "is_hard": "on"}
+ADD = {"scope": "workspace", "period": "month", "cap_usd": "25", "is_hard": "on", "reason": "as agreed"}
 
 
 def owner() -> Any:
@@ -84,7 +84,9 @@ def test_a_top_up_asks_and_holds_for_the_period() -> None:
     client, page = owner(), reverse("admin:spend_budget_top_up", args=[budget.pk])
     assert "How many US dollars more?" in client.get(page).content.decode()
     assert not BudgetPeriod.objects.exists()
-    assert client.post(page, {"amount_usd": "-3"}).status_code == 200
+    assert client.post(page, {"amount_usd": "-3", "reason": "a busy week"}).status_code == 200
+    assert "Say why" in client.post(page, {"amount_usd": "2.5", "reason": " "}).content.decode()
+    assert not BudgetPeriod.objects.exists()
     assert client.post(page, {"amount_usd": "2.5", "reason": "a busy week"}).status_code == 302
     budget.refresh_from_db()
     assert (budget.cap_usd, BudgetPeriod.objects.get().extra_usd) == (Decimal(10), Decimal("2.5"))
@@ -93,8 +95,10 @@ def test_a_top_up_asks_and_holds_for_the_period() -> None:
 def test_a_viewer_looks_and_changes_nothing() -> None:
     budget = make_budget("workspace", "10", workspace=make_workspace())
     client = make_office_client(make_user("eve", acme=Role.VIEWER))
-    client.post(reverse("admin:spend_budget_top_up", args=[budget.pk]), {"amount_usd": "5"})
-    client.post(reverse("admin:spend_budget_change", args=[budget.pk]), {"cap_usd": "99", "is_hard": "on", "is_active": "on"})
+    client.post(reverse("admin:spend_budget_top_up", args=[budget.pk]), {"amount_usd": "5", "reason": "as agreed"})
+    client.post(
+        reverse("admin:spend_budget_change", args=[budget.pk]), {"cap_usd": "99", "is_hard": "on", "is_active": "on", "reason": "as agreed"}
+    )
     budget.refresh_from_db()
     assert budget.cap_usd == Decimal(10)
     assert not BudgetPeriod.objects.exists()

@@ -7,6 +7,7 @@ from apps.accounts.actions.change_own_password import change_own_password
 from apps.accounts.actions.check_code import check_code
 from apps.accounts.actions.close_workspace import close_workspace, end_workspace
 from apps.accounts.actions.confirm_second_factor import confirm_second_factor
+from apps.accounts.actions.count_guess import count_guess, take_guess_back
 from apps.accounts.actions.create_api_key import NewApiKey, create_api_key
 from apps.accounts.actions.end_second_factor import end_second_factor
 from apps.accounts.actions.ensure_workspace import ensure_workspace
@@ -27,6 +28,7 @@ __all__ = [
     "check_code",
     "close_workspace",
     "confirm_second_factor",
+    "count_guess",
     "create_api_key",
     "current_actor",
     "end_second_factor",
@@ -37,4 +39,5 @@ __all__ = [
     "remember_result",
     "renew_recovery_codes",
     "revoke_api_key",
+    "take_guess_back",
 ]

@@ -29,6 +29,7 @@ def create_api_key(
     scopes: Sequence[Scope] = WORKSPACE_SCOPES,
     expires_at: datetime | None = None,
     created_by_id: UUID | None = None,
+    reason: str = "",
 ) -> NewApiKey:
     """A new key of a workspace; show its secret once, it can't be read again."""
     secret = make_secret()
@@ -49,5 +50,6 @@ def create_api_key(
         object_label=str(key),
         workspace_id=workspace_id,
         after={"name": name, "scopes": key.scopes, "expires_at": expires_at},
+        reason=reason,
     )
     return NewApiKey(key=key, secret=secret)

@@ -14,8 +14,9 @@ from unfold.decorators import display
 from apps.accounts.actions import create_api_key, revoke_api_key
 from apps.accounts.domain.keys import WORKSPACE_SCOPES, Scope
 from apps.accounts.models import ApiKey
-from apps.accounts.permissions import Audited, ByOwners, WorkspaceFilter
+from apps.accounts.permissions import Audited, ByOwners, WorkspaceFilter, reason_of
 from apps.lib.clock import current_time
+from apps.lib.http_errors import ApiError
 
 _STATE_COLOURS = {"live": "success", "revoked": "danger", "expired": "warning"}
 _WHAT_FOR = {
@@ -55,6 +56,7 @@ class ApiKeyAdmin(Audited, ByOwners, ModelAdmin):  # type: ignore[misc]  # unfol
     """Programs' ways in: the secret is shown once, when a key is made."""
 
     form = ApiKeyForm
+    needs_reason = frozenset({"add", "change"})
     list_display = ("prefix", "name", "workspace", "state", "allowed", "last_used_at", "expires_at", "created_at")
     list_filter = (("workspace", WorkspaceFilter),)
     list_select_related = ("workspace",)
@@ -70,7 +72,7 @@ class ApiKeyAdmin(Audited, ByOwners, ModelAdmin):  # type: ignore[misc]  # unfol
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
         return ("workspace", "name", "scopes", "expires_at", *self.get_readonly_fields(request, obj)[1:])
 
-    def get_form(self, request: HttpRequest, obj: ApiKey | None = None, **options: Any) -> Any:
+    def get_form(self, request: HttpRequest, obj: Any = None, **options: Any) -> Any:
         """What belongs to all workspaces is for superusers to give; an owner who changes such a key takes it back."""
         form = super().get_form(request, obj, **options)
         if not request.user.is_superuser and "scopes" in form.base_fields:
@@ -88,6 +90,7 @@ class ApiKeyAdmin(Audited, ByOwners, ModelAdmin):  # type: ignore[misc]  # unfol
             scopes=[Scope(scope) for scope in obj.scopes],
             expires_at=obj.expires_at,
             created_by_id=request.user.pk,
+            reason=form.cleaned_data["reason"],
         )
         # The page goes on with the row that the action made.
         obj.pk, obj.prefix = made.key.pk, made.key.prefix
@@ -128,7 +131,11 @@ class ApiKeyAdmin(Audited, ByOwners, ModelAdmin):  # type: ignore[misc]  # unfol
         if "confirmed" not in request.POST:
             context = self.admin_site.each_context(request) | {"title": "Revoke these keys?", "keys": allowed, "opts": self.opts}
             return TemplateResponse(request, "accounts/revoke.html", context)
-        reason = request.POST.get("reason", "")
+        try:
+            reason = reason_of(request)
+        except ApiError as refused:
+            messages.error(request, refused.message)
+            return None
         revoked = sum(revoke_api_key(key_id=key.pk, now=current_time(), reason=reason) for key in allowed)
         messages.success(request, f"{revoked} key{'' if revoked == 1 else 's'} revoked.")
         return None

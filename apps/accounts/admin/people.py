@@ -12,13 +12,15 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin, TabularInline
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.forms import UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.accounts.actions import end_second_factor
+from apps.accounts.forms import OthersPasswordForm
 from apps.accounts.models import Member, Role, User, Workspace
-from apps.accounts.permissions import Audited, ByWorkspace
+from apps.accounts.permissions import Audited, ByWorkspace, reason_of
 from apps.accounts.queries import may_delete_workspace
+from apps.lib.http_errors import ApiError
 
 admin.site.unregister(Group)
 
@@ -27,6 +29,7 @@ admin.site.unregister(Group)
 class PlatformGroupAdmin(Audited, GroupAdmin, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """Groups of users."""
 
+    needs_reason = frozenset({"add", "change", "delete"})
     list_after_template = "accounts/empty.html"
     empty_hint = "Groups are optional: what people may do comes from their role in a workspace."
 
@@ -37,7 +40,9 @@ class PlatformUserAdmin(Audited, UserAdmin, ModelAdmin):  # type: ignore[misc,ty
 
     form = UserChangeForm
     add_form = UserCreationForm
-    change_password_form = AdminPasswordChangeForm
+    change_password_form = OthersPasswordForm
+    change_user_password_template = "accounts/change_password.html"  # noqa: S105 -- the name of a file
+    needs_reason = frozenset({"add", "change", "delete"})
     list_display = ("username", "email", "is_staff", "is_superuser", "is_active", "second_factor_since", "last_login")
     actions = ("reset_second_factor",)
     list_after_template = "accounts/empty.html"
@@ -74,7 +79,12 @@ class PlatformUserAdmin(Audited, UserAdmin, ModelAdmin):  # type: ignore[misc,ty
                 "opts": self.opts,
             }
             return TemplateResponse(request, "accounts/reset_second_factor.html", context)
-        ended = sum(end_second_factor(user_id=user.pk, reason=request.POST.get("reason", "")) for user in chosen)
+        try:
+            reason = reason_of(request)
+        except ApiError as refused:
+            messages.error(request, refused.message)
+            return None
+        ended = sum(end_second_factor(user_id=user.pk, reason=reason) for user in chosen)
         messages.success(request, f"The second factor is off for {ended} user{'' if ended == 1 else 's'}.")
         return None
 

@@ -4,17 +4,11 @@ import hashlib
 import hmac
 import secrets
 from enum import StrEnum
-from ipaddress import IPv6Address, ip_address, ip_network
 
 KEY_PREFIX = "key_"
-# In Redis: how many keys were refused and how many of those slowed; and from where, when last.
-REFUSALS_KEY = "aiplatform:refused_keys"
-SLOWED_KEY = "aiplatform:slowed_origins"
 _START = "aip-"
 _SHOWN = 12
 _LONGEST = 200
-# Of IPv6 a caller has a whole network of that size to himself.
-_IPV6_BITS = 64
 
 
 class Scope(StrEnum):
@@ -58,19 +52,3 @@ def mark_pepper(pepper: str) -> str:
 def is_plausible(secret: str) -> bool:
     """False for what can't be a key of ours; saves a query."""
     return secret.startswith(_START) and len(secret) <= _LONGEST and secret.isascii()
-
-
-def origin_of(address: str) -> str:
-    """Whose guesses are counted together: an IPv4 address, or the network of an IPv6 one; empty for what is no address."""
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        return ""
-    if not isinstance(ip, IPv6Address):
-        return str(ip)
-    return str(ip.ipv4_mapped or ip_network((ip.packed, _IPV6_BITS), strict=False))
-
-
-def address_of_origin(address: str) -> str | None:
-    """One address that stands for the whole origin, for columns that hold no networks; None for what is no address."""
-    return origin_of(address).partition("/")[0] or None

@@ -7,7 +7,6 @@ from django.db import migrations, models
 
 
 # Append-only by the table's own hand: neither a defect nor somebody at the admin's console changes what was written.
-# (TRUNCATE stays possible, for test databases; it needs the owner of the table.)
 REFUSE = """
 CREATE FUNCTION accounts_auditentry_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -12,7 +12,7 @@ from apps.accounts.domain.keys import Scope
 from apps.accounts.models import ApiKey
 from apps.accounts.permissions import key_of
 from apps.accounts.queries import find_key, keys_of
-from apps.accounts.serializers import ApiKeyRequestSerializer, ApiKeySerializer, NewApiKeySerializer
+from apps.accounts.serializers import ApiKeyRequestSerializer, ApiKeySerializer, NewApiKeySerializer, RevocationSerializer
 from apps.lib.clock import current_time
 from apps.lib.cursor_pages import CursorPages
 from apps.lib.http_errors import GIVE_UP, ApiError
@@ -41,7 +41,11 @@ class KeysView(ListAPIView[ApiKey]):
             message = f"A key can't give what it lacks: {', '.join(beyond)}."
             raise ApiError(403, "missing_scope", message, param="scopes")
         made = create_api_key(
-            workspace_id=key_of(request).workspace_id, name=values["name"], scopes=scopes, expires_at=values.get("expires_at")
+            workspace_id=key_of(request).workspace_id,
+            name=values["name"],
+            scopes=scopes,
+            expires_at=values.get("expires_at"),
+            reason=values.get("reason", ""),
         )
         made.key.refresh_from_db()
         return Response(NewApiKeySerializer(made.key, context={"secret": made.secret}).data, status=201)
@@ -52,12 +56,14 @@ class KeyRevokeView(APIView):
 
     required_scope = "admin"
 
-    @extend_schema(operation_id="revoke_key", tags=["keys"], request=None, responses=ApiKeySerializer)
+    @extend_schema(operation_id="revoke_key", tags=["keys"], request=RevocationSerializer, responses=ApiKeySerializer)
     def post(self, request: Request, key_id: str) -> Response:
         key = find_key(workspace_id=key_of(request).workspace_id, public_id=key_id)
         if key == key_of(request):
             message = "A key can't revoke itself: that could leave nobody to make another. Use a second key, or the back office."
             raise ApiError(409, "own_key", message, headers=GIVE_UP)
-        revoke_api_key(key_id=key.id, now=current_time())
+        wanted = RevocationSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        revoke_api_key(key_id=key.id, now=current_time(), reason=wanted.validated_data.get("reason", ""))
         key.refresh_from_db()
         return Response(ApiKeySerializer(key).data)

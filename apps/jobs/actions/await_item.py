@@ -5,8 +5,9 @@ each second is the net below it, so that a lost word (or a Redis that is down) c
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -65,8 +66,9 @@ class ReplyHub:
                 async with open_async_redis() as client, client.pubsub() as subscription:
                     await subscription.subscribe(self.channel)
                     async for message in subscription.listen():
-                        if message["type"] == "message":
-                            self._tell(UUID(hex=message["data"]))
+                        item_id = _item_of(message)
+                        if item_id:
+                            self._tell(item_id)
             except (redis.RedisError, OSError) as error:
                 log.warning("not_listening_for_replies", error=str(error))
             await asyncio.sleep(_AGAIN_SECONDS)
@@ -83,6 +85,15 @@ class ReplyHub:
                 continue
             for item_id in ended:
                 self._tell(item_id)
+
+
+def _item_of(message: Mapping[str, Any]) -> UUID | None:
+    """None for what tells of no item: whoever reaches Redis may publish there, and must not make us deaf."""
+    try:
+        return UUID(hex=message["data"]) if message["type"] == "message" else None
+    except ValueError:
+        log.warning("reply_unreadable", channel=str(message["channel"]))
+        return None
 
 
 _hubs: "WeakKeyDictionary[asyncio.AbstractEventLoop, ReplyHub]" = WeakKeyDictionary()

@@ -32,10 +32,13 @@ def _write(samples: list[tuple[str, Sample]]) -> int:
         for key, _ in samples:
             pipeline.lindex(key, -1)
             pipeline.llen(key)
-        told = pipeline.execute()
+        # A key that is no list is left alone: the courses of other jobs go on.
+        told = [None if isinstance(answer, redis.ResponseError) else answer for answer in pipeline.execute(raise_on_error=False)]
     moved = 0
     with client.pipeline(transaction=False) as pipeline:
         for (key, sample), last, length in zip(samples, told[::2], told[1::2], strict=True):
+            if length is None:
+                continue
             before = read_sample(last) if last else None
             if before and (before.done, before.dead) == (sample.done, sample.dead):
                 continue

@@ -15,6 +15,7 @@ from apps.jobs.actions.requeue_dead import select_dead
 from apps.jobs.domain.dead_items import USUAL_PER_MINUTE, Wish, WishRefusedError, read_wish
 from apps.jobs.queries import MOST_GROUPED, list_dead_groups
 from apps.lib.http_errors import ApiError
+from apps.lib.why_field import MISSING
 from apps.providers.domain.outcomes import CLASSES
 from apps.providers.queries import list_callable
 
@@ -87,8 +88,6 @@ class DeadItemPages:
 
     def _ask_to_discard(self, request: HttpRequest, wish: Wish, workspace_ids: Any) -> HttpResponse:
         """It can't be undone, so the second time does it."""
-        if not wish.reason:
-            raise WishRefusedError("reason", "Say why they are discarded: it stands in the audit log.")
         number = select_dead(wish.selection, workspace_ids=workspace_ids).count()
         return self._show(request, {"may_change": True, "discarding": number, "wish": wish})
 
@@ -99,7 +98,10 @@ def _wish(request: HttpRequest) -> Wish:
     numbers = {name: _number(form[name], name) for name in ("max_tokens", "per_minute") if form.get(name)}
     texts = {name: form[name] for name in ("model", "reason") if form.get(name)}
     ticked = form.getlist("item_ids")
-    return read_wish({"fingerprint": request.GET.get("group") or None} | ({"item_ids": ticked} if ticked else {}) | numbers | texts)
+    wish = read_wish({"fingerprint": request.GET.get("group") or None} | ({"item_ids": ticked} if ticked else {}) | numbers | texts)
+    if not wish.reason:
+        raise WishRefusedError("reason", MISSING)
+    return wish
 
 
 def _number(text: str, name: str) -> int:

@@ -22,7 +22,7 @@ from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from apps.accounts.permissions import ByWorkspace, ReadOnly, WorkspaceFilter
+from apps.accounts.permissions import ByWorkspace, ReadOnly, WorkspaceFilter, reason_of
 from apps.accounts.queries import workspaces_for_submitting
 from apps.jobs.actions import cancel_job, change_lane, pause_job, rerun_failed, resume_job
 from apps.jobs.admin.new_job import NewJobPages
@@ -240,7 +240,7 @@ class JobAdmin(TryPromptPages, NewJobPages, LargeTable, ReadOnly, ByWorkspace, M
     def rerun(self, request: HttpRequest, job_id: UUID) -> HttpResponse:
         """Ask first: it costs anew."""
         if request.method == "POST":
-            return self._change(request, job_id, rerun_failed, "What had failed waits to run again.")
+            return self._change(request, job_id, rerun_failed, "What had failed waits to run again.", needs_reason=True)
         context = self.admin_site.each_context(request) | self._context(request, self._job(request, job_id))
         return TemplateResponse(request, "jobs/rerun.html", context | {"title": "Run again what failed?"})
 
@@ -249,13 +249,14 @@ class JobAdmin(TryPromptPages, NewJobPages, LargeTable, ReadOnly, ByWorkspace, M
         lane = request.POST.get("lane", "")
         return self._change(request, job_id, partial(_move, lane=lane), f"The job has moved to the lane '{lane}'.")
 
-    def _change(self, request: HttpRequest, job_id: UUID, change: Change, message: str) -> HttpResponse:
+    def _change(self, request: HttpRequest, job_id: UUID, change: Change, message: str, *, needs_reason: bool = False) -> HttpResponse:
         job = self._job(request, job_id)
         if not self.may_change(request, job):
             messages.error(request, "Your role in this workspace only lets you look.")
         else:
             try:
-                change(workspace_id=job.workspace_id, public_id=job.public_id, now=timezone.now(), reason=request.POST.get("reason", ""))
+                reason = reason_of(request, is_needed=needs_reason)
+                change(workspace_id=job.workspace_id, public_id=job.public_id, now=timezone.now(), reason=reason)
                 messages.success(request, message)
             except ApiError as error:
                 messages.error(request, error.message)

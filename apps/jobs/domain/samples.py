@@ -1,12 +1,17 @@
 """A job's course over time: counts taken now and then, and the rates between them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from operator import attrgetter
+
+from apps.lib.loose_numbers import read_number
 
 SAMPLES_KEY = "aiplatform:job-samples:{job_id}"
 MOST_SAMPLES = 1_000
 _BARS = 60
 _RECENT_SECONDS = 60.0
+# No moment and no count of ours is greater.
+_MOST = 1e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +36,15 @@ class Bar:
     dead: float
 
 
-def read_sample(text: str) -> Sample:
-    at, done, dead = text.split()
-    return Sample(float(at), float(done), float(dead))
+def read_sample(text: str) -> Sample | None:
+    """None for what is no sample: whoever reaches Redis may have written it."""
+    numbers = [number for part in text.split() if (number := read_number(part)) is not None and 0 <= number < _MOST]
+    return Sample(*numbers) if len(numbers) == len(text.split()) == len(fields(Sample)) else None
+
+
+def read_samples(texts: Iterable[str]) -> list[Sample]:
+    """Those that are some, in the order of time."""
+    return sorted((sample for text in texts if (sample := read_sample(text))), key=attrgetter("at"))
 
 
 def recent_rate(samples: Sequence[Sample]) -> float | None:

@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from apps.jobs.domain.lifecycle import ItemState, Lane
 from apps.jobs.domain.ready import FIRST_READY
 from apps.jobs.domain.result_lines import EndedItem, result_line
-from apps.jobs.domain.samples import SAMPLES_KEY, Sample, read_sample
+from apps.jobs.domain.samples import SAMPLES_KEY, Sample, read_samples
 from apps.jobs.domain.savings import UNASKED
 from apps.jobs.models import BATCH_PREFIX, ITEM_PREFIX, Item, Job, Pump
 from apps.lib.http_errors import ApiError
@@ -293,7 +293,7 @@ def read_course(job: Job, *, now: datetime) -> list[Sample]:
         log.warning("course_not_read", error=str(error))
         texts = []
     began, until = job.started_at.timestamp(), (job.ended_at or now).timestamp()
-    between = [sample for sample in map(read_sample, texts) if began < sample.at < until]
+    between = [sample for sample in read_samples(texts) if began < sample.at < until]
     return [Sample(began, 0, 0), *between, Sample(until, job.done, job.dead)]
 
 

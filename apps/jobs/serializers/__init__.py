@@ -9,7 +9,7 @@ from apps.jobs.serializers.dead_items import (
     RequeueSerializer,
 )
 from apps.jobs.serializers.items import ItemRecordSerializer, ItemSerializer
-from apps.jobs.serializers.jobs import JobSerializer, LaneSerializer
+from apps.jobs.serializers.jobs import JobSerializer, LaneSerializer, RerunSerializer
 
 __all__ = [
     "BatchListSerializer",
@@ -24,4 +24,5 @@ __all__ = [
     "LaneSerializer",
     "RequeueSerializer",
     "RequeuedSerializer",
+    "RerunSerializer",
 ]

@@ -10,6 +10,7 @@ from apps.jobs.domain.progress import Progress
 from apps.jobs.models import BATCH_PREFIX, Job
 from apps.lib.clock import current_time
 from apps.lib.ids import public_id
+from apps.lib.strict_fields import WhyField
 
 _FILE_PREFIX = "file-"
 
@@ -84,6 +85,12 @@ class JobSerializer(serializers.ModelSerializer[Job]):
     def get_remaining_seconds(self, job: Job) -> float | None:
         remaining = _progress(job).remaining(current_time())
         return remaining.total_seconds() if remaining is not None else None
+
+
+class RerunSerializer(serializers.Serializer[Any]):
+    """Why, if you like."""
+
+    reason = WhyField()
 
 
 class LaneSerializer(serializers.Serializer[Any]):

@@ -15,7 +15,7 @@ from apps.accounts.permissions import key_of
 from apps.jobs import actions
 from apps.jobs.models import Job
 from apps.jobs.queries import find_job, jobs_of
-from apps.jobs.serializers import JobSerializer, LaneSerializer
+from apps.jobs.serializers import JobSerializer, LaneSerializer, RerunSerializer
 from apps.jobs.views.batches import LINE_PARAMETERS, NDJSON, stream_results
 from apps.jobs.views.filters import JobFilter
 from apps.lib.clock import current_time
@@ -99,9 +99,12 @@ class JobRerunView(APIView):
 
     required_scope = "jobs"
 
-    @extend_schema(operation_id="rerun_failed", tags=["jobs"], request=None, responses=JobSerializer)
+    @extend_schema(operation_id="rerun_failed", tags=["jobs"], request=RerunSerializer, responses=JobSerializer)
     def post(self, request: Request, job_id: str) -> Response:
-        job, _ = actions.rerun_failed(**_changeable(request, job_id), now=current_time())
+        target = _changeable(request, job_id)
+        wanted = RerunSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        job, _ = actions.rerun_failed(**target, now=current_time(), reason=wanted.validated_data.get("reason", ""))
         return Response(JobSerializer(job).data)
 
 

@@ -45,6 +45,7 @@ def _sources(now: datetime) -> dict[str, Callable[[], Iterator[Alarm]]]:
         SPEND_RUNAWAY: partial(watch_runaways, now=now),
         webhook_conditions.WEBHOOK_OFF: partial(webhook_conditions.find_switched_off, now=now),
         access_conditions.KEYS_REFUSED: partial(access_conditions.find_refused_keys, now=now),
+        access_conditions.SIGN_INS_SLOWED: partial(access_conditions.find_slowed_sign_ins, now=now),
         platform_conditions.BREAKER_OPEN: partial(platform_conditions.find_open_breakers, now=now),
         platform_conditions.USE_OVERSTATED: partial(platform_conditions.find_overstated_use, now=now),
         platform_conditions.WORK_OLD: partial(platform_conditions.find_old_work, now=now),

@@ -9,6 +9,7 @@ from django.utils import timezone
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from apps.accounts.domain.guesses import PASSWORDS
 from apps.accounts.queries import read_refusals
 from apps.jobs.actions import find_shortages, report_work
 from apps.jobs.queries import count_jobs_by_status, list_live_pumps, read_counters
@@ -126,6 +127,8 @@ def _refusals() -> Iterator[Metric]:
     yield CounterMetricFamily("aiplatform_refused_keys", "Requests without a good API key.", value=refusals.refused)
     slowed = "Those of them that were answered with 429: too many came from their address."
     yield CounterMetricFamily("aiplatform_slowed_keys", slowed, value=refusals.slowed)
+    tries = "Tries to sign in that were answered with 429: too many wrong passwords came from their address."
+    yield CounterMetricFamily("aiplatform_slowed_sign_ins", tries, value=read_refusals(PASSWORDS, since=timezone.now()).slowed)
 
 
 def _providers() -> Iterator[Metric]:

@@ -15,10 +15,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from apps.accounts.actions import authenticate_key
 from apps.accounts.domain.keys import Scope
-from apps.accounts.permissions import require_scope
+from apps.accounts.permissions import reason_of, require_scope
 from apps.accounts.queries import may_delete_workspace, read_workspace, workspaces_for_submitting, workspaces_of
 from apps.jobs.queries import count_open_jobs
 from apps.lib.clock import current_time
+from apps.lib.http_errors import ApiError
 from apps.ops.actions.delete_workspace import DeletionRefusedError, delete_workspace
 from apps.ops.queries.dashboard import read_dashboard
 from apps.ops.queries.health import check_readiness
@@ -89,9 +90,9 @@ def erase_workspace(request: HttpRequest, workspace_id: UUID) -> HttpResponse:
                 name=request.POST.get("name", ""),
                 cancels_jobs="cancels_jobs" in request.POST,
                 now=timezone.now(),
-                reason=request.POST.get("reason", ""),
+                reason=reason_of(request),
             )
-        except DeletionRefusedError as error:
+        except (DeletionRefusedError, ApiError) as error:
             refused = str(error)
         else:
             messages.success(request, "The workspace is closed; what belongs to it is erased in the background.")

@@ -14,7 +14,7 @@ from apps.spend.actions import PriceTakenError, set_price
 
 
 def import_prices(
-    *, chosen: Collection[str] | None, matches: Mapping[str, str], now: datetime, is_replacing_own: bool = False
+    *, chosen: Collection[str] | None, matches: Mapping[str, str], now: datetime, is_replacing_own: bool = False, reason: str = ""
 ) -> Sequence[PriceChange]:
     """What was written. `chosen`: the keys of the changes that somebody confirmed.
 
@@ -28,7 +28,7 @@ def import_prices(
         ]
         if written:
             told = [f"{change.target.upstream_model} at {change.target.provider}: {told_fields(change)}" for change in written]
-            record_audit(verb="imported", object_type="price list", object_label=source(), after={"prices": told})
+            record_audit(verb="imported", object_type="price list", object_label=source(), after={"prices": told}, reason=reason)
     return written
 
 

@@ -9,6 +9,8 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 
+from apps.accounts.permissions import reason_of
+from apps.lib.http_errors import ApiError
 from apps.providers.actions import compare_with_list, import_prices
 from apps.providers.domain.listed_prices import source
 
@@ -27,7 +29,11 @@ class PriceListPages:
         now = timezone.now()
         if request.method == "POST":
             chosen = set(request.POST.getlist("chosen"))
-            written = import_prices(chosen=chosen, matches={}, now=now)
+            try:
+                written = import_prices(chosen=chosen, matches={}, now=now, reason=reason_of(request))
+            except ApiError as refused:
+                messages.error(request, refused.message)
+                return HttpResponseRedirect(reverse("admin:providers_provider_prices"))
             messages.success(request, f"{len(written)} price{'' if len(written) == 1 else 's'} added; none was changed.")
             if len(written) < len(chosen):
                 messages.warning(request, f"{len(chosen) - len(written)} had changed since you looked; look again.")

@@ -4,8 +4,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import floor
 
+from apps.lib.loose_numbers import read_number
 from apps.providers.domain.limits import BucketLimits
 
+_BREAKERS = {"closed", "open", "half-open"}
+# How many calls, and until when that holds.
+_PARTS_OF_PUMP = 2
 _KINDS = ("requests", "tokens", "input_tokens", "output_tokens")
 
 
@@ -63,11 +67,11 @@ def most_in_flight(limits: BucketLimits, state: BucketState) -> int | None:
 
 
 def read_bucket(state: Mapping[str, str], *, now_ms: float) -> BucketState:
-    """From the hash that `sync.lua` keeps; `now_ms` by Redis' own clock."""
+    """From the hash that `sync.lua` keeps; `now_ms` by Redis' own clock. A field that is none of ours says nothing."""
     if not state:
         return BucketState()
     in_flight, pumps = _pumps(state, now_ms)
-    breaker = state.get("breaker", "closed")
+    breaker = state.get("breaker", "closed") if state.get("breaker") in _BREAKERS else "closed"
     slow_from = _number(state, "slow_from")
     slow = None if slow_from is None or breaker != "closed" else min(100, round(10 + 90 * (now_ms - slow_from) / 20_000))
     return BucketState(
@@ -95,13 +99,14 @@ def read_bucket(state: Mapping[str, str], *, now_ms: float) -> BucketState:
 def _pumps(state: Mapping[str, str], now_ms: float) -> tuple[int, int]:
     """(calls in the air, pumps): a pump that fell silent does not count."""
     held = [value.split(",") for name, value in state.items() if name.startswith("pump:")]
-    live = [int(count) for count, until in held if float(until) > now_ms]
+    told = [[read_number(part) for part in parts] for parts in held if len(parts) == _PARTS_OF_PUMP]
+    live = [floor(count) for count, until in told if count is not None and until is not None and count >= 0 and until > now_ms]
     return sum(live), len(live)
 
 
 def _number(state: Mapping[str, str], name: str) -> float | None:
     text = state.get(name)
-    return float(text) if text else None
+    return read_number(text) if text else None
 
 
 def _whole(state: Mapping[str, str], name: str) -> int | None:

@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from apps.accounts.permissions import Audited, ByOwners, WorkspaceFilter
+from apps.accounts.permissions import Audited, ByOwners, WorkspaceFilter, reason_of
 from apps.accounts.queries import keys_owned_by
 from apps.lib.html_parts import NOTHING, dollars
 from apps.lib.http_errors import ApiError
@@ -73,6 +73,7 @@ class BudgetAdmin(Audited, ByOwners, ModelAdmin):  # type: ignore[misc]  # unfol
     """What may be spent. The actions write down what is changed here, and it holds for the next call."""
 
     form = BudgetForm
+    needs_reason = frozenset({"add", "change"})
     list_display = ("whose", "period", "standing", "spent", "bar", "is_hard", "workspace")
     list_filter = ("scope", "period", ("workspace", WorkspaceFilter), "is_active")
     list_select_related = ("workspace", "api_key")
@@ -193,11 +194,12 @@ class BudgetAdmin(Audited, ByOwners, ModelAdmin):  # type: ignore[misc]  # unfol
 
     def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: bool) -> None:  # noqa: ARG002, FBT001 -- Django's signature
         if change:
-            change_budget(budget_id=obj.pk, values=form.cleaned_data)
+            change_budget(budget_id=obj.pk, values=form.cleaned_data, reason=form.cleaned_data["reason"])
             return
         owner = Owner(obj.scope, workspace_id=obj.workspace_id, api_key_id=obj.api_key_id, subject=obj.subject)
         # The page goes on with the row that the action made.
-        obj.pk = set_budget(owner=owner, period=obj.period, cap_usd=obj.cap_usd, is_hard=obj.is_hard).budget.pk
+        values: dict[str, Any] = {"period": obj.period, "cap_usd": obj.cap_usd, "is_hard": obj.is_hard}
+        obj.pk = set_budget(owner=owner, **values, reason=form.cleaned_data["reason"]).budget.pk
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
         """The action has written it down."""
@@ -219,11 +221,11 @@ class BudgetAdmin(Audited, ByOwners, ModelAdmin):  # type: ignore[misc]  # unfol
         if request.method == "POST" and form.is_valid():
             try:
                 amount = form.cleaned_data["amount_usd"]
-                top_up_budget(budget_id=budget.pk, amount_usd=amount, now=timezone.now(), reason=request.POST.get("reason", ""))
+                top_up_budget(budget_id=budget.pk, amount_usd=amount, now=timezone.now(), reason=reason_of(request))
                 messages.success(request, f"{dollars(amount)} more until the period ends. What had waited for it goes on.")
                 return HttpResponseRedirect(page)
             except ApiError as refused:
-                form.add_error("amount_usd", refused.message)
+                form.add_error(None if refused.param == "reason" else "amount_usd", refused.message)
         context = {"title": f"Top up: {budget}", "budget": budget, "shown": _shown(budget), "form": form}
         return TemplateResponse(request, "spend/top_up.html", self.admin_site.each_context(request) | context)
 

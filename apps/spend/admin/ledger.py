@@ -18,6 +18,7 @@ from apps.spend.models import Charge, Price
 class PriceAdmin(Audited, ForSuperusers, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """Dated prices: a new one is added, an old one is never changed, because charges refer to it."""
 
+    needs_reason = frozenset({"add"})
     list_before_template = "spend/prices_head.html"
     list_after_template = "accounts/empty.html"
     empty_hint = "Without a price what is used costs nothing here. Choose Add beside a target of a model, or compare with the public list."

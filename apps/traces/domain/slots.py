@@ -1,5 +1,6 @@
 """Where requests are counted: by target and outcome, in slots of five minutes and of an hour, so that no page reads a day of rows."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,6 +8,8 @@ from uuid import UUID
 
 SINCE_KEY = "aiplatform:outcomes:since"
 _KEY = "aiplatform:outcomes:{seconds}:{number}"
+_HEX = re.compile("[0-9a-f]{32}")
+_MOST_DIGITS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +56,13 @@ class TargetOutcomes:
 
 
 def read_slot(fields: Mapping[str, str]) -> dict[UUID, dict[str, int]]:
-    """A slot's counts by target and outcome."""
+    """A slot's counts by target and outcome, without what is neither."""
     found: dict[UUID, dict[str, int]] = {}
     ids: dict[str, UUID] = {}
     for name, number in fields.items():
         text, _, outcome = name.partition(":")
+        if not (_HEX.fullmatch(text) and number.isdecimal() and len(number) <= _MOST_DIGITS):
+            continue
         target_id = ids.get(text) or ids.setdefault(text, UUID(hex=text))
         found.setdefault(target_id, {})[outcome] = int(number)
     return found

@@ -16,7 +16,7 @@ CHANGEABLE = ("name", "url", "events", "is_enabled")
 
 
 @transaction.atomic
-def change_endpoint(*, workspace_id: UUID, endpoint_id: UUID, changes: Mapping[str, Any], now: datetime) -> Endpoint:
+def change_endpoint(*, workspace_id: UUID, endpoint_id: UUID, changes: Mapping[str, Any], now: datetime, reason: str = "") -> Endpoint:
     """`changes` by the names in CHANGEABLE. Switched off, what waits is given up; switched on, its failures are forgotten."""
     endpoint = lock_endpoint(workspace_id=workspace_id, endpoint_id=endpoint_id)
     before = {name: getattr(endpoint, name) for name in CHANGEABLE}
@@ -35,15 +35,16 @@ def change_endpoint(*, workspace_id: UUID, endpoint_id: UUID, changes: Mapping[s
     endpoint.save()
     if before["is_enabled"] and not wanted["is_enabled"]:
         cancel_waiting(endpoint, now=now)
-    record_endpoint_change(endpoint, "changed", before=before, after=wanted)
+    record_endpoint_change(endpoint, "changed", before=before, after=wanted, reason=reason)
     return endpoint
 
 
 @transaction.atomic
-def delete_endpoint(*, workspace_id: UUID, endpoint_id: UUID) -> None:
+def delete_endpoint(*, workspace_id: UUID, endpoint_id: UUID, reason: str = "") -> None:
     """With its deliveries and their attempts; nothing is sent there any more."""
     endpoint = lock_endpoint(workspace_id=workspace_id, endpoint_id=endpoint_id)
-    record_endpoint_change(endpoint, "deleted", before={"name": endpoint.name, "url": endpoint.url, "events": endpoint.events})
+    before = {"name": endpoint.name, "url": endpoint.url, "events": endpoint.events}
+    record_endpoint_change(endpoint, "deleted", before=before, reason=reason)
     Attempt.objects.filter(delivery__endpoint=endpoint).delete()
     Delivery.objects.filter(endpoint=endpoint).delete()
     endpoint.delete()

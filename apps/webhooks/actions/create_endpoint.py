@@ -29,7 +29,9 @@ class NewEndpoint:
 
 
 @transaction.atomic
-def create_endpoint(*, workspace_id: UUID, name: str, url: str, events: Sequence[EventType], now: datetime) -> NewEndpoint:
+def create_endpoint(
+    *, workspace_id: UUID, name: str, url: str, events: Sequence[EventType], now: datetime, reason: str = ""
+) -> NewEndpoint:
     """ApiError 400 for a URL that must not be asked, 409 when the workspace has as many as it may."""
     require_good_url(url)
     lock_workspace(workspace_id)
@@ -39,7 +41,7 @@ def create_endpoint(*, workspace_id: UUID, name: str, url: str, events: Sequence
     endpoint.created_at = endpoint.updated_at = now
     endpoint.secret_sealed = seal(secret, keys=settings.ENCRYPTION_KEYS, owner=endpoint.seal_owner)
     endpoint.save(force_insert=True)
-    record_endpoint_change(endpoint, "created", after={"name": name, "url": url, "events": endpoint.events})
+    record_endpoint_change(endpoint, "created", after={"name": name, "url": url, "events": endpoint.events}, reason=reason)
     return NewEndpoint(endpoint=endpoint, secret=secret)
 
 

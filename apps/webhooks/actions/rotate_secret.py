@@ -15,7 +15,7 @@ OVERLAP = timedelta(hours=24)
 
 
 @transaction.atomic
-def rotate_secret(*, workspace_id: UUID, endpoint_id: UUID, now: datetime) -> NewEndpoint:
+def rotate_secret(*, workspace_id: UUID, endpoint_id: UUID, now: datetime, reason: str = "") -> NewEndpoint:
     """For 24 hours every delivery is signed with both secrets. A second change within them ends the oldest secret at once."""
     endpoint = lock_endpoint(workspace_id=workspace_id, endpoint_id=endpoint_id)
     secret = make_secret()
@@ -23,5 +23,5 @@ def rotate_secret(*, workspace_id: UUID, endpoint_id: UUID, now: datetime) -> Ne
     endpoint.secret_sealed = seal(secret, keys=settings.ENCRYPTION_KEYS, owner=endpoint.seal_owner)
     endpoint.updated_at = now
     endpoint.save(update_fields=["secret_sealed", "previous_secret_sealed", "previous_secret_until", "updated_at"])
-    record_endpoint_change(endpoint, "rotated secret")
+    record_endpoint_change(endpoint, "rotated secret", reason=reason)
     return NewEndpoint(endpoint=endpoint, secret=secret)

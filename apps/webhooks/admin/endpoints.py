@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from apps.accounts.permissions import Audited, ByOwners, WorkspaceFilter
+from apps.accounts.permissions import Audited, ByOwners, WorkspaceFilter, reason_of
 from apps.lib.clock import current_time
 from apps.lib.http_errors import ApiError
 from apps.webhooks import actions
@@ -64,6 +64,7 @@ class EndpointAdmin(Audited, ByOwners, ModelAdmin):  # type: ignore[misc]  # unf
     """Where a workspace's events go. The actions write down what is changed here."""
 
     form = EndpointForm
+    needs_reason = frozenset()
     list_display = ("name", "workspace", "url", "standing", "told_of", "delivered_at", "created_at")
     list_filter = (("workspace", WorkspaceFilter), "is_enabled")
     list_select_related = ("workspace",)
@@ -126,11 +127,12 @@ class EndpointAdmin(Audited, ByOwners, ModelAdmin):  # type: ignore[misc]  # unf
         return response
 
     def save_model(self, request: HttpRequest, obj: Endpoint, form: Any, change: bool) -> None:  # noqa: FBT001 -- Django's signature
+        told: dict[str, Any] = {"now": current_time(), "reason": form.cleaned_data["reason"]}
         if change:
-            actions.change_endpoint(workspace_id=obj.workspace_id, endpoint_id=obj.pk, changes=form.cleaned_data, now=current_time())
+            actions.change_endpoint(workspace_id=obj.workspace_id, endpoint_id=obj.pk, changes=form.cleaned_data, **told)
             return
         events = [EventType(event) for event in obj.events]
-        made = actions.create_endpoint(workspace_id=obj.workspace_id, name=obj.name, url=obj.url, events=events, now=current_time())
+        made = actions.create_endpoint(workspace_id=obj.workspace_id, name=obj.name, url=obj.url, events=events, **told)
         # The page goes on with the row that the action made.
         obj.pk = made.endpoint.pk
         request.made_secret = made.secret  # type: ignore[attr-defined]  # for the answer to this very request
@@ -139,8 +141,9 @@ class EndpointAdmin(Audited, ByOwners, ModelAdmin):  # type: ignore[misc]  # unf
         """The secret stands in this one answer: no message, session or address ever holds it."""
         return self._show_secret(request, obj, request.made_secret)  # type: ignore[attr-defined]  # set by save_model
 
-    def delete_model(self, request: HttpRequest, obj: Endpoint) -> None:  # noqa: ARG002 -- Django's signature
-        actions.delete_endpoint(workspace_id=obj.workspace_id, endpoint_id=obj.pk)
+    def delete_model(self, request: HttpRequest, obj: Endpoint) -> None:
+        reason = reason_of(request, is_needed=False)
+        actions.delete_endpoint(workspace_id=obj.workspace_id, endpoint_id=obj.pk, reason=reason)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list[str], dict[str, int], set[str], list[str]]:  # noqa: ARG002 -- Django's signature
         """Its deliveries go with it; nobody needs a right of their own for those."""
@@ -179,7 +182,8 @@ class EndpointAdmin(Audited, ByOwners, ModelAdmin):  # type: ignore[misc]  # unf
         if request.method != "POST":
             context = self.admin_site.each_context(request) | {"title": "Give it a new secret?", "endpoint": endpoint, "opts": self.opts}
             return TemplateResponse(request, "webhooks/rotate.html", context)
-        made = actions.rotate_secret(workspace_id=endpoint.workspace_id, endpoint_id=endpoint.pk, now=current_time())
+        told: dict[str, Any] = {"now": current_time(), "reason": reason_of(request, is_needed=False)}
+        made = actions.rotate_secret(workspace_id=endpoint.workspace_id, endpoint_id=endpoint.pk, **told)
         return self._show_secret(request, endpoint, made.secret)
 
     def _is_allowed(self, request: HttpRequest, endpoint: Endpoint) -> bool:

@@ -12,7 +12,7 @@ from apps.accounts.domain.keys import Scope
 from apps.jobs.actions.call_threads import in_thread
 from apps.jobs.domain.lifecycle import ItemState
 from apps.jobs.models import Item
-from apps.lib.redis_client import redis_client
+from apps.lib.redis_client import open_async_redis, redis_client
 from apps.providers.models import Model, Provider, Target
 from tests.jobs.batches import end_item
 from tests.jobs.rows import make_workspace
@@ -55,6 +55,15 @@ async def until_cancelled() -> None:
         if await in_thread(Item.objects.filter(state=ItemState.CANCELLED).exists):
             return
         await asyncio.sleep(0.005)
+
+
+async def until_heard(channel: str) -> None:
+    """Return once somebody listens on this channel."""
+    async with open_async_redis() as client:
+        while True:
+            if dict(await client.pubsub_numsub(channel))[channel]:
+                return
+            await asyncio.sleep(0.005)
 
 
 def begin(item_id: UUID) -> None:

@@ -4,16 +4,31 @@ import asyncio
 import sys
 import threading
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from apps.accounts.domain.keys import Scope
 from apps.jobs.actions import submit_call as submitting
+from apps.jobs.actions.await_item import ReplyHub
 from apps.jobs.actions.call_threads import in_thread
 from apps.jobs.domain.lifecycle import ItemState, JobStatus
 from apps.jobs.models import Item, Job
+from apps.lib.redis_client import open_async_redis
 from apps.traces.queries import read_bodies
-from tests.jobs.calls.callers import ANSWER, CHAT, GOOD, begin, end, make_callable, make_secret, next_item, post, until_cancelled
+from tests.jobs.calls.callers import (
+    ANSWER,
+    CHAT,
+    GOOD,
+    begin,
+    end,
+    make_callable,
+    make_secret,
+    next_item,
+    post,
+    until_cancelled,
+    until_heard,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -59,6 +74,19 @@ async def test_the_item_is_urgent_and_knows_who_asked_and_what_for(secret: str) 
 async def test_an_end_that_nobody_announced_is_found_by_looking(secret: str) -> None:
     answer = await answered(secret, publish=False)
     assert (answer.status_code, answer.content) == (200, ANSWER)
+
+
+async def test_garbage_on_the_channel_of_answers_makes_nobody_deaf(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.jobs.actions.await_item._POLL_SECONDS", 3600)
+    hub, item_id = ReplyHub(), uuid4()
+    with hub.expect(item_id) as told:
+        async with open_async_redis() as client:
+            await until_heard(hub.channel)
+            for said in ("x", "", b"\xff", item_id.hex):
+                await client.publish(hub.channel, said)
+        await asyncio.wait_for(told, 30)
+    for task in hub._tasks:
+        task.cancel()
 
 
 async def test_many_callers_get_each_their_own_answer(secret: str) -> None:

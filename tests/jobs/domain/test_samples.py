@@ -2,12 +2,18 @@
 
 import pytest
 
-from apps.jobs.domain.samples import Sample, read_sample, recent_rate, to_bars
+from apps.jobs.domain.samples import Sample, read_sample, read_samples, recent_rate, to_bars
 
 
 def test_a_sample_survives_its_text() -> None:
     sample = Sample(1_763_000_000.5, 12, 3)
     assert read_sample(sample.to_text()) == sample
+
+
+@pytest.mark.parametrize("text", ["", "x", "1 2", "1 2 3 4", "1 2 x", "nan 1 1", "1 inf 1", "1 -2 3", "1 2 1e300", "\ufffd"])
+def test_what_is_no_sample_is_left_out(text: str) -> None:
+    assert read_sample(text) is None
+    assert read_samples(["20 2 0", text, "10 1 0"]) == [Sample(10, 1, 0), Sample(20, 2, 0)]
 
 
 def test_the_recent_rate_is_that_of_the_last_minute() -> None:

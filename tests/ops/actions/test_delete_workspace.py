@@ -391,7 +391,7 @@ def test_the_page_asks_for_the_name_and_deletes() -> None:
     assert "nobody can bring it back" in question
     assert "Cancel the 1 job that has not ended" in question
     for form, said in (({"name": "Gone"}, "exactly as it stands"), ({"name": "gone"}, "1 job has not ended")):
-        answer = owner.post(page, form)
+        answer = owner.post(page, form | {"reason": "over"})
         assert (answer.status_code, said in answer.content.decode()) == (200, True)
     assert owner.post(page, {"name": "gone", "cancels_jobs": "on", "reason": "over"}).status_code == 302
     workspace.refresh_from_db()

@@ -134,10 +134,11 @@ def test_the_back_office_shows_the_difference_and_writes_what_is_chosen(provider
     assert "input_usd_per_million: - → 0.15" in shown.content.decode()
     assert not Price.objects.exists()
     (change,) = shown.context["changes"]
-    assert "0 prices added" in office.post(page, {}, follow=True).content.decode()
-    assert "1 price added; none was changed" in office.post(page, {"chosen": change.key}, follow=True).content.decode()
+    chosen = {"chosen": change.key, "reason": "as agreed"}
+    assert "0 prices added" in office.post(page, {"reason": "as agreed"}, follow=True).content.decode()
+    assert "1 price added; none was changed" in office.post(page, chosen, follow=True).content.decode()
     assert Price.objects.get().provider_id == provider.id
-    again = office.post(page, {"chosen": change.key}, follow=True).content.decode()
+    again = office.post(page, chosen, follow=True).content.decode()
     assert "1 had changed since you looked" in again
     assert "Nothing to take over" in again
     assert page in office.get(reverse("admin:spend_price_changelist")).content.decode()

@@ -16,7 +16,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", help="The user's name.")
-        parser.add_argument("--reason", default="", help="Why; it stands in the audit log.")
+        parser.add_argument("--reason", required=True, help="Why; it stands in the audit log.")
 
     def handle(self, *_: Any, name: str, reason: str, **__: Any) -> None:
         user = find_user(name)

@@ -23,8 +23,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--match", action="append", default=[], metavar="PROVIDER=NAME", help="A provider of ours, and the list's name for it."
         )
+        parser.add_argument("--reason", default="", help="Why; it stands in the audit log.")
 
-    def handle(self, *_: Any, write: bool, replace_own: bool, match: list[str], **__: Any) -> None:
+    def handle(self, *_: Any, write: bool, replace_own: bool, match: list[str], reason: str, **__: Any) -> None:
         now = timezone.now()
         try:
             matches = read_matches(match)
@@ -37,5 +38,5 @@ class Command(BaseCommand):
             self.stdout.write(f"{source()}: nothing was written. --write adds what is new or changed.")
             return
         with acting("manage.py import_prices"):
-            written = import_prices(chosen=None, matches=matches, now=now, is_replacing_own=replace_own)
+            written = import_prices(chosen=None, matches=matches, now=now, is_replacing_own=replace_own, reason=reason)
         self.stdout.write(f"{source()}: {len(written)} price{'' if len(written) == 1 else 's'} added.")
