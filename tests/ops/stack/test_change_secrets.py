@@ -52,6 +52,27 @@ def test_a_new_secret_key_needs_the_present_one_as_a_fallback() -> None:
         changed_secrets(KNOWN | {"SECRET_KEY": "second", "SECRET_KEY_FALLBACKS": ""}, KNOWN)
 
 
+def test_another_user_or_password_of_a_store_is_taken_and_another_server_is_not() -> None:
+    known = KNOWN | {"DATABASE_URL": "postgresql://a:old@db:5432/one", "REDIS_URL": "redis://:old@cache:6379/0"}
+    given = {"DATABASE_URL": "postgresql://b:new@db:5432/one", "REDIS_URL": "redis://:new@cache:6379/0"}
+    assert changed_secrets(known, given) == given
+    assert changed_secrets(known, known) == {}
+    for name, url in (
+        ("DATABASE_URL", "postgresql://a:old@other:5432/one"),
+        ("DATABASE_URL", "postgresql://a:old@db:5432/two"),
+        ("REDIS_URL", "redis://:old@cache:6380/0"),
+    ):
+        with pytest.raises(StackError, match=f"{name} is another server"):
+            changed_secrets(known, {name: url})
+
+
+def test_passwords_of_single_parts_are_taken_and_kept() -> None:
+    given = {"AIPLATFORM_FLOWER_PASSWORD": "second", "EMAIL_URL": "smtp://a:b@mail"}
+    assert changed_secrets(KNOWN, given) == given
+    assert changed_secrets(KNOWN | given, given) == {}
+    assert changed_secrets(KNOWN | given, {"EMAIL_URL": ""}) == {"EMAIL_URL": ""}
+
+
 def test_a_stack_does_not_start_with_secrets_from_before_a_rotation() -> None:
     """They would take the place of the only copy of those in use."""
     rotated = {"SECRET_KEY": "second", "SECRET_KEY_FALLBACKS": "", "AIPLATFORM_ENCRYPTION_KEYS": pair("new", b"n")}

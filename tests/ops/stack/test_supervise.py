@@ -129,6 +129,13 @@ def test_each_part_gets_only_the_secrets_that_it_needs(stack: Stack) -> None:
     }
 
 
+def test_flowers_password_is_its_own_once_it_was_changed(stack: Stack) -> None:
+    assert stack.supervisor._environment("flower")["AIPLATFORM_FLOWER_PASSWORD"] == stack.state.secrets["admin"]
+    stack.supervisor.take_environment({"AIPLATFORM_FLOWER_PASSWORD": "second"})
+    assert stack.supervisor._environment("flower")["AIPLATFORM_FLOWER_PASSWORD"] == "second"
+    assert "AIPLATFORM_FLOWER_PASSWORD" not in stack.supervisor._environment("web")
+
+
 def test_leftovers_end_only_while_they_are_the_same_processes(stack: Stack) -> None:
     stack.supervisor.start([stack.web()])
     pid, started_at = stack.state.pids["web"]

@@ -1,6 +1,7 @@
 """Which secrets a caller's environment changes in a stack that runs; refused is what would shut out what is still needed."""
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from apps.lib.sealing import read_keys
 from apps.ops.domain.stack import StackError
@@ -8,6 +9,9 @@ from apps.ops.domain.stack import StackError
 _SEALING = "AIPLATFORM_ENCRYPTION_KEYS"
 _NEEDED = ("SECRET_KEY", _SEALING)
 _FALLBACKS = "SECRET_KEY_FALLBACKS"
+# What the platform gets in with: into its stores, and what Flower asks for and a mail server is told.
+_STORES = ("DATABASE_URL", "REDIS_URL")
+_PASSWORDS = ("AIPLATFORM_FLOWER_PASSWORD", "EMAIL_URL")
 
 
 def given_secrets(variables: Mapping[str, str]) -> dict[str, str]:
@@ -18,7 +22,7 @@ def given_secrets(variables: Mapping[str, str]) -> dict[str, str]:
 
 def changed_secrets(known: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
     """What differs from what the stack has. StackError when API keys, or what is sealed, could not be opened any more."""
-    changed = _changes(known, variables)
+    changed = _changes(known, variables) | _changed_stores(known, variables) | given_passwords(known, variables)
     if known.get(_SEALING) and _SEALING in changed:
         before, after = _same_keys(known, changed)
         if (present := next(iter(before))) not in after:
@@ -44,6 +48,26 @@ def secrets_to_start_with(known: Mapping[str, str], variables: Mapping[str, str]
             )
             raise StackError(msg)
     return changed
+
+
+def given_passwords(known: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
+    """Those of single parts that an environment names, where they differ; set to nothing is one of them, too."""
+    return {name: variables[name] for name in _PASSWORDS if name in variables and variables[name] != known.get(name)}
+
+
+def _changed_stores(known: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
+    """Another user or password. StackError for another server: what is on the way knows the one of before."""
+    changed = {name: variables[name] for name in _STORES if variables.get(name) and variables[name] != known.get(name, variables[name])}
+    for name, url in changed.items():
+        if _place(url) != _place(known[name]):
+            msg = f"{name} is another server than this stack's, or another database: a restart changes the user and the password alone."
+            raise StackError(msg)
+    return changed
+
+
+def _place(url: str) -> tuple[str | None, int | None, str]:
+    parts = urlsplit(url)
+    return parts.hostname, parts.port, parts.path
 
 
 def _changes(known: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:

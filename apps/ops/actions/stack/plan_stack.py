@@ -14,7 +14,7 @@ from apps.lib.embedded import (
     find_package,
 )
 from apps.lib.ports import free_port, is_port_free
-from apps.ops.actions.stack.change_secrets import secrets_to_start_with
+from apps.ops.actions.stack.change_secrets import given_passwords, secrets_to_start_with
 from apps.ops.domain.stack import StackError, StackOptions, StackState
 
 _SECRETS = ("postgres_admin", "postgres", "valkey", "model", "admin")
@@ -61,6 +61,7 @@ def settle_state(options: StackOptions, state: StackState, variables: Mapping[st
         state.ports[name] = free_port(preferred=state.ports.get(name), taken=[*taken, options.port, options.flower_port])
     environment = state.environment
     environment.update(secrets_to_start_with(environment, variables))
+    environment.update({name: value for name, value in given_passwords(environment, variables).items() if name in environment})
     environment.setdefault("SECRET_KEY", secrets.token_urlsafe(48))
     environment.setdefault("AIPLATFORM_ENCRYPTION_KEYS", f"{secrets.token_hex(4)}:{base64.b64encode(os.urandom(32)).decode()}")
     environment["DATABASE_URL"] = options.database_url or postgres_server(options, state).url()

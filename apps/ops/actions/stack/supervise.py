@@ -26,6 +26,8 @@ _LOG_BYTES = 50 * 1024 * 1024
 _TAIL_BYTES = 4000
 
 _STORES = {"postgres", "valkey"}
+# Its own, once somebody has named one; until then the first superuser's.
+_FLOWER = "AIPLATFORM_FLOWER_PASSWORD"
 
 Report = Callable[[PartReport], None]
 _SETTLE_SECONDS = 8.0
@@ -244,7 +246,7 @@ class Supervisor:
         of_role = {
             "prepare": {"AIPLATFORM_ADMIN_PASSWORD": secrets["admin"], **local_model},
             "model": local_model,
-            "flower": {"AIPLATFORM_FLOWER_PASSWORD": secrets["admin"]},
+            "flower": {_FLOWER: self.state.environment.get(_FLOWER) or secrets["admin"]},
         }
         common = {
             "AIPLATFORM_HOME": str(self.home),
@@ -255,7 +257,8 @@ class Supervisor:
         part = self.parts.get(role)
         # Enough to settle what is given back before this supervisor's patience ends.
         patience = {"JOBS_DRAIN_SECONDS": f"{max(1.0, part.stop_seconds - _SETTLE_SECONDS):g}"} if part else {}
-        return patience | dict(os.environ) | self.state.environment | common | of_role.get(role, {})
+        everybodys = {name: value for name, value in (dict(os.environ) | self.state.environment).items() if name != _FLOWER}
+        return patience | everybodys | common | of_role.get(role, {})
 
     def _report(self, name: str, state: PartState, note: str = "") -> None:
         self.report(PartReport(part=name, state=state, log=str(self.log_path(name)), note=note))
