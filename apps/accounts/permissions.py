@@ -171,7 +171,8 @@ class ReadOnly:
 
 def reason_of(request: HttpRequest, *, is_needed: bool = True) -> str:
     """What somebody wrote under 'Why?'; ApiError 400 when it is needed and isn't there. Programs may leave it out, people may not."""
-    reason = request.POST.get(NAME, "").strip()[:MOST_CHARACTERS]
+    # Postgres takes no U+0000 in a text.
+    reason = request.POST.get(NAME, "").replace("\0", "").strip()[:MOST_CHARACTERS]
     if is_needed and not reason:
         raise ApiError(400, "missing_required_parameter", MISSING, param=NAME)
     return reason

@@ -15,7 +15,7 @@ from django.utils.html import format_html
 from django.utils.http import content_disposition_header
 from unfold.admin import ModelAdmin
 
-from apps.accounts.permissions import ByWorkspace, ReadOnly, WorkspaceFilter
+from apps.accounts.permissions import ByWorkspace, ReadOnly, WorkspaceFilter, reason_of
 from apps.files.actions import delete_file
 from apps.files.models import FILE_PREFIX, File
 from apps.files.queries import FileGoneError, open_file
@@ -88,7 +88,7 @@ class FileAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[
         if request.method != "POST":
             context = self.admin_site.each_context(request) | {"title": "Delete this file?", "file": file, "opts": self.opts}
             return TemplateResponse(request, "files/discard.html", context)
-        if delete_file(file_id=file.pk, now=timezone.now(), reason=request.POST.get("reason", "")):
+        if delete_file(file_id=file.pk, now=timezone.now(), reason=reason_of(request, is_needed=False)):
             messages.success(request, "The file is deleted.")
         else:
             messages.error(request, "It had been deleted before.")

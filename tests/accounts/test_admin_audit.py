@@ -185,6 +185,12 @@ def test_an_entry_tells_before_after_and_why() -> None:
     assert "cancelling" in page
 
 
+@pytest.mark.parametrize(("given", "kept"), [("a\0b", "ab"), ("\0", ""), ("x" * 600, "x" * 500), ("<b>", "<b>")])
+def test_a_reason_is_kept_as_far_as_it_can_be(given: str, kept: str) -> None:
+    answer = make_office_client().post(reverse("admin:jobs_job_cancel", args=[make_job().pk]), {"reason": given})
+    assert (answer.status_code, AuditEntry.objects.get(verb="cancelled").reason) == (302, kept)
+
+
 @pytest.mark.parametrize("change", ["update", "delete"])
 def test_the_table_refuses_to_change_or_delete_an_entry(change: str) -> None:
     make_api_key()

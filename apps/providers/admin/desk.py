@@ -11,6 +11,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 
+from apps.accounts.permissions import reason_of
 from apps.lib.http_errors import ApiError
 from apps.providers.actions import pause, resume
 from apps.providers.domain.outcomes import CLASSES
@@ -46,7 +47,7 @@ class DeskPages:
         if request.method == "POST":
             change, key = resume if row.paused_at else pause, "provider_id" if kind is Provider else "target_id"
             try:
-                change(**{key: row_id}, now=timezone.now(), reason=request.POST.get("reason", ""))
+                change(**{key: row_id}, now=timezone.now(), reason=reason_of(request, is_needed=False))
                 messages.success(request, f"{row} {'goes on' if row.paused_at else 'is paused; calls in the air finish'}.")
             except ApiError as refused:
                 messages.error(request, refused.message)

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from apps.accounts.permissions import ByWorkspace, ReadOnly, WorkspaceFilter
+from apps.accounts.permissions import ByWorkspace, ReadOnly, WorkspaceFilter, reason_of
 from apps.lib.large_tables import LargeTable, RecentValuesFilter
 from apps.webhooks.actions import acknowledge_alert
 from apps.webhooks.models import Alert
@@ -108,6 +108,6 @@ class AlertAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore
         if not ByWorkspace.has_change_permission(self, request, alert):
             messages.error(request, "Your role in this workspace only lets you look.")
             return HttpResponseRedirect(back)
-        acknowledge_alert(alert_id=alert.pk, now=timezone.now(), reason=request.POST.get("reason", ""))
+        acknowledge_alert(alert_id=alert.pk, now=timezone.now(), reason=reason_of(request, is_needed=False))
         messages.success(request, "Acknowledged: it is yours now. It stays in the list of alerts until what it told of is over.")
         return HttpResponseRedirect(back)

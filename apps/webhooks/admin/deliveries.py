@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from apps.accounts.permissions import ByWorkspace, ReadOnly, WorkspaceFilter
+from apps.accounts.permissions import ByWorkspace, ReadOnly, WorkspaceFilter, reason_of
 from apps.lib.clock import current_time
 from apps.lib.http_errors import ApiError
 from apps.lib.large_tables import LargeTable
@@ -93,7 +93,7 @@ class DeliveryAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ign
                 workspace_id=delivery.endpoint.workspace_id,
                 delivery_id=delivery.pk,
                 now=current_time(),
-                reason=request.POST.get("reason", ""),
+                reason=reason_of(request, is_needed=False),
             )
         except ApiError as refused:
             messages.error(request, refused.message)
