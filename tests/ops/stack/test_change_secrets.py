@@ -115,7 +115,8 @@ def test_what_was_sealed_with_a_dropped_key_during_the_restart_is_told(
     stack.state.environment |= KNOWN | front
     save_state(tmp_path, stack.state)
     monkeypatch.setenv("AIPLATFORM_ENCRYPTION_KEYS", pair("new", b"n"))
-    monkeypatch.delenv("SECRET_KEY")
+    for name in ("SECRET_KEY", "DATABASE_URL", "REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
     supervisor = Thread(target=lambda: until_asked(tmp_path, stack))
     provider = make_provider(api_key_sealed="new:sealed")
 
