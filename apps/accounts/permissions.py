@@ -220,7 +220,7 @@ class Audited:
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
         """Django's page, which asks for the reason as well."""
         is_needed = "delete" in self.needs_reason
-        row = self.get_object(request, unquote(object_id)) if request.method == "POST" else None  # type: ignore[attr-defined]  # a mixin
+        row = self.get_object(request, unquote(object_id)) if request.POST else None  # type: ignore[attr-defined]  # a mixin
         is_allowed = row is not None and self._may_delete(request, row)
         if is_allowed and is_needed and not reason_of(request, is_needed=False):
             messages.error(request, MISSING)
