@@ -391,7 +391,8 @@ CHANGES: dict[str, Case] = {
 OTHER_WHY = dict.fromkeys(
     (
         "jobs_job_new", "jobs_job_try", "webhooks_endpoint_test", "password_change", "second-factor:set_up", "second-factor:renew",
-        "knowledge_collection_add", "knowledge_collection_upload", "prompts_prompt_add", "prompts_prompt_draft", "prompts_prompt_publish", "prompts_prompt_archive",
+        "knowledge_collection_add", "knowledge_collection_upload",
+        "prompts_prompt_add", "prompts_prompt_draft", "prompts_prompt_publish", "prompts_prompt_archive",
     ),
     "",
 ) | {"second-factor:end": "by themselves"}  # fmt: skip
