@@ -73,7 +73,7 @@ def jsonl(lines: Sequence[dict[str, Any]]) -> bytes:
 
 def _add(world: World, page: str, form: dict[str, Any]) -> bool:
     """Whether the form of this page was taken."""
-    answer = world.office.post(reverse(f"admin:{page}_add"), form)
+    answer = world.office.post(reverse(f"admin:{page}_add"), {"reason": PAYLOADS[0]} | form)
     assert answer.status_code in {200, 302}, answer.content
     return answer.status_code == 302 or page == "accounts_apikey"
 
