@@ -7,7 +7,7 @@ import sys
 
 from bench.stores import stores
 
-PARTS = ("throughput", "latency", "fairness", "ingest", "volume", "desk", "spend", "limiter", "storms", "extraction")
+PARTS = ("throughput", "latency", "fairness", "ingest", "volume", "desk", "spend", "limiter", "storms", "retrieval", "extraction")
 
 
 def main() -> int:

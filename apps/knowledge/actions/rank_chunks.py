@@ -17,26 +17,32 @@ from apps.knowledge.models import Collection
 _LEAST_CANDIDATES = 50
 # pgvector takes no more.
 _MOST_LOOKED_AT = 1000
-_LOOKED_AT = 200
+_LOOKED_AT = 300
 # Of a column's values Postgres knows the frequent ones; when it knows none, nothing is frequent.
 _UNKNOWN_FREQUENCY = 0.001
 
 _THERE: LiteralString = """
     chunk.collection_id = %(collection)s AND version.from_revision <= %(revision)s
     AND (version.to_revision IS NULL OR version.to_revision > %(revision)s)
-    AND (%(documents)s::uuid[] IS NULL OR chunk.document_id = ANY(%(documents)s::uuid[]))
+    {narrowed}
 """
+# Only where documents are named: a condition that may be none can't be read from an index.
+_NARROWED: LiteralString = "AND chunk.document_id = ANY(%(documents)s::uuid[])"
 _FROM: LiteralString = "FROM knowledge_chunk AS chunk JOIN knowledge_documentversion AS version ON version.id = chunk.version_id"
 # Along the graph, and on until enough were found that the filters let through: any other plan would read the whole table.
 _GRAPH = (
-    "SELECT set_config('hnsw.ef_search', %s, true), set_config('hnsw.iterative_scan', 'strict_order', true), "
+    "SELECT set_config('hnsw.ef_search', %s, true), set_config('hnsw.iterative_scan', 'relaxed_order', true), "
     "set_config('hnsw.max_scan_tuples', '1000000', true), set_config('hnsw.scan_mem_multiplier', '4', true), "
     "set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), set_config('enable_hashjoin', 'off', true), "
     "set_config('enable_mergejoin', 'off', true), set_config('enable_sort', 'off', true)"
 )
+# What the walk finds is nearly in order; with the strict order it would throw away what it finds late.
 _BY_GRAPH: LiteralString = f"""
-SELECT chunk.id {_FROM} WHERE {_THERE} ORDER BY chunk.embedding <#> %(vector)s::vector LIMIT %(limit)s
-"""
+WITH found AS MATERIALIZED (
+    SELECT chunk.id, chunk.embedding <#> %(vector)s::vector AS distance {_FROM} WHERE {_THERE} ORDER BY distance LIMIT %(limit)s
+)
+SELECT id FROM found ORDER BY distance + 0, id
+"""  # noqa: S608 -- our own names
 # The sum hides the order from the graph's index: what is there is compared, all of it.
 _BY_COMPARING: LiteralString = f"""
 SELECT chunk.id {_FROM} WHERE {_THERE} ORDER BY (chunk.embedding <#> %(vector)s::vector) + 0, chunk.id LIMIT %(limit)s
@@ -83,9 +89,13 @@ class Scope:
     document_ids: Ids[UUID] | None
     searched: int
 
+    def narrow(self, statement: LiteralString) -> LiteralString:
+        """The statement for what is searched."""
+        return statement.replace("{narrowed}", "" if self.document_ids is None else _NARROWED)
+
     def values(self, limit: int) -> dict[str, Any]:
-        documents = None if self.document_ids is None else list(self.document_ids)
-        return {"collection": self.collection.id, "revision": self.revision, "documents": documents, "limit": limit}
+        documents = {} if self.document_ids is None else {"documents": list(self.document_ids)}
+        return {"collection": self.collection.id, "revision": self.revision, "limit": limit} | documents
 
 
 def candidates_for(top_k: int) -> int:
@@ -102,10 +112,10 @@ def rank_by_vector(cursor: psycopg.Cursor[tuple[Any, ...]], scope: Scope, query:
     cursor.execute(_STORED)
     stored = int(cursor.fetchall()[0][0])
     if is_compared_whole(searched=scope.searched, stored=stored, looked_at=_LOOKED_AT):
-        cursor.execute(_BY_COMPARING, values)
+        cursor.execute(scope.narrow(_BY_COMPARING), values)
         return [row[0] for row in cursor]
     cursor.execute(_GRAPH, (str(min(_MOST_LOOKED_AT, max(_LOOKED_AT, 2 * limit))),))
-    cursor.execute(_BY_GRAPH, values)
+    cursor.execute(scope.narrow(_BY_GRAPH), values)
     found = [row[0] for row in cursor]
     cursor.execute(_PLAIN)
     return found
@@ -126,7 +136,7 @@ def rank_by_words(cursor: psycopg.Cursor[tuple[Any, ...]], scope: Scope, query: 
     if not sought:
         return []
     cursor.execute(
-        _BY_WORDS,
+        scope.narrow(_BY_WORDS),
         scope.values(limit)
         | {
             "sought": sought,

@@ -4,12 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-# Reading a chunk in order costs about a tenth of reading one that the graph leads to.
-_GRAPH_COST = 10
+# Reading a chunk in order costs about a twentieth of reading one that the graph leads to, and is exact.
+_GRAPH_COST = 20
 # What is compared one by one in a few milliseconds needs no graph, and the answer is exact.
 _FEW = 2_000
 # How many chunks that hold one of a question's words are weighed, about.
-_MOST_MATCHES = 1_500
+_MOST_MATCHES = 1_000
 _MOST_WORDS = 24
 
 
