@@ -25,10 +25,10 @@ def pytest_configure() -> None:
 
 
 _sql_flush = DatabaseOperations.sql_flush
-_AUDIT_LOG = "ALTER TABLE accounts_auditentry {} TRIGGER accounts_auditentry_no_truncate;"
+AUDIT_LOG = "ALTER TABLE accounts_auditentry {} TRIGGER accounts_auditentry_no_truncate;"
 
 
 def _flush_audit_log_too(*arguments: Any, **options: Any) -> list[str]:
     """Between tests every table is emptied, this one, too, which refuses that otherwise."""
     told = _sql_flush(*arguments, **options)
-    return [_AUDIT_LOG.format("DISABLE"), *told, _AUDIT_LOG.format("ENABLE")] if told else told
+    return [AUDIT_LOG.format("DISABLE"), *told, AUDIT_LOG.format("ENABLE")] if told else told

@@ -140,6 +140,14 @@ def workspaces_for_submitting(user: User | AnonymousUser) -> QuerySet[Workspace]
     return rows.filter(members__user_id=str(user.pk), members__role__in=[Role.MEMBER, Role.OWNER])
 
 
+def may_submit(user: User | AnonymousUser) -> bool:
+    """Whether there is a workspace where this user may; asked once however many parts of a page want to know."""
+    known: bool | None = getattr(user, "_may_submit", None)
+    if known is None:
+        known = user._may_submit = workspaces_for_submitting(user).exists()  # type: ignore[union-attr]  # noqa: SLF001 -- of this request alone
+    return known
+
+
 def list_retention(column: str) -> list[int]:
     """The workspaces' own numbers of days, where they have one."""
     return list(Workspace.objects.exclude(**{column: None}).values_list(column, flat=True))

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from unfold.admin import ModelAdmin
 
 from apps.accounts.permissions import Audited, ByWorkspace, ReadOnly, WorkspaceFilter, reason_of
-from apps.accounts.queries import workspaces_for_submitting
+from apps.accounts.queries import may_submit, workspaces_for_submitting
 from apps.knowledge import actions
 from apps.knowledge.domain.request import Mode, SearchRequest
 from apps.knowledge.forms import SearchForm, UploadForm
@@ -61,7 +61,7 @@ class CollectionAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: igno
         ]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return workspaces_for_submitting(request.user).exists()
+        return may_submit(request.user)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
         if db_field.name == "workspace":

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from unfold.admin import ModelAdmin
 
 from apps.accounts.permissions import Audited, ByWorkspace, ReadOnly, WorkspaceFilter
-from apps.accounts.queries import workspaces_for_submitting
+from apps.accounts.queries import may_submit, workspaces_for_submitting
 from apps.lib.clock import current_time
 from apps.lib.http_errors import ApiError
 from apps.prompts import actions
@@ -65,7 +65,7 @@ class PromptAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[m
     # --- who may ------------------------------------------------------------------------------------------------
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return workspaces_for_submitting(request.user).exists()
+        return may_submit(request.user)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
         if db_field.name == "workspace":
