@@ -1,16 +1,19 @@
-"""Jobs, their items, and the pumps that run them."""
+"""Jobs, their items, the recipes of jobs of documents, and the pumps that run them."""
 
 from datetime import datetime, timedelta
 
+from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models.functions import Now
 
 from apps.jobs.domain.lifecycle import ItemState, JobStatus, Lane
+from apps.jobs.domain.recipe import NAME, NAME_RULE
 from apps.lib.ids import public_id, uuid7
 
 BATCH_PREFIX = "batch_"
 BATCH_LINE_PREFIX = "batch_req_"
 ITEM_PREFIX = "item_"
+RECIPE_PREFIX = "recipe_"
 PUMP_RENEW_SECONDS = 5
 _PUMP_GONE = timedelta(seconds=PUMP_RENEW_SECONDS * 3)
 
@@ -20,8 +23,9 @@ def _choices(kind: type[Lane] | type[ItemState] | type[JobStatus]) -> list[tuple
 
 
 class Job(models.Model):
-    """One submission: a batch file (`batch`) or one call that its caller waits for (`single`).
+    """One submission, by `kind`.
 
+    `batch`: a file of requests. `documents`: what a recipe does with them. `index`: their vectors. `single`: a call that somebody awaits.
     Counts, tokens and cost are sums that `settle` keeps; the items are the truth.
     """
 
@@ -77,6 +81,9 @@ class Job(models.Model):
     first_accepted = models.PositiveIntegerField(default=0, db_default=0)
     first_saved_usd = models.DecimalField(max_digits=20, decimal_places=12, default=0, db_default=0, help_text="Negative: it cost more.")
     repaired = models.PositiveIntegerField(default=0, db_default=0, help_text="Answers that fitted their contract after a repair.")
+    # Without an index: recipes are never deleted before their jobs, and few jobs have one.
+    recipe = models.ForeignKey("jobs.Recipe", on_delete=models.DO_NOTHING, null=True, blank=True, related_name="jobs", db_index=False)
+    collection_id = models.UUIDField(null=True, blank=True, help_text="Where its documents are; the job outlives it.")
     reuses_job_id = models.UUIDField(null=True, blank=True, help_text="The earlier job whose answers to the same requests it takes over.")
     reused = models.PositiveIntegerField(default=0, db_default=0, help_text="Items whose answers were taken over; they count as done.")
 
@@ -192,6 +199,122 @@ class Item(models.Model):
     @property
     def public_id(self) -> str:
         return public_id(ITEM_PREFIX, self.id)
+
+
+class Recipe(models.Model):
+    """One version of a recipe: how documents become answers. Never changed; another content is another number of the same name."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    workspace = models.ForeignKey("accounts.Workspace", on_delete=models.CASCADE, related_name="recipes", db_index=False)
+    name = models.CharField(
+        max_length=50,
+        validators=[RegexValidator(rf"\A{NAME.pattern}\Z", NAME_RULE)],
+        help_text="What jobs call it by: small letters, digits, '.', '_' and '-'.",
+    )
+    number = models.PositiveIntegerField(editable=False)
+    kind = models.CharField(max_length=20, help_text="extract, classify, summarise, ask, custom, cascade; or steps, which says its own.")
+    description = models.CharField(max_length=500, blank=True, default="", help_text="What it is for.")
+    # JSON as it was written: jsonb would sort the keys, and the order of a schema's is the order that answers are written in.
+    declared = models.TextField(help_text="As it was declared.")
+    plan = models.TextField(help_text="The steps that come of it (jobs.domain.recipe.Plan).")
+    created_by = models.ForeignKey("accounts.User", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    archived_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="Since when new jobs can't use it.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["workspace", "name", "number"], name="jobs_recipe_number")]
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.number}"
+
+    @property
+    def public_id(self) -> str:
+        return public_id(RECIPE_PREFIX, self.id)
+
+
+class DocumentState(models.TextChoices):
+    """Where a document of a job stands: on its way, with an answer, or without one for a reason."""
+
+    OPEN = "open"
+    ANSWERED = "answered"
+    FAILED = "failed"
+
+
+class JobDocument(models.Model):
+    """One document of a job, and which version of it. Document and version stand without constraint: the answer outlives them."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    job = models.ForeignKey("jobs.Job", on_delete=models.CASCADE, related_name="documents", db_index=False)
+    position = models.PositiveIntegerField(help_text="Counted from 1.")
+    document_id = models.UUIDField()
+    version_id = models.UUIDField()
+    version_number = models.PositiveIntegerField()
+    name = models.CharField(max_length=255)
+    state = models.CharField(max_length=10, choices=DocumentState, default=DocumentState.OPEN, db_default=DocumentState.OPEN)
+    step = models.CharField(max_length=50, db_default="", default="", help_text="The step that it failed at; empty: it couldn't be read.")
+    error_code = models.CharField(max_length=100, db_default="", default="")
+    error_message = models.TextField(db_default="", default="")
+    answer_item_id = models.UUIDField(null=True, help_text="The item whose answer is the document's.")
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["job", "position"], name="jobs_jobdocument_position")]
+        indexes = [
+            models.Index(fields=["job", "position"], condition=models.Q(state="open"), name="jobs_jobdocument_open"),
+            models.Index(fields=["document_id", "id"], name="jobs_jobdocument_document"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name}, version {self.version_number}"
+
+
+class StepItem(models.Model):
+    """What an item of a recipe's step is of. Beside the item, because items of batches have none of it.
+
+    `round` counts how often results have been grouped; `part` counts parts, or groups of a round, from 0. The index of places makes an
+    item exist once, however often a job is advanced; `input_hash` finds an answer to the very same input.
+    """
+
+    item_id = models.UUIDField(primary_key=True, editable=False)
+    job_id = models.UUIDField()
+    job_document_id = models.UUIDField(null=True, help_text="Empty: the step asks once for the whole job.")
+    step = models.CharField(max_length=50)
+    round = models.PositiveSmallIntegerField(db_default=0, default=0)
+    part = models.PositiveIntegerField(db_default=0, default=0)
+    input_hash = models.BinaryField(max_length=32, help_text="SHA-256 over the request and how its answer is come by.")
+    snapshot_id = models.CharField(max_length=64, db_default="", default="", help_text="What was retrieved for it.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["job_id", "step", "job_document_id", "round", "part"], name="jobs_stepitem_place", nulls_distinct=False
+            )
+        ]
+        indexes = [models.Index(fields=["input_hash"], name="jobs_stepitem_input")]
+
+    def __str__(self) -> str:
+        return f"{self.step} {self.round}.{self.part} of {self.item_id}"
+
+
+class Correction(models.Model):
+    """What a person says an answer should have been. Rows are added, never changed; the newest counts."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    job = models.ForeignKey("jobs.Job", on_delete=models.CASCADE, related_name="corrections", db_index=False)
+    item_id = models.UUIDField()
+    answer = models.TextField()
+    note = models.CharField(max_length=500, blank=True, default="", help_text="Why.")
+    created_by = models.ForeignKey("accounts.User", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["item_id", "id"], name="jobs_correction_item"),
+            models.Index(fields=["job", "id"], name="jobs_correction_job"),
+        ]
+
+    def __str__(self) -> str:
+        return f"correction of {self.item_id}"
 
 
 class Aside(models.Model):

@@ -49,6 +49,7 @@ from tests.factories.alerts import make_alert
 from tests.factories.jobs import make_job
 from tests.factories.knowledge import make_collection, make_document, make_snapshot
 from tests.factories.prompts import make_prompt, make_version
+from tests.factories.recipes import make_document_job
 from tests.factories.spend import make_saving, make_waste
 from tests.factories.webhooks import make_delivery
 
@@ -99,6 +100,7 @@ def live_in(name: str) -> Workspace:
     client.post(f"/v1/uploads/{begun.json()['id']}/parts", {"data": ContentFile(b"0123", name="d")})
     budget = Budget.objects.create(scope="workspace", workspace=workspace, period="month", cap_usd=Decimal(5))
     budget.periods.create(rank=1, starts_at=timezone.now())
+    make_document_job(workspace)
     body = Body.objects.filter(workspace=workspace).first()
     assert body is not None
     CacheEntry.objects.create(
