@@ -7,7 +7,8 @@ import sys
 
 from bench.stores import stores
 
-PARTS = ("throughput", "latency", "fairness", "ingest", "volume", "desk", "spend", "limiter", "storms", "retrieval", "extraction")
+PARTS = ("throughput", "latency", "fairness", "ingest", "volume", "desk", "spend", "limiter", "storms")
+PARTS += ("retrieval", "extraction", "assembly")
 
 
 def main() -> int:

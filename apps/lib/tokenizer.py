@@ -4,6 +4,9 @@ import warnings
 from functools import cache
 from typing import Any
 
+# What a chat format adds to each message.
+MESSAGE_TOKENS = 4
+
 
 @cache
 def _encoding() -> Any:

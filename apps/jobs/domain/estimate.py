@@ -5,14 +5,12 @@ from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Any
 
-from apps.lib.tokenizer import count_tokens
+from apps.lib.tokenizer import MESSAGE_TOKENS, count_tokens
 from apps.providers.domain.policy import AnswerPolicy
 from apps.spend.domain.pricing import PriceRow, cost_of
 from apps.spend.domain.usage import TokenUsage
 from apps.spend.domain.usual import UsualAnswers
 
-# What a chat format adds to each message.
-_MESSAGE_TOKENS = 4
 # What the words around a wrong answer come to, when its repair is asked for.
 _REPAIR_TOKENS = 250
 # Other tokenizers than ours count up to a quarter less, or a third more.
@@ -93,7 +91,7 @@ def count_request_tokens(body: dict[str, Any]) -> int:
     messages = body.get("messages")
     texts = [message.get("content") for message in messages if isinstance(message, dict)] if isinstance(messages, list) else []
     texts += [body.get("input"), body.get("prompt"), body.get("instructions")]
-    return sum(_MESSAGE_TOKENS + count_tokens(text) for entry in texts for text in _texts(entry))
+    return sum(MESSAGE_TOKENS + count_tokens(text) for entry in texts for text in _texts(entry))
 
 
 def _texts(entry: Any) -> list[str]:
