@@ -1,4 +1,7 @@
-"""The web process: static files apart from everything else, bodies bounded while they arrive, safe headers on each answer."""
+"""The web process: static files apart from everything else, bodies bounded while they arrive, safe headers on each answer.
+
+Whoever may not even see the back office is looked at before any of it.
+"""
 
 import asyncio
 import os
@@ -14,6 +17,7 @@ from whitenoise import WhiteNoise
 
 from apps.files.domain.parts import PART_BYTES
 from apps.lib.body_limit import Application, BodyLimit, Message, Receive, Send
+from apps.lib.closed_folder import ClosedFolder
 from apps.lib.http_errors import ApiError
 from apps.lib.safe_headers import SafeHeaders
 
@@ -53,7 +57,8 @@ async def _dispatch(scope: Message, receive: Receive, send: Send) -> None:
 
 
 # All that take whole files.
-_TAKE_FILES = {"/v1/files", "/api/documents", "/admin/jobs/job/new"}
+_TAKE_FILES = {"/v1/files", "/api/documents", f"{settings.ADMIN_PATH}jobs/job/new"}
+_COLLECTIONS = f"{settings.ADMIN_PATH}knowledge/collection/"
 
 
 def _is_part(path: str) -> bool:
@@ -62,7 +67,7 @@ def _is_part(path: str) -> bool:
 
 def _takes_file(path: str) -> bool:
     path = path.rstrip("/")
-    return path in _TAKE_FILES or (path.startswith("/admin/knowledge/collection/") and path.endswith("/upload"))
+    return path in _TAKE_FILES or (path.startswith(_COLLECTIONS) and path.endswith("/upload"))
 
 
 def _limit_of(path: str) -> int:
@@ -101,4 +106,5 @@ async def _ask_sender(scope: Message) -> ApiError | None:
 _bounded: Application = BodyLimit(
     _dispatch, limit_of=_limit_of, refusal_of=_refusal_of, ask_sender=_ask_sender, unasked_bytes=settings.MAX_LINE_BYTES
 )
-application: Application = SafeHeaders(_bounded, hsts_seconds=settings.SECURE_HSTS_SECONDS)
+_closed: Application = ClosedFolder(_bounded, folder=settings.ADMIN_PATH, networks=settings.ADMIN_ADDRESSES)
+application: Application = SafeHeaders(_closed if settings.ADMIN_ADDRESSES else _bounded, hsts_seconds=settings.SECURE_HSTS_SECONDS)

@@ -1,5 +1,6 @@
 """What a person is told in the back office when a page isn't there or isn't theirs; programs get their answers from `lib.http_errors`."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -24,7 +25,7 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 def _page(request: HttpRequest, status: int, title: str, message: str) -> HttpResponse | None:
     """A page with the menu; None for programs and for whoever has not signed in."""
-    if not request.path.startswith("/admin/") or not hasattr(request, "user") or not admin.site.has_permission(request):
+    if not request.path.startswith(settings.ADMIN_PATH) or not hasattr(request, "user") or not admin.site.has_permission(request):
         return None
     context = admin.site.each_context(request) | {"title": title, "message": message}
     return TemplateResponse(request, "ops/refused.html", context, status=status).render()

@@ -1,7 +1,19 @@
-"""How the back office and the API's documentation look; constants of the settings, which no environment changes."""
+"""How the back office and the API's documentation look, and what browsers may load for them: settings that no environment changes."""
 
+from csp.constants import NONE, SELF
 from django.templatetags.static import static
 from django.urls import reverse_lazy
+
+BROWSER_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "frame-ancestors": [NONE],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+    }
+}
 
 API_DOCS = {
     "TITLE": "aiplatform",

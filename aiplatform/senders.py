@@ -22,7 +22,7 @@ _SIGN_IN = ApiError(403, "permission_denied", "Nobody is signed in, or no longer
 def find_stranger(scope: Message) -> ApiError | None:
     """What to answer a sender who may not come in; None for who may. Runs in a thread of its own, outside of any request."""
     try:
-        if scope["path"].startswith("/admin/"):
+        if scope["path"].startswith(settings.ADMIN_PATH):
             return None if _is_staff(scope) else _SIGN_IN
         address = (scope.get("client") or ("",))[0]
         authenticate_key(_header(scope, b"authorization"), now=current_time(), address=address)

@@ -5,7 +5,6 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 from django.urls import reverse_lazy
@@ -179,22 +178,17 @@ AXES_VERBOSE = False
 WRONG_PASSWORDS_PER_HOUR = env.whole("AIPLATFORM_WRONG_PASSWORDS_PER_HOUR", 60)
 # Who signs in to the back office may have a second factor, or must.
 SECOND_FACTOR = env.choice("AIPLATFORM_SECOND_FACTOR", "optional", ("optional", "required"))
+# Where the back office is, and from which networks it is there at all; none: from everywhere.
+OTHER_FOLDERS = ("api", "healthz", "metrics", "readyz", "static", "v1")
+ADMIN_PATH = env.folder("AIPLATFORM_ADMIN_PATH", "admin", taken=OTHER_FOLDERS)
+ADMIN_ADDRESSES = env.networks("AIPLATFORM_ADMIN_ADDRESSES")
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-CONTENT_SECURITY_POLICY = {
-    "DIRECTIVES": {
-        "default-src": [SELF],
-        "img-src": [SELF, "data:"],
-        "object-src": [NONE],
-        "frame-ancestors": [NONE],
-        "form-action": [SELF],
-        "base-uri": [NONE],
-    }
-}
+CONTENT_SECURITY_POLICY = looks.BROWSER_POLICY
 
 # --- HTTP APIs --------------------------------------------------------------------------------------------------
 

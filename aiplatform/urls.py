@@ -1,5 +1,6 @@
 """Which app answers under which prefix."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
@@ -21,5 +22,5 @@ urlpatterns = [
     path("", include("apps.spend.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(template_name="ops/api_docs.html"), name="docs"),
-    path("admin/", admin.site.urls),
+    path(settings.ADMIN_PATH.removeprefix("/"), admin.site.urls),
 ]

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import orjson
+from django.conf import settings
 
 from apps.lib.http_errors import ApiError, error_content, error_response, find_shortage
 from apps.lib.ids import new_request_id
@@ -161,7 +162,7 @@ async def _refuse(scope: MutableMapping[str, Any], receive: Receive, send: Send,
         if message["type"] != "http.request" or not message.get("more_body"):
             break
     answer = error_response(scope["path"], error)
-    body = answer.content if scope["path"].startswith("/admin/") else orjson.dumps(error_content(scope["path"], error))
+    body = answer.content if scope["path"].startswith(settings.ADMIN_PATH) else orjson.dumps(error_content(scope["path"], error))
     headers = [
         *((name.lower().encode(), value.encode()) for name, value in answer.headers.items()),
         (b"content-length", str(len(body)).encode()),

@@ -108,6 +108,14 @@ class Environment:
             msg = f"{name} must be networks like 10.1.0.0/16 separated by commas: {error}."
             raise EnvironmentInvalidError(msg) from error
 
+    def folder(self, name: str, default: str, *, taken: tuple[str, ...]) -> str:
+        """Where something is below the root, with a slash at both ends; its first part is none of `taken`."""
+        value = self.text(name, default).strip("/")
+        if not re.fullmatch(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*", value) or value.split("/")[0] in taken:
+            msg = f"{name} must be letters, digits, - and _ like 'desk' or 'internal/desk', and not below {', '.join(taken)}: {value!r}."
+            raise EnvironmentInvalidError(msg)
+        return f"/{value}/"
+
     def mail_server(self, name: str) -> MailServer | None:
         try:
             return read_mail_server(self.text(name, ""))

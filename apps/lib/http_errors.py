@@ -1,4 +1,4 @@
-"""One place that answers errors: OpenAI's envelope under /v1, a plain page under /admin, RFC 9457 problems everywhere else.
+"""One place that answers errors: OpenAI's envelope under /v1, a plain page in the back office, RFC 9457 problems everywhere else.
 
 A Postgres or Redis that doesn't answer, a full disk and a process without file descriptors are told as 503 with Retry-After, whichever
 door they were met behind.
@@ -12,6 +12,7 @@ from typing import Any
 
 import redis
 import structlog
+from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils.html import format_html
@@ -49,6 +50,8 @@ GIVE_UP = {"x-should-retry": "false"}
 _OPEN = {408, 409, 425, 429}
 # A message of REST framework's may repeat what was sent; not all of it.
 _LONGEST_MESSAGE = 500
+# Under this name the ASGI scope has the path that was asked for, where another one is answered in its place.
+ASKED_PATH = "aiplatform.asked_path"
 # For people; it needs neither a template nor a session, and so no database.
 _PAGE = (
     '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
@@ -111,7 +114,7 @@ def _content_type(path: str) -> str:
 
 def error_response(path: str, error: ApiError) -> HttpResponse:
     """The answer of a plain Django view (also an async one)."""
-    if path.startswith("/admin/"):
+    if path.startswith(settings.ADMIN_PATH):
         page = format_html(_PAGE, title=HTTPStatus(error.status).phrase, message=error.message)
         return HttpResponse(page, status=error.status, headers=error.headers)
     return JsonResponse(error_content(path, error), status=error.status, headers=error.headers, content_type=_content_type(path))
@@ -214,7 +217,8 @@ def _first_detail(detail: Any, param: str | None = None) -> tuple[str | None, st
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:  # noqa: ARG001 -- Django's signature
     """Django's 404 for addresses that no route has."""
-    message = f"There is no {request.method} {request.path[:200]}; see /api/schema/ for what there is."
+    path = getattr(request, "scope", {}).get(ASKED_PATH, request.path)
+    message = f"There is no {request.method} {path[:200]}; see /api/schema/ for what there is."
     return error_response(request.path, ApiError(404, "not_found", message))
 
 

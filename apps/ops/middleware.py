@@ -3,6 +3,7 @@
 from collections.abc import Awaitable
 
 from csp.constants import SELF, UNSAFE_EVAL, UNSAFE_INLINE
+from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
@@ -13,7 +14,7 @@ _ADMIN_POLICY = {"script-src": [SELF, UNSAFE_EVAL], "style-src": [SELF, UNSAFE_I
 
 
 class BackOfficePolicy(EitherWay):
-    """Loosens the policy below /admin/ alone. Inline scripts stay forbidden there, too."""
+    """Loosens the policy below ADMIN_PATH alone. Inline scripts stay forbidden there, too."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self.is_async:
@@ -25,6 +26,6 @@ class BackOfficePolicy(EitherWay):
 
 
 def _loosen(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    if request.path.startswith("/admin/"):
+    if request.path.startswith(settings.ADMIN_PATH):
         response._csp_update = _ADMIN_POLICY  # type: ignore[attr-defined]  # noqa: SLF001 -- how django-csp's decorator passes it on
     return response

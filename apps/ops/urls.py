@@ -1,10 +1,13 @@
 """At the root: for machines that watch. And pages of the back office whose work is over many apps."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import path
 
 from apps.ops import views
 from apps.ops.views import spend_page, spending
+
+_OFFICE = settings.ADMIN_PATH.removeprefix("/")
 
 urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
@@ -19,11 +22,11 @@ urlpatterns = [
     path("api/spend/movers", spending.SpendMoversView.as_view(), name="spend-movers"),
     # Below the workspace's own page, but the work is over many apps.
     path(
-        "admin/accounts/workspace/<uuid:workspace_id>/erase/",
+        f"{_OFFICE}accounts/workspace/<uuid:workspace_id>/erase/",
         admin.site.admin_view(views.erase_workspace),
         name="accounts_workspace_erase",
     ),
     # Sums of charges, with the names that the apps above have for what they were for.
-    path("admin/spend/charge/overview/", admin.site.admin_view(spend_page.spend_overview), name="spend_charge_overview"),
-    path("admin/spend/charge/overview/csv/", admin.site.admin_view(spend_page.spend_csv), name="spend_charge_overview_csv"),
+    path(f"{_OFFICE}spend/charge/overview/", admin.site.admin_view(spend_page.spend_overview), name="spend_charge_overview"),
+    path(f"{_OFFICE}spend/charge/overview/csv/", admin.site.admin_view(spend_page.spend_csv), name="spend_charge_overview_csv"),
 ]

@@ -42,6 +42,7 @@ def test_an_empty_variable_counts_as_missing() -> None:
         *(partial(env(A=text).each_of, "A", ("one", "two")) for text in ("three", "one,three", "One")),
         *(partial(env(A=text).ports, "A", "443") for text in ("0", "65536", "https", "443,-1", ",")),
         *(partial(env(A=text).networks, "A") for text in ("10.0.0.1/8", "ten", "10.0.0.0/8,x")),
+        *(partial(env(A=text).folder, "A", "a", taken=("v1",)) for text in ("/", "v1", "/v1/x/", "a//b", "a b", "..", "ä", "a?", "a\nb")),
     ],
 )
 def test_a_wrong_value_is_refused_with_the_variables_name(read: Callable[[], object]) -> None:
@@ -64,6 +65,11 @@ def test_ports_and_networks() -> None:
     assert env().ports("A", "443") == [443]
     assert env(A="10.0.0.0/8,fd00::/8").networks("A") == (IPv4Network("10.0.0.0/8"), IPv6Network("fd00::/8"))
     assert env().networks("A") == ()
+
+
+def test_folders_have_a_slash_at_both_ends() -> None:
+    found = [env(A=text).folder("A", "admin", taken=("v1",)) for text in ("", "desk", "/desk/", "in-side/the_desk/2", "v12")]
+    assert found == ["/admin/", "/desk/", "/desk/", "/in-side/the_desk/2/", "/v12/"]
 
 
 def test_a_running_stacks_variables_are_found(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import os
 import sys
 from collections.abc import Callable
 
+from django.conf import settings
+
 from apps.lib.embedded import (
     ServerNotReadyError,
     answers_sql,
@@ -106,7 +108,7 @@ def addresses_of(state: StackState) -> Addresses:
     url = f"http://127.0.0.1:{environment['AIPLATFORM_PORT']}"
     return Addresses(
         url=url,
-        admin_url=f"{url}/admin/",
+        admin_url=f"{url}{settings.ADMIN_PATH}",
         flower_url=f"http://127.0.0.1:{environment['AIPLATFORM_FLOWER_PORT']}/flower/",
         database_url=environment["DATABASE_URL"],
         redis_url=environment["REDIS_URL"],
