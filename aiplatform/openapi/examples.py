@@ -24,6 +24,7 @@ PATH_VALUES = {
     "collection_id": f"col_{_KEY}e",
     "document_id": f"doc_{_KEY}f",
     "snapshot_id": f"snap_{'0' * 32}{_KEY}1",
+    "recipe_id": f"recipe_{_KEY[:-1]}10",
     "name": MODEL,
 }
 
@@ -101,6 +102,12 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "publish_prompt": {"version": 1},
     "archive_prompt": {"version": 1},
+    "declare_recipe": {
+        "name": "refunds",
+        "kind": "ask",
+        "description": "What a contract says about money back.",
+        "declared": {"model": MODEL, "question": "When is money paid back?", "passages": 5},
+    },
     "create_collection": {"name": "rules", "description": "What the staff goes by.", "language": "english"},
     "search_collection": {"query": "When is money paid back?", "top_k": 5, "metadata": {"department": "sales"}},
     "upload_documents": {
@@ -135,6 +142,8 @@ LINKS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "/id",
         ("retrieve_prompt", "list_prompt_versions", "retrieve_prompt_draft", "save_prompt_draft", "publish_prompt", "archive_prompt"),
     ),
+    "declare_recipe": ("recipe_id", "/id", ("retrieve_recipe", "archive_recipe")),
+    "list_recipes": ("recipe_id", "/data/0/id", ("retrieve_recipe",)),
     "create_collection": ("collection_id", "/id", ("retrieve_collection", "search_collection")),
     "search_collection": ("snapshot_id", "/id", ("retrieve_snapshot",)),
     "upload_documents": (

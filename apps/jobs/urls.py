@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.jobs.views import batches, calls, dead_items, events, items, jobs, workspace
+from apps.jobs.views import batches, calls, dead_items, events, items, jobs, recipes, workspace
 
 urlpatterns = [
     path("v1/chat/completions", calls.call_view("/v1/chat/completions"), name="chat-completions"),
@@ -27,5 +27,8 @@ urlpatterns = [
     path("api/dead-items", dead_items.DeadItemsView.as_view(), name="dead-items"),
     path("api/dead-items/requeue", dead_items.DeadItemsRequeueView.as_view(), name="dead-items-requeue"),
     path("api/dead-items/discard", dead_items.DeadItemsDiscardView.as_view(), name="dead-items-discard"),
+    path("api/recipes", recipes.RecipesView.as_view(), name="recipes"),
+    path("api/recipes/<str:recipe_id>", recipes.RecipeView.as_view(), name="recipe"),
+    path("api/recipes/<str:recipe_id>/archive", recipes.RecipeArchiveView.as_view(), name="recipe-archive"),
     path("api/workspace", workspace.WorkspaceView.as_view(), name="workspace"),
 ]

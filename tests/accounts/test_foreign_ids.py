@@ -22,6 +22,7 @@ from tests.factories.alerts import make_alert
 from tests.factories.files import make_file
 from tests.factories.knowledge import make_collection, make_snapshot, upload
 from tests.factories.prompts import make_prompt, make_version
+from tests.factories.recipes import make_recipe
 from tests.factories.webhooks import make_delivery, make_endpoint
 from tests.jobs.rows import make_job
 from tests.spend.purses import make_budget
@@ -66,6 +67,10 @@ def _prompt(workspace: Workspace) -> str:
     prompt = make_prompt(workspace)
     make_version(prompt, is_published=False)
     return prompt.public_id
+
+
+def _recipe(workspace: Workspace) -> str:
+    return make_recipe(workspace).public_id
 
 
 def _collection(workspace: Workspace) -> str:
@@ -118,6 +123,8 @@ SAMPLES: dict[str, Make] = {
     "api/prompts/<str:prompt_id>/publish": _prompt,
     "api/prompts/<str:prompt_id>/archive": _prompt,
     "api/prompts/<str:prompt_id>/versions": _prompt,
+    "api/recipes/<str:recipe_id>": _recipe,
+    "api/recipes/<str:recipe_id>/archive": _recipe,
     "api/collections/<str:collection_id>": _collection,
     "api/collections/<str:collection_id>/search": _collection,
     "api/documents/<str:document_id>": _document,

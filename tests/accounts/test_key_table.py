@@ -82,6 +82,9 @@ api/documents/<str:document_id>      GET documents  DELETE documents
 api/documents/<str:document_id>/versions GET documents
 api/documents/<str:document_id>/text GET documents
 api/snapshots/<str:snapshot_id>      GET documents
+api/recipes                          GET jobs     POST jobs
+api/recipes/<str:recipe_id>          GET jobs
+api/recipes/<str:recipe_id>/archive  POST jobs
 api/workspace                        GET admin
 api/keys                             GET admin    POST admin
 api/keys/<str:key_id>/revoke         POST admin

@@ -10,7 +10,7 @@ from apps.accounts.models import ApiKey
 from apps.files.actions import add_part, start_upload
 from apps.files.models import UPLOAD_PREFIX, File, Part, Upload
 from apps.jobs.domain.lifecycle import JobStatus
-from apps.jobs.models import Item, Job
+from apps.jobs.models import Item, Job, Recipe
 from apps.knowledge.models import Collection, Document, DocumentVersion, Snapshot
 from apps.lib.ids import public_id
 from apps.prompts.models import Prompt
@@ -24,6 +24,7 @@ from tests.factories.jobs import make_job
 from tests.factories.knowledge import make_collection, make_snapshot, upload
 from tests.factories.prompts import make_prompt, make_version
 from tests.factories.providers import make_model, make_provider
+from tests.factories.recipes import make_recipe
 from tests.factories.webhooks import make_delivery, make_endpoint
 from tests.spend.purses import make_budget
 
@@ -69,6 +70,8 @@ def prepare(schema: dict[str, Any], operation: str) -> None:
     prompt = make_prompt(make_workspace(), name="example")
     Prompt.objects.filter(id=prompt.id).update(id=example_id(schema, "prompt_id"))
     make_version(Prompt.objects.get(name="example"), is_published=operation == "archive_prompt")
+    Recipe.objects.all().delete()
+    Recipe.objects.filter(id=make_recipe(make_workspace()).id).update(id=example_id(schema, "recipe_id"))
     _prepare_documents(schema)
     _prepare_upload(schema, has_part=operation == "complete_upload")
 

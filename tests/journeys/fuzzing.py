@@ -26,6 +26,7 @@ _REFUSALS = {
         "list_alerts",
         "list_prompts",
         "list_prompt_versions",
+        "list_recipes",
         "list_collections",
         "list_document_versions",
         "list_budgets",
@@ -49,6 +50,7 @@ _REFUSALS = {
     "a text without its variables, a variable that nothing uses, a model that is not there, a version that is not": (
         *("save_prompt_draft", "publish_prompt", "archive_prompt"),
     ),
+    "a field that the kind of recipe has no use for, or wants and has not; a model that is not there": ("declare_recipe",),
     "a revision that is yet to come, documents that are not there": ("search_collection",),
     "a collection that is not there, metadata that is no JSON, a file without a name; a cursor": ("upload_documents", "list_documents"),
     "a name that the scope has no use for, or wants and has not": ("create_budget",),

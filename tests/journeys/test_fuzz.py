@@ -22,6 +22,7 @@ from tests.factories.alerts import make_alert
 from tests.factories.knowledge import make_collection, make_document, make_snapshot, upload
 from tests.factories.prompts import make_prompt, make_version
 from tests.factories.providers import make_model, make_provider
+from tests.factories.recipes import make_recipe
 from tests.jobs.calls.callers import make_callable, make_secret
 from tests.journeys.examples import example_model
 from tests.journeys.fuzz_workspace import Filler, with_real_examples
@@ -59,6 +60,7 @@ def prepare(live: Live, secret: str) -> dict[str, Any]:
     prompt = make_prompt(make_workspace(), name="fuzzed")
     make_version(prompt, is_published=False)
     ids |= {"prompt_id": [prompt.public_id]}
+    ids |= {"recipe_id": [make_recipe(make_workspace()).public_id]}
     collection = make_collection(make_workspace(), name="fuzzed")
     read = make_document("Money is paid back within fourteen days.", collection=collection).document
     doomed = [upload(f"Text {n}.", collection=collection, name=f"{n}.txt").document.public_id for n in range(4)]

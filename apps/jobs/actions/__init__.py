@@ -1,10 +1,12 @@
 """What can be done with work; the verbs, one file each."""
 
 from apps.jobs.actions.answer_call import answer_call
+from apps.jobs.actions.archive_recipe import archive_recipe
 from apps.jobs.actions.cancel_all import cancel_all
 from apps.jobs.actions.cancel_job import cancel_job
 from apps.jobs.actions.change_lane import change_lane
 from apps.jobs.actions.close_job import close_job
+from apps.jobs.actions.declare_recipe import Declaration, declare_recipe
 from apps.jobs.actions.discard_dead import discard_dead
 from apps.jobs.actions.dry_run_batch import dry_run_batch
 from apps.jobs.actions.expand_prompts import prompt_expander, single_prompt_expander
@@ -29,12 +31,15 @@ from apps.jobs.actions.validate_job import validate_job
 from apps.jobs.actions.watch_jobs import KeyRefusedError, job_watch
 
 __all__ = [
+    "Declaration",
     "KeyRefusedError",
     "answer_call",
+    "archive_recipe",
     "cancel_all",
     "cancel_job",
     "change_lane",
     "close_job",
+    "declare_recipe",
     "discard_dead",
     "dry_run_batch",
     "expire_files",

@@ -1,4 +1,4 @@
-"""Make providers, models, targets, prices and budgets as a file declares them: all of it, or nothing."""
+"""Make providers, models, targets, prices, budgets and recipes as a file declares them: all of it, or nothing."""
 
 import json
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from django.db import connection, transaction
 
 from apps.accounts.actions import record_audit
 from apps.ops.actions.declare_budget import declare_budget
+from apps.ops.actions.declare_recipe_of_file import declare_recipe_of_file
 from apps.ops.domain.config_file import Config, ConfigInvalidError, ModelEntry, PriceEntry
 from apps.providers.actions import DeclaredTarget, declare_model_targets, declare_provider
 from apps.providers.queries import provider_ids
@@ -36,6 +37,8 @@ def apply_config(*, config: Config, is_dry_run: bool, clock: Callable[[], dateti
             changes += _set_price(price, ids, now)
         for budget in config.budgets:
             changes += declare_budget(budget)
+        for recipe in config.recipes:
+            changes += declare_recipe_of_file(recipe, now)
         if changes:
             # The lines name what changed, and of a key only that it did.
             record_audit(verb="applied", object_type="configuration", after={"changes": changes})

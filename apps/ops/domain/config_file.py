@@ -10,7 +10,7 @@ from apps.providers.domain.base_url import WHAT_IT_MUST_BE, is_base_url
 from apps.providers.domain.kinds import KINDS, USUAL_KIND
 from apps.spend.domain.pricing import TiersInvalidError, read_tiers
 
-_LATER = ("recipes",)
+_TABLES = ("providers", "models", "prices", "budgets", "recipes")
 _TOTAL_LIMIT_SECONDS = 900
 # What the columns hold: 32-bit whole numbers, and amounts with 8 digits before the point and 12 behind it.
 _MOST = 2**31 - 1
@@ -62,6 +62,7 @@ _BUDGET_KEYS: dict[str, _Kind] = {
     "scope": _Text(10), "name": _Text(255), "workspace": _Text(100), "period": _Text(5), "limit_usd": Decimal, "hard": bool,
     "is_active": bool,
 }  # fmt: skip
+_RECIPE_KEYS: dict[str, _Kind] = {"workspace": _Text(100), "name": _Text(50), "kind": _Text(20), "description": _Text(500)}
 BUDGET_SCOPES = ("platform", "workspace", "user", "api_key", "feature")
 _PERIODS = ("hour", "day", "month", "total")
 
@@ -125,6 +126,17 @@ class BudgetEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class RecipeEntry:
+    """A recipe of a workspace; `declared` is what its kind takes, judged where recipes are declared."""
+
+    workspace: str
+    name: str
+    kind: str
+    description: str
+    declared: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """A file that is in order."""
 
@@ -132,23 +144,24 @@ class Config:
     models: tuple[ModelEntry, ...]
     prices: tuple[PriceEntry, ...]
     budgets: tuple[BudgetEntry, ...] = ()
+    recipes: tuple[RecipeEntry, ...] = ()
 
 
 def read_config(content: Mapping[str, Any], *, environment: Mapping[str, str]) -> Config:
     """The file's tables, judged; ConfigInvalidError names what is wrong. Keys of providers are read from `environment`."""
     for name in content:
-        if name in _LATER:
-            raise ConfigInvalidError(f"[[{name}]]: {name} can't be declared yet; take the table out.")
-        if name not in {"providers", "models", "prices", "budgets"}:
-            raise ConfigInvalidError(f"[[{name}]] is no table of this file; there are [[providers]], [[models]], [[prices]], [[budgets]].")
+        if name not in _TABLES:
+            raise ConfigInvalidError(f"[[{name}]] is no table of this file; there are {', '.join(f'[[{table}]]' for table in _TABLES)}.")
     config = Config(
         providers=tuple(_read_provider(row, where, environment) for row, where in _rows(content, "providers")),
         models=tuple(_read_model(row, where) for row, where in _rows(content, "models")),
         prices=tuple(_read_price(row, where) for row, where in _rows(content, "prices")),
         budgets=tuple(_read_budget(row, where) for row, where in _rows(content, "budgets")),
+        recipes=tuple(_read_recipe(row, where) for row, where in _rows(content, "recipes")),
     )
     _refuse_doubled_prices(config.prices)
     _refuse_doubled_budgets(config.budgets)
+    _refuse_doubled_recipes(config.recipes)
     _refuse_two_shorthands(config)
     return config
 
@@ -185,7 +198,7 @@ def _rows(content: Mapping[str, Any], table: str) -> list[tuple[dict[str, Any], 
         raise ConfigInvalidError(f"{table} must be written as [[{table}]], once for each row.")
     named = [(row, f"[[{table}]] {row.get('name') or row.get('model') or f'number {number}'}") for number, row in enumerate(rows, start=1)]
     names = [row["name"] for row in rows if isinstance(row.get("name"), str)]
-    if table != "budgets" and (doubled := sorted({name for name in names if names.count(name) > 1})):
+    if table not in {"budgets", "recipes"} and (doubled := sorted({name for name in names if names.count(name) > 1})):
         raise ConfigInvalidError(f"[[{table}]] names {', '.join(doubled)} twice.")
     return named
 
@@ -276,6 +289,21 @@ def _refuse_doubled_budgets(budgets: tuple[BudgetEntry, ...]) -> None:
         key = (budget.scope, budget.workspace, budget.name, budget.period)
         if key in seen:
             raise ConfigInvalidError(f"[[budgets]] {budget.name or 'platform'}: it has two rows by {budget.period}; keep one.")
+        seen.add(key)
+
+
+def _read_recipe(row: dict[str, Any], where: str) -> RecipeEntry:
+    own = {key: value for key, value in row.items() if key in _RECIPE_KEYS}
+    values = _checked(own, _RECIPE_KEYS, where, needed=("workspace", "name", "kind"))
+    declared = {key: value for key, value in row.items() if key not in _RECIPE_KEYS}
+    return RecipeEntry(values["workspace"], values["name"], values["kind"], values.get("description", ""), declared)
+
+
+def _refuse_doubled_recipes(recipes: tuple[RecipeEntry, ...]) -> None:
+    seen: set[tuple[str, str]] = set()
+    for recipe in recipes:
+        if (key := (recipe.workspace, recipe.name)) in seen:
+            raise ConfigInvalidError(f"[[recipes]] {recipe.name}: {recipe.workspace} has two rows of that name; keep one.")
         seen.add(key)
 
 

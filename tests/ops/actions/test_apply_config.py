@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from apps.accounts.actions import create_api_key, ensure_workspace
 from apps.accounts.domain.keys import Scope
+from apps.jobs.models import Recipe
 from apps.ops.actions.apply_config import apply_config
 from apps.ops.domain import config_file
 from apps.providers.models import TOTAL_TIMEOUT_LIMIT_SECONDS, Model, Provider, Target
@@ -309,3 +310,43 @@ def test_a_budget_makes_the_workspace_that_is_missing_and_refuses_a_key_that_is(
     assert Budget.objects.get().workspace == ensure_workspace(name="new")
     with pytest.raises(CommandError, match="there is no live API key of that name"):
         apply('[[budgets]]\nscope = "api_key"\nname = "nobody"\nperiod = "day"\nlimit_usd = 1')
+
+
+RECIPES = '''
+[[recipes]]
+workspace = "demo"
+name = "invoice"
+kind = "extract"
+description = "Fields of invoices."
+model = "small"
+schema = """{"type": "object", "properties": {"total": {"type": "number"}}}"""
+parameters = {temperature = 0}
+
+[[recipes]]
+workspace = "demo"
+name = "verdict"
+kind = "steps"
+
+[[recipes.steps]]
+name = "facts"
+each = "part"
+model = "small"
+user = "{{ text }}"
+
+[[recipes.steps]]
+name = "verdict"
+model = "small"
+user = "{{ facts }}"
+'''
+
+
+def test_recipes_are_declared_once_and_get_the_next_number_when_they_say_something_else(apply: Apply) -> None:
+    # The model stands in the same file.
+    assert "recipe invoice@1 of demo: extract" in apply(FILE + RECIPES, "--dry-run")
+    assert not Recipe.objects.exists()
+    assert apply(FILE + RECIPES)[-3:-1] == ["recipe invoice@1 of demo: extract", "recipe verdict@1 of demo: steps"]
+    assert apply(RECIPES) == NOTHING
+    assert apply(RECIPES.replace("{{ facts }}", "Judge: {{ facts }}")) == ["recipe verdict@2 of demo: steps", "1 change."]
+    with pytest.raises(CommandError, match=r"\[\[recipes\]\] verdict: steps.verdict.user uses \{\{ fact \}\}"):
+        apply(RECIPES.replace("{{ facts }}", "{{ fact }}"))
+    assert Recipe.objects.count() == 3

@@ -92,7 +92,8 @@ def test_config_dates_without_a_zone_are_utc(written: str, moment: datetime) -> 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[[recipes]]\nname = 'x'", "[[recipes]]: recipes can't be declared yet"),
+        ("[[recipes]]\nname = 'x'", "[[recipes]] x: workspace is missing"),
+        (2 * "[[recipes]]\nworkspace = 'w'\nname = 'x'\nkind = 'ask'\n", "[[recipes]] x: w has two rows of that name"),
         ("[[provider]]\nname = 'x'", "[[provider]] is no table of this file"),
         ("providers = 5", "[[providers]]"),
         ("[providers]\nname = 'x'", "[[providers]]"),

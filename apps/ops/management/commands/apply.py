@@ -1,4 +1,4 @@
-"""`manage.py apply FILE.toml`: declare providers, models, targets and prices."""
+"""`manage.py apply FILE.toml`: declare providers, models, targets, prices, budgets and recipes."""
 
 import os
 import tomllib
@@ -17,7 +17,9 @@ from apps.ops.domain.config_file import ConfigInvalidError, read_config
 class Command(BaseCommand):
     """Idempotent; what the file leaves out stays as it is."""
 
-    help = "Declare providers, models with their targets, and prices. Shows what it changed; applying again changes nothing."
+    help = (
+        "Declare providers, models with their targets, prices, budgets and recipes. Shows what it changed; applying again changes nothing."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path)
