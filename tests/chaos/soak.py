@@ -1,6 +1,5 @@
 """Work on a whole stack while faults strike it by chance, and what has come of it afterwards."""
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from psycopg.rows import dict_row
 
 from tests.chaos import traffic
 from tests.chaos.faults import Target, strike
+from tests.chaos.reckoning import hash_of
 from tests.chaos.stack import Stack
 from tests.chaos.tables import note
 from tests.chaos.workers import until
@@ -34,13 +34,10 @@ SETTINGS = {
     "JOBS_RETRY_CAP_SECONDS": "10",
 }
 _GIVE_UP_SECONDS = 300.0
-TOKENS = ("input_tokens", "output_tokens")
 _LEDGER = """
 SELECT (SELECT sum(cost_usd) FROM spend_charge) AS charges, (SELECT sum(cost_usd) FROM jobs_job) AS jobs,
        (SELECT sum(amount_usd) FROM spend_resolution WHERE kind = 'charge') AS ledger,
        (SELECT sum(spent_usd) - coalesce((SELECT sum(amount_usd) FROM spend_waste), 0) FROM spend_budgetperiod WHERE rank = 0) AS budget,
-       (SELECT sum(input_tokens + cached_input_tokens + cache_write_tokens)::int8 FROM spend_charge) AS input_tokens,
-       (SELECT sum(output_tokens + reasoning_tokens)::int8 FROM spend_charge) AS output_tokens,
        (SELECT count(*) FROM spend_waste) AS wasted_calls, (SELECT coalesce(sum(amount_usd), 0) FROM spend_waste) AS wasted_usd
 """
 # Why an answer may stand at the provider and not in the ledger: nobody was there any more to take it, or it could not be read.
@@ -152,36 +149,7 @@ def measure(database_url: str, simulator: Simulator) -> dict[str, Any]:
         "stale": sum(outcomes.get(run_id) == "lost" for run_id in charged),
         "calls": simulator.calls()["total"],
         "money": money,
-        "witnessed": witnessed(simulator, {hash_of(str(run_id)): number for run_id, number in charged.items()}),
     }
-
-
-def witnessed(simulator: Simulator, charged: dict[str, int]) -> dict[str, int]:
-    """What the provider says that it delivered to runs that were charged, and to others: those of whom nobody was there any more."""
-    sums = Counter[str]()
-    for run, (answers, input_tokens, output_tokens) in simulator.usage_by_request().items():
-        # A run asks once; asked twice, the answers were equally long.
-        share = charged.get(run, 0) / answers
-        sums["input_tokens"] += round(input_tokens * share)
-        sums["output_tokens"] += round(output_tokens * share)
-        sums["wasted_input_tokens"] += round(input_tokens * (1 - share))
-        sums["wasted_output_tokens"] += round(output_tokens * (1 - share))
-    for row in simulator.usage():
-        sums["delivered"] += row["requests"]
-        sums["all_input_tokens"] += row["input_tokens"]
-        sums["all_output_tokens"] += row["output_tokens"]
-    return dict(sums)
-
-
-def difference(found: dict[str, Any], name: str) -> int:
-    """Between what was charged and what the provider has delivered, less what was wasted; 0 when every token is accounted for."""
-    seen = found["witnessed"]
-    return int(found["money"][name] - (seen[f"all_{name}"] - seen[f"wasted_{name}"]))
-
-
-def hash_of(request_id: str) -> str:
-    """As the simulator remembers it."""
-    return hashlib.blake2b(request_id.encode(), digest_size=8).hexdigest()
 
 
 def report(soak: Soak) -> None:
@@ -195,12 +163,8 @@ def report(soak: Soak) -> None:
     rows |= {f"answers wasted, run {why}": number for why, number in sorted(found["waste"].items())}
     rows |= {"charged twice": found["doubled"], "charged without an answer": found["unanswered"]}
     rows |= {"charged for a run that was taken back": found["stale"], "answers unexplained": found["unexplained"]}
-    money, seen = found["money"], found["witnessed"]
+    money = found["money"]
     rows |= {f"dollars by {name}": f"{money[name]:.6f}" for name in ("charges", "jobs", "ledger", "budget")}
-    rows |= {f"{name} charged": money[name] for name in TOKENS}
-    rows |= {f"{name} delivered, by the provider's count": seen[f"all_{name}"] for name in TOKENS}
-    rows |= {f"{name} delivered and wasted": seen[f"wasted_{name}"] for name in TOKENS}
-    rows |= {f"{name}, difference": difference(found, name) for name in TOKENS}
     rows |= {"calls written off as waste": money["wasted_calls"], "dollars written off, at most": f"{money['wasted_usd']:.6f}"}
     rows |= {"seconds from the last fault to the end": f"{soak.recovered_seconds:.1f}"}
     for name, number in rows.items():

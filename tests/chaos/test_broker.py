@@ -17,6 +17,7 @@ from apps.lib.embedded import ValkeyServer, answers_ping, start_valkey, wait_unt
 from apps.lib.ports import free_port
 from apps.lib.processes import stop_process
 from tests.chaos import traffic
+from tests.chaos.reckoning import reckon_stack
 from tests.chaos.soak import SETTINGS
 from tests.chaos.stack import Stack
 from tests.chaos.tables import note
@@ -168,3 +169,4 @@ def test_pumps_go_on_and_new_work_is_taken_up(fault: str, scene: Scene) -> None:
     assert resumed <= RESUMED_SECONDS
     checked = scene.stack.manage("check_invariants", "--at-rest")
     assert checked.returncode == 0, checked.stdout
+    reckon_stack(scene.stack, scene.simulator)

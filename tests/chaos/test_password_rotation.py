@@ -29,6 +29,7 @@ from apps.lib.embedded import (
 from apps.lib.ports import free_port
 from apps.lib.processes import stop_process
 from tests.chaos import traffic
+from tests.chaos.reckoning import reckon_stack
 from tests.chaos.stack import Stack
 from tests.chaos.tables import say
 from tests.chaos.test_rolling_restart import done_in
@@ -229,6 +230,7 @@ def test_every_password_is_replaced_under_load(tmp_path: Path, stack: Stack, sim
                 states = connection.execute("SELECT state, count(*), sum(losses) FROM jobs_item GROUP BY state").fetchall()
                 charges = connection.execute("SELECT count(*), count(DISTINCT item_id) FROM spend_charge").fetchone()
             checked = stack.manage("check_invariants", "--days", "1", "--at-rest")
+            reckon_stack(stack, simulator, database_url=first["database_url"])
         finally:
             stack.manage("down")
     every = ITEMS + len(program.posted) + program.asked

@@ -12,6 +12,7 @@ import pytest
 
 from tests.chaos import traffic
 from tests.chaos.faults import Target, restart_postgres, terminate_backends
+from tests.chaos.reckoning import reckon_stack
 from tests.chaos.soak import LEASE_SECONDS, SETTINGS
 from tests.chaos.stack import Stack
 from tests.chaos.tables import note
@@ -123,6 +124,7 @@ def test_work_goes_on(fault: str, stack_at_work: tuple[Stack, Target, openai.Ope
     assert 0 <= extra <= most_extra
     checked = stack.manage("check_invariants", "--at-rest")
     assert checked.returncode == 0, checked.stdout
+    reckon_stack(stack, target.simulator)
 
 
 def submit(client: openai.OpenAI, name: str) -> int:

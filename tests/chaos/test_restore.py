@@ -23,6 +23,7 @@ from apps.lib.ports import free_port
 from apps.lib.processes import stop_process
 from apps.webhooks.domain.signatures import sign
 from tests.chaos import traffic
+from tests.chaos.reckoning import prove_stack
 from tests.chaos.soak import SETTINGS
 from tests.chaos.stack import Stack
 from tests.chaos.tables import note
@@ -176,9 +177,10 @@ def go_on(old: Old, stack: Stack, url: str) -> None:
     until(lambda: counts(url).open_jobs == 0, "all work ended")
     until(lambda: len(old.receiver.got) == 2, "the second end was told")
     holds(stack, "check_invariants", "--at-rest")
-    holds(stack, "prove_money")
+    prove_stack(stack, database_url=url)
 
 
+@pytest.mark.unwitnessed("what was answered after the dump is unknown to what is restored from it, and asked again")
 def test_what_a_dump_holds_goes_on_in_a_new_database_and_is_lost_or_charged_twice_nowhere(stack: Stack, tmp_path: Path) -> None:
     with ExitStack() as ending:
         old = Old(stack, ending.enter_context(receiving()))

@@ -1,5 +1,6 @@
 """The native job, in the platform's own words: where it stands, how fast it goes, what it has cost."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -39,6 +40,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
     remaining_seconds = serializers.SerializerMethodField()
     policy = serializers.DictField(allow_null=True, help_text="How answers are come by, as the metadata asked; null: plainly.")
     held_by = serializers.SerializerMethodField(help_text="The budget that has no room for it: nothing of it is sent meanwhile; else null.")
+    held_until = serializers.SerializerMethodField(help_text="When that budget is fresh again; null: not held, or until it is raised.")
     reuses = serializers.SerializerMethodField(help_text="The earlier job whose answers it takes over where the same is asked; else null.")
     first_accepted_share = serializers.SerializerMethodField(help_text="Of the items for which the first model was asked; null: none.")
 
@@ -60,6 +62,9 @@ class JobSerializer(serializers.ModelSerializer[Job]):
 
     def get_held_by(self, job: Job) -> str | None:
         return public_id("budget_", job.held_by_id) if job.held_by_id and job.is_held(current_time()) else None
+
+    def get_held_until(self, job: Job) -> datetime | None:
+        return job.held_until if job.is_held(current_time()) else None
 
     def get_input_file_id(self, job: Job) -> str | None:
         return _file_id(job.input_file_id)

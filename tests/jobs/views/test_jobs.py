@@ -21,6 +21,7 @@ from apps.traces.models import Exchange, Run
 from tests.factories.accounts import make_client, make_user, make_workspace
 from tests.factories.jobs import make_job
 from tests.jobs.rows import make_job as make_bare_job
+from tests.spend.purses import make_budget
 
 pytestmark = pytest.mark.django_db
 
@@ -42,6 +43,26 @@ def pages(client: Client, path: str, **query: Any) -> list[list[dict[str, Any]]]
 
 def post(client: Client, path: str, body: object = None) -> Any:
     return client.post(path, data=json.dumps(body) if body is not None else b"", content_type="application/json")
+
+
+def test_a_job_tells_what_holds_it_only_while_it_is_held() -> None:
+    job = make_bare_job()
+    budget = make_budget(cap="1")
+    now = timezone.now()
+    states = [
+        (budget.id, None, None, True),
+        (budget.id, now + timedelta(days=1), None, True),
+        # The budget is fresh again.
+        (budget.id, now - timedelta(days=1), None, False),
+        # It was let go of, which the row remembers; and later it ended.
+        (None, now, None, False),
+        (None, now, now, False),
+    ]
+    for held_by, until, ended_at, is_held in states:
+        Job.objects.filter(id=job.id).update(held_by_id=held_by, held_until=until, ended_at=ended_at)
+        told = make_client().get(f"/api/jobs/{job.public_id}").json()
+        expected = (budget.public_id, until and until.isoformat().replace("+00:00", "Z")) if is_held else (None, None)
+        assert (told["held_by"], told["held_until"]) == expected
 
 
 def test_a_job_tells_how_far_it_is_how_fast_it_goes_and_what_it_costs() -> None:
