@@ -84,6 +84,13 @@ class Job(models.Model):
     # Without an index: recipes are never deleted before their jobs, and few jobs have one.
     recipe = models.ForeignKey("jobs.Recipe", on_delete=models.DO_NOTHING, null=True, blank=True, related_name="jobs", db_index=False)
     collection_id = models.UUIDField(null=True, blank=True, help_text="Where its documents are; the job outlives it.")
+    collection_revision = models.BigIntegerField(null=True, blank=True, help_text="What its searches see of the collection: as it began.")
+    takes_over = models.BooleanField(
+        default=True, db_default=True, help_text="Whether what was asked before isn't asked again: by a recipe."
+    )
+    advanced = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="How many items had ended when its next steps were looked for."
+    )
     reuses_job_id = models.UUIDField(null=True, blank=True, help_text="The earlier job whose answers to the same requests it takes over.")
     reused = models.PositiveIntegerField(default=0, db_default=0, help_text="Items whose answers were taken over; they count as done.")
 

@@ -38,6 +38,11 @@ def validate_job(*, job_id: RowId) -> None:
     actions.validate_job(job_id=UUID(job_id), clock=current_time)
 
 
+@background_task(name="jobs.advance_job", soft_time_limit=_INGEST_LIMIT_SECONDS, time_limit=_INGEST_LIMIT_SECONDS + 30)
+def advance_job(*, job_id: RowId) -> None:
+    actions.advance_job(job_id=UUID(job_id), clock=current_time)
+
+
 @background_task(name="jobs.finish_job", soft_time_limit=_INGEST_LIMIT_SECONDS, time_limit=_INGEST_LIMIT_SECONDS + 30)
 def finish_job(*, job_id: RowId) -> None:
     actions.finish_job(job_id=UUID(job_id), clock=current_time)

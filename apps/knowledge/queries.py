@@ -1,5 +1,6 @@
 """Find collections, documents and snapshots, and read what a document says."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from apps.knowledge.models import (
     Document,
     DocumentVersion,
     Snapshot,
+    VersionStatus,
 )
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import parse_public_id
@@ -104,6 +106,65 @@ def cut_text(placed: list[PlacedSection], *, offset: int, limit: int) -> tuple[s
     begin = offset - near[0].start
     text = BETWEEN_SECTIONS.join(one.section.text for one in near)[begin : begin + limit]
     return text, [one for one in near if one.start < offset + limit and one.end > offset]
+
+
+@dataclass(frozen=True, slots=True)
+class NewestVersion:
+    """Which version of a document is its newest, whatever became of it."""
+
+    document_id: UUID
+    version_id: UUID
+    number: int
+    name: str
+
+
+def list_newest(
+    collection_id: UUID, *, document_ids: Sequence[UUID] | None = None, metadata: Mapping[str, str] | None = None
+) -> list[NewestVersion]:
+    """Of a collection's documents that were not deleted, in the order that they came: of all, or those with these ids or this metadata."""
+    versions = DocumentVersion.objects.filter(document__collection_id=collection_id, document__deleted_at=None)
+    if document_ids is not None:
+        versions = versions.filter(document_id__in=document_ids)
+    if metadata:
+        versions = versions.filter(document__metadata__contains=dict(metadata))
+    newest = versions.order_by("document_id", "-number").distinct("document_id")
+    return [NewestVersion(*row) for row in newest.values_list("document_id", "id", "number", "document__name")]
+
+
+def find_revision(collection_id: UUID) -> int | None:
+    """Up to where a collection has come; None when it is gone."""
+    return Collection.objects.filter(id=collection_id).values_list("revision", flat=True).first()
+
+
+@dataclass(frozen=True, slots=True)
+class VersionFacts:
+    """What became of a version; `characters` of its text."""
+
+    status: str
+    refusal_code: str
+    refusal_message: str
+    characters: int
+
+    @property
+    def is_pending(self) -> bool:
+        return self.status == VersionStatus.PENDING
+
+    @property
+    def is_refused(self) -> bool:
+        return self.status == VersionStatus.REFUSED
+
+
+def read_version_facts(version_ids: Sequence[UUID]) -> dict[UUID, VersionFacts]:
+    """By id; what is gone is left out."""
+    rows = DocumentVersion.objects.filter(id__in=version_ids)
+    columns = rows.values_list("id", "status", "refusal_code", "refusal_message", "characters")
+    return {row[0]: VersionFacts(row[1], row[2], row[3], row[4] or 0) for row in columns}
+
+
+def read_sections(version_ids: Sequence[UUID]) -> dict[UUID, list[Section]]:
+    """What versions say, by id; those that are not ready or gone are left out."""
+    rows = DocumentVersion.objects.filter(id__in=version_ids, content__isnull=False).values_list("id", "content")
+    return {key: unpack_sections(bytes(content)) for key, content in rows if content is not None}
 
 
 def chunks_of(version_id: UUID) -> QuerySet[Chunk]:

@@ -22,6 +22,8 @@ POINTS = (
     "finish.before_commit",
     "finish.after_commit",
     "expire.after_commit",
+    "advance.before_commit",
+    "advance.after_commit",
     "ring.before_publish",
     "ring.after_publish",
     "deliver.claimed",

@@ -1,5 +1,6 @@
 """What can be done with work; the verbs, one file each."""
 
+from apps.jobs.actions.advance_job import advance_job
 from apps.jobs.actions.answer_call import answer_call
 from apps.jobs.actions.archive_recipe import archive_recipe
 from apps.jobs.actions.cancel_all import cancel_all
@@ -26,13 +27,17 @@ from apps.jobs.actions.ring import ring, wake_pumps
 from apps.jobs.actions.run import run_items
 from apps.jobs.actions.sample_progress import sample_progress
 from apps.jobs.actions.submit_batch import submit_batch
+from apps.jobs.actions.submit_documents import Chosen, Terms, submit_documents
 from apps.jobs.actions.sweep import sweep
 from apps.jobs.actions.validate_job import validate_job
 from apps.jobs.actions.watch_jobs import KeyRefusedError, job_watch
 
 __all__ = [
+    "Chosen",
     "Declaration",
     "KeyRefusedError",
+    "Terms",
+    "advance_job",
     "answer_call",
     "archive_recipe",
     "cancel_all",
@@ -64,6 +69,7 @@ __all__ = [
     "sample_progress",
     "single_prompt_expander",
     "submit_batch",
+    "submit_documents",
     "sweep",
     "validate_job",
     "wake_pumps",

@@ -12,6 +12,8 @@ import structlog
 from django.db import transaction
 
 from apps.files.actions import create_file, discard_bytes
+from apps.jobs.actions.advance_job import advance
+from apps.jobs.actions.close_documents import close_left
 from apps.jobs.actions.merge_results import merge_results
 from apps.jobs.actions.publish_end import publish_end
 from apps.jobs.actions.validate_job import remove_items
@@ -24,7 +26,8 @@ from apps.lib.sql import server_cursor
 
 log = structlog.get_logger(__name__)
 
-# With no item open none can open again: claim takes waiting ones, settle gives back only what runs.
+# With no item open none can open again: claim takes waiting ones, settle gives back only what runs. Of documents, nothing has ended since
+# their next steps were looked for.
 _BEGIN = """
 UPDATE jobs_job AS job
 SET status = CASE WHEN status = 'cancelling' THEN status ELSE 'finishing' END,
@@ -32,6 +35,7 @@ SET status = CASE WHEN status = 'cancelling' THEN status ELSE 'finishing' END,
 WHERE id = %(job_id)s AND kind <> 'single' AND status IN ('running', 'paused', 'finishing', 'cancelling')
   AND NOT EXISTS (SELECT 1 FROM jobs_item WHERE job_id = job.id AND state = 'running')
   AND NOT EXISTS (SELECT 1 FROM jobs_item WHERE job_id = job.id AND state = 'waiting')
+  AND (kind <> 'documents' OR status NOT IN ('running', 'paused') OR advanced = done + dead)
 """
 # Cancelled while its files were being written: it ends as cancelled, with the files.
 _END = """
@@ -52,8 +56,11 @@ def finish_job(*, job_id: UUID, clock: Callable[[], datetime]) -> None:
         # Cancelled before its lines were all in: whatever is there was never promised to run.
         if Job.objects.filter(id=job_id, status=JobStatus.CANCELLING, started_at=None).exists():
             remove_items(job_id)
+        runs = Job.objects.filter(id=job_id, kind="documents", status__in=[JobStatus.RUNNING, JobStatus.PAUSED])
+        if (job := runs.select_related("recipe").first()) is not None:
+            advance(job, clock=clock)
         if _begin(job_id, clock()):
-            _end(Job.objects.get(id=job_id), clock)
+            _end(Job.objects.select_related("recipe").get(id=job_id), clock)
 
 
 def _begin(job_id: UUID, now: datetime) -> bool:
@@ -69,6 +76,8 @@ def _end(job: Job, clock: Callable[[], datetime]) -> None:
             error_file_id = _write_file(job, "error", FAILED, clock(), discard)
             cursor.execute(_END, {"job_id": job.id, "now": clock(), "output_file_id": output_file_id, "error_file_id": error_file_id})
             status = cursor.fetchone()
+            if status is not None and job.kind == "documents":
+                close_left(job, JobStatus(status[0]), now=clock())
             if status is not None:
                 publish_end(job, JobStatus(status[0]), now=clock())
             failpoint("finish.before_commit")

@@ -16,12 +16,12 @@ from apps.traces.domain.bodies import NewBody, make_body
 
 _CHUNK_LINES = 2000
 _CHUNK_BYTES = 8 << 20
-_COPY = """
+COPY_ITEMS = """
 COPY jobs_item (id, job_id, workspace_id, model_id, lane, position, custom_id, end_user, feature, request_body_id, state,
                prompt_version)
 FROM STDIN (FORMAT BINARY)
 """
-_TYPES = ["uuid"] * 4 + ["varchar", "int4", "varchar", "varchar", "varchar", "bytea", "varchar", "varchar"]
+ITEM_TYPES = ["uuid"] * 4 + ["varchar", "int4", "varchar", "varchar", "varchar", "bytea", "varchar", "varchar"]
 # Shared, so that a cancel (which updates the row) waits for the chunk, and the next chunk sees it.
 _STILL_WANTED = "SELECT 1 FROM jobs_job WHERE id = %s AND status = 'validating' FOR SHARE"
 
@@ -49,10 +49,10 @@ def load_items(job: Job, specs: Iterable[ItemSpec], *, first_model_id: UUID | No
             if cursor.fetchone() is None:
                 raise NoLongerWantedError
             store_bodies(chunk.bodies)
-            with cursor.copy(_COPY) as copy:
-                copy.set_types(_TYPES)
+            with cursor.copy(COPY_ITEMS) as copy:
+                copy.set_types(ITEM_TYPES)
                 for spec, body in zip(chunk.specs, chunk.bodies, strict=True):
-                    last_id = _next_id(last_id)
+                    last_id = next_id(last_id)
                     copy.write_row((
                         last_id, job.id, job.workspace_id, first_model_id or spec.model_id, job.lane, spec.position, spec.custom_id,
                         spec.end_user, spec.feature, body.id, "waiting", spec.prompt_version,
@@ -87,7 +87,7 @@ def _chunks(workspace_id: UUID, specs: Iterable[ItemSpec]) -> Iterator[_Chunk]:
         yield chunk
 
 
-def _next_id(last: UUID) -> UUID:
+def next_id(last: UUID) -> UUID:
     """Ids grow with the line's position even when the clock is set back."""
     fresh = uuid7()
     return fresh if fresh.int > last.int else UUID(int=last.int + 1)

@@ -10,6 +10,7 @@ import orjson
 from django.db import transaction
 from django.db.models import QuerySet
 
+from apps.jobs.actions.close_documents import reopen_documents
 from apps.jobs.actions.estimate_work import estimate_work
 from apps.jobs.actions.record_change import record_change
 from apps.jobs.actions.ring import ring
@@ -107,11 +108,13 @@ def reopen(job: Job, items: int, *, now: datetime, per_minute: int | None = None
     Its time begins when the last of them is ready at that pace.
     """
     job.dead -= items
+    # Something of before is open: whoever looks for next steps at this moment has looked too early.
+    job.advanced = 0
     if job.status == JobStatus.COMPLETED:
         job.status, job.revision = JobStatus.RUNNING, job.revision + 1
         job.completed_at, job.ended_at, job.finishing_at = job.completed_at or job.ended_at, None, None
         job.expires_at = now + _TIME_FOR_RERUN + timedelta(minutes=items / per_minute if per_minute else 0)
-    job.save(update_fields=["dead", "status", "revision", "completed_at", "ended_at", "finishing_at", "expires_at"])
+    job.save(update_fields=["dead", "advanced", "status", "revision", "completed_at", "ended_at", "finishing_at", "expires_at"])
 
 
 def put_back(job_id: UUID, item_ids: Sequence[UUID], *, model_id: UUID | None = None, per_minute: int | None = None) -> int:
@@ -119,7 +122,10 @@ def put_back(job_id: UUID, item_ids: Sequence[UUID], *, model_id: UUID | None = 
     values = {"ids": list(item_ids), "job": job_id, "model": model_id, "pause": 60 / per_minute if per_minute else 0.0}
     with server_cursor() as cursor:
         cursor.execute(_REQUEUE, values)
-        return cursor.rowcount
+        items = cursor.rowcount
+    if items:
+        reopen_documents(job_id, item_ids)
+    return items
 
 
 def _requeue_in(job_id: UUID, ids: list[UUID], change: Change, model: CallableModel | None, *, now: datetime, reason: str) -> int:

@@ -1,5 +1,9 @@
-"""Reuse what an earlier job was answered: items that ask the very same, byte for byte, are done before anything is asked."""
+"""Reuse what was answered before: items that ask the very same, byte for byte, are done before anything is asked.
 
+For a batch, what the job answered that it names; for steps of recipes, whatever the same workspace was answered to the same input.
+"""
+
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -25,14 +29,33 @@ _PAGE = """
 SELECT item.id, old.answer_body_id FROM jobs_item AS item LEFT JOIN reusable_answers AS old USING (request_body_id)
 WHERE job_id = %b AND item.id > %b ORDER BY item.id LIMIT %b
 """
-_TAKE = f"""
+_END = f"""
 UPDATE jobs_item AS item
 SET state = 'done', ended_at = %(now)s, answered_by = '{REUSE}', reused_item_id = old.item_id, answer_body_id = old.answer_body_id,
     status_code = old.status_code, outcome = old.outcome
-FROM reusable_answers AS old
+"""  # noqa: S608 -- a constant
+_TAKE = f"""
+{_END} FROM reusable_answers AS old
 WHERE item.job_id = %(job_id)s AND item.id > %(first)s AND item.id <= %(last)s AND item.state = 'waiting'
   AND item.request_body_id = old.request_body_id AND EXISTS (SELECT FROM traces_body WHERE id = old.answer_body_id)
-"""  # noqa: S608 -- constants of this module
+"""
+# The request is compared as well: a dead item may have been run again with another one.
+_FIND_INPUTS = """
+SELECT DISTINCT ON (fresh.id) fresh.id, coalesce(item.reused_item_id, item.id), item.answer_body_id, item.status_code, item.outcome
+FROM unnest(%b::uuid[]) AS wanted (id)
+JOIN jobs_stepitem AS place ON place.item_id = wanted.id
+JOIN jobs_item AS fresh ON fresh.id = wanted.id
+JOIN jobs_stepitem AS known ON known.input_hash = place.input_hash AND known.item_id <> place.item_id
+JOIN jobs_item AS item ON item.id = known.item_id
+WHERE item.workspace_id = fresh.workspace_id AND item.state = 'done' AND item.request_body_id = fresh.request_body_id
+  AND EXISTS (SELECT FROM traces_body WHERE id = item.answer_body_id)
+ORDER BY fresh.id, item.id
+"""
+_TAKE_INPUTS = f"""
+{_END} FROM unnest(%(ids)s::uuid[], %(items)s::uuid[], %(answers)s::bytea[], %(codes)s::int4[], %(outcomes)s::text[])
+    AS old (id, item_id, answer_body_id, status_code, outcome)
+WHERE item.id = old.id AND item.state = 'waiting' AND EXISTS (SELECT FROM traces_body WHERE id = old.answer_body_id)
+"""
 
 
 def reuse_answers(job: Job, *, now: datetime) -> int:
@@ -64,3 +87,20 @@ def _page(job_id: UUID, after: UUID) -> list[tuple[UUID, bytes | None]]:
     with server_cursor() as cursor:
         cursor.execute(_PAGE, (job_id, after, _AT_ONCE))
         return cursor.fetchall()
+
+
+def reuse_inputs(item_ids: Sequence[UUID], *, now: datetime) -> int:
+    """End those of these new items of steps whose very input has an answer that is still kept; returns how many.
+
+    Inside the transaction that writes them.
+    """
+    with server_cursor() as cursor:
+        cursor.execute(_FIND_INPUTS, (list(item_ids),))
+        found = cursor.fetchall()
+        if not found:
+            return 0
+        use_bodies([answer_id for _, _, answer_id, _, _ in found])
+        columns = [list(column) for column in zip(*found, strict=True)]
+        values = dict(zip(("ids", "items", "answers", "codes", "outcomes"), columns, strict=True))
+        cursor.execute(_TAKE_INPUTS, values | {"now": now})
+        return cursor.rowcount

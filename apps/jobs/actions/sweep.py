@@ -40,7 +40,13 @@ WHERE ended_at IS NULL AND kind <> 'single' AND status IN ('running', 'paused', 
 """
 _NOT_VALIDATED = """
 SELECT id FROM jobs_job
-WHERE status = 'validating' AND ended_at IS NULL AND created_at < statement_timestamp() - interval '15 seconds'
+WHERE status = 'validating' AND kind <> 'documents' AND ended_at IS NULL AND created_at < statement_timestamp() - interval '15 seconds'
+"""
+# Documents that are read by now, or of which something has ended since their next steps were looked for.
+_TO_ADVANCE = """
+SELECT id FROM jobs_job
+WHERE ended_at IS NULL AND kind = 'documents' AND (status = 'validating' OR status = 'running' AND done + dead <> advanced)
+ORDER BY id
 """
 _PUMPS_KEPT = timedelta(days=7)
 # Doubles are harmless, but there is no use in more at once than the ingest workers can take.
@@ -56,6 +62,7 @@ def sweep() -> dict[str, int]:
         "unheld": recheck_held(),
         "unfinished": _ring_for(_OVER, "jobs.finish_job"),
         "unvalidated": _ring_for(_NOT_VALIDATED, "jobs.validate_job"),
+        "unadvanced": _ring_for(_TO_ADVANCE, "jobs.advance_job"),
     }
     _select(_FORGIVE, [])
     Pump.objects.filter(ended_at=None).gone().update(state=PumpState.ENDED, ended_at=Now(), in_flight=0)
