@@ -1,12 +1,15 @@
 """Providers (who can answer, with one credential each), models (what callers ask for), targets (who answers for a model)."""
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
 
 from apps.lib.ids import public_id, uuid7
+from apps.lib.sealing import SealInvalidError, unseal
 from apps.providers.domain.base_url import WHAT_IT_MUST_BE, is_base_url
+from apps.providers.domain.key_ending import ending_of
 from apps.providers.domain.kinds import KINDS, USUAL_KIND
 
 TOTAL_TIMEOUT_LIMIT_SECONDS = 900
@@ -70,6 +73,16 @@ class Provider(models.Model):
     def seal_owner(self) -> str:
         """What its key is bound to: moved to another row it doesn't open."""
         return f"provider:{self.id}"
+
+    @property
+    def key_ending(self) -> str | None:
+        """What is shown of its key, opened for that and kept nowhere; empty without one and of a short one, None when it doesn't open."""
+        if not self.api_key_sealed:
+            return ""
+        try:
+            return ending_of(unseal(self.api_key_sealed, keys=settings.ENCRYPTION_KEYS, owner=self.seal_owner))
+        except SealInvalidError:
+            return None
 
     @property
     def public_id(self) -> str:

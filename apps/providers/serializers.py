@@ -142,12 +142,15 @@ class TargetStandingSerializer(serializers.Serializer[Any]):
 
 
 class StandingSerializer(serializers.Serializer[Any]):
-    """A provider, as it stands; its key is never shown."""
+    """A provider, as it stands; of its key the last characters at most are shown."""
 
     id = serializers.CharField()
     name = serializers.CharField()
     kind = serializers.CharField()
     base_url = serializers.CharField()
+    key_ends_in = serializers.CharField(
+        allow_null=True, help_text="The last four characters of its key. Null: it has none, one of fewer than 20, or one that doesn't open."
+    )
     is_enabled = serializers.BooleanField()
     paused_at = serializers.DateTimeField(allow_null=True)
     paused_reason = serializers.CharField()
@@ -172,6 +175,7 @@ def show_standings(standings: Standings) -> list[dict[str, Any]]:
         {name: getattr(one.row, name) for name in (*_OF_PROVIDER, "max_concurrency")}
         | {
             "id": one.row.public_id,
+            "key_ends_in": one.row.key_ending or None,
             "bucket": one.bucket if standings.is_told else None,
             "usage_today": one.usage,
             "targets": _targets(one, standings),

@@ -1,14 +1,17 @@
 """Providers in the back office: the key goes in and never comes out."""
 
+import re
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.conf import settings
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
 from apps.accounts.models import Role
-from apps.lib.sealing import unseal
+from apps.lib.sealing import seal, unseal
 from apps.providers.actions import save_provider_key
 from apps.providers.admin.catalogue import ProviderAdmin
 from apps.providers.models import Model, Provider
@@ -45,6 +48,45 @@ def test_a_key_is_stored_sealed_and_on_no_page(office: Client) -> None:
         content = office.get(page).content.decode()
         assert KEY not in content
         assert provider.api_key_sealed not in content
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        (KEY, "ends in 6789"),
+        ("k" * 16 + "-end", "ends in -end"),
+        ("k" * 15 + "-end", "set"),
+        ("zq~", "set"),
+        ("", "none"),
+        ("k" * 20 + "<b>&", "ends in &lt;b&gt;&amp;"),
+    ],
+)
+def test_of_a_key_that_is_long_enough_the_last_four_characters_are_shown(office: Client, key: str, shown: str) -> None:
+    office.post(reverse("admin:providers_provider_add"), form(api_key=key))
+    provider = Provider.objects.get()
+    for page in (reverse("admin:providers_provider_changelist"), reverse("admin:providers_provider_change", args=[provider.id])):
+        content = office.get(page).content.decode()
+        assert re.search(rf">\s*{re.escape(shown)}\s*<", content)
+        assert "ends in" not in content.replace(shown, "")
+        # One more would be shown of no key.
+        assert not key or key[-5:] not in content
+
+
+def test_a_key_that_does_not_open_says_so(office: Client) -> None:
+    office.post(reverse("admin:providers_provider_add"), form(api_key=KEY))
+    Provider.objects.update(api_key_sealed=seal(KEY, keys={"gone": b"x" * 32}, owner=Provider.objects.get().seal_owner))
+    assert "does not open: enter it anew" in office.get(reverse("admin:providers_provider_changelist")).content.decode()
+
+
+def test_nothing_of_a_key_is_stored_beside_its_seal(office: Client) -> None:
+    """A dump tells nobody what the page shows."""
+    office.post(reverse("admin:providers_provider_add"), form(api_key="k" * 30 + "~4fG"))
+    tables = [model._meta.db_table for model in apps.get_models()]
+    with connection.cursor() as cursor:
+        for table in tables:
+            cursor.execute(f'SELECT count(*) FROM "{table}" AS t WHERE t::text LIKE %s', ["%~4fG%"])
+            assert cursor.fetchone() == (0,), table
+    assert len(tables) > 30
 
 
 def test_an_empty_key_leaves_the_stored_one(office: Client) -> None:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from apps.accounts.domain.keys import WORKSPACE_SCOPES, Scope
 from apps.accounts.models import ActorKind, AuditEntry
 from apps.lib.redis_client import redis_client
+from apps.providers.actions import save_provider_key
 from apps.providers.models import Provider, Target, TransitionRecord
 from apps.spend.models import Charge
 from apps.traces.domain.slots import LAST_DAY, LAST_HOUR, SINCE_KEY, field_name
@@ -69,8 +70,14 @@ def test_the_money_of_a_day_may_be_any_sum() -> None:
 
 
 def test_no_key_of_a_provider_is_ever_shown() -> None:
-    make_provider(api_key_sealed="sealed-secret")
-    assert "sealed" not in operator().get("/api/providers").content.decode()
+    """But for the end by which people tell which one it is; of one that doesn't open, or is short, not even that."""
+    make_provider("a", api_key_sealed="sealed-secret")
+    for name, key in (("b", "sk-very-secret-0123456789"), ("c", "short"), ("d", "")):
+        save_provider_key(provider_id=make_provider(name).id, api_key=key)
+    answer = operator().get("/api/providers")
+    assert [one["key_ends_in"] for one in answer.json()["data"]] == [None, "6789", None, None]
+    seals = filter(None, Provider.objects.values_list("api_key_sealed", flat=True))
+    assert [text for text in ("sealed", "56789", "hort", *seals) if text in answer.content.decode()] == []
 
 
 def test_pages_go_by_name() -> None:

@@ -25,7 +25,7 @@ class ProviderForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own f
     api_key = forms.CharField(
         required=False,
         widget=UnfoldAdminPasswordWidget(render_value=False),
-        help_text="Stored encrypted and never shown. Empty: the key stays as it is, unless the address goes to another server.",
+        help_text="Stored encrypted; only its end is ever shown. Empty: the key stays as it is, unless the address goes to another server.",
     )
 
     class Meta:
@@ -79,10 +79,11 @@ class ProviderAdmin(DeskPages, PriceListPages, Audited, ForSuperusers, ModelAdmi
     form = ProviderForm
     list_after_template = "accounts/empty.html"
     empty_hint = "A provider is an address and a key. Add one, then a model with a target at it; or declare both with manage.py apply."
-    list_display = ("name", "kind", "base_url", "has_key", "is_enabled", "updated_at")
+    list_display = ("name", "kind", "base_url", "key_in_use", "is_enabled", "updated_at")
+    readonly_fields = ("key_in_use",)
     search_fields = ("name", "base_url")
     fieldsets = (
-        (None, {"fields": ("name", "kind", "base_url", "api_key", "is_enabled")}),
+        (None, {"fields": ("name", "kind", "base_url", "key_in_use", "api_key", "is_enabled")}),
         (
             "Limits, shared by all workers",
             {
@@ -98,9 +99,15 @@ class ProviderAdmin(DeskPages, PriceListPages, Audited, ForSuperusers, ModelAdmi
         ("Timeouts", {"fields": ("connect_timeout_seconds", "read_timeout_seconds", "total_timeout_seconds")}),
     )
 
-    @admin.display(description="key", boolean=True)
-    def has_key(self, provider: Provider) -> bool:
-        return bool(provider.api_key_sealed)
+    @admin.display(description="key in use")
+    def key_in_use(self, provider: Provider) -> str:
+        """Which one it is, for whoever has several of a provider."""
+        if not provider.api_key_sealed:
+            return "none"
+        ending = provider.key_ending
+        if ending is None:
+            return "does not open: enter it anew"
+        return f"ends in {ending}" if ending else "set"
 
     def save_model(self, request: HttpRequest, obj: Provider, form: Any, change: bool) -> None:  # noqa: FBT001 -- Django's signature
         if change:
