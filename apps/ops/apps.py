@@ -25,6 +25,7 @@ class OpsConfig(AppConfig):
         checks.register(require_encryption_keys, deploy=True)
         checks.register(tell_lost_keys, checks.Tags.database)
         checks.register(tell_needed_fallbacks, checks.Tags.database)
+        checks.register(look_at_message_store, checks.Tags.database)
 
 
 def refuse_failpoints(**_: Any) -> list[checks.CheckMessage]:
@@ -40,6 +41,20 @@ def require_encryption_keys(**_: Any) -> list[checks.CheckMessage]:
         return []
     hint = "Make one as .env.example says, and keep it: what it seals opens with nothing else."
     return [checks.Error("AIPLATFORM_ENCRYPTION_KEYS is not set: no secret can be kept.", hint=hint, id="aiplatform.E002")]
+
+
+def look_at_message_store(*, databases: Collection[str] | None = None, **_: Any) -> list[checks.CheckMessage]:
+    """With `--database default`, and before anything is started: what REDIS_URL leads to is new enough, and keeps what it is given."""
+    if not databases:
+        return []
+    from apps.ops.queries.message_store import read_store_faults  # noqa: PLC0415 -- the tables must be ready
+
+    return [
+        checks.Error(fault.what, hint=fault.remedy, id="aiplatform.E003")
+        if fault.stops
+        else checks.Warning(fault.what, hint=fault.remedy, id="aiplatform.W004")
+        for fault in read_store_faults()
+    ]
 
 
 def tell_lost_keys(*, databases: Collection[str] | None = None, **_: Any) -> list[checks.CheckMessage]:

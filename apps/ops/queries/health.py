@@ -10,6 +10,7 @@ from django.db import DatabaseError, connection
 from apps.jobs.queries import has_renewed_pump
 from apps.lib.clock import read_skew
 from apps.lib.redis_client import redis_client
+from apps.ops.domain.message_store import NO_EVICTION
 
 log = structlog.get_logger(__name__)
 
@@ -17,7 +18,6 @@ CANARY_KEY = "aiplatform:canary:{queue}"
 CANARY_SECONDS = 90
 PUMP_SECONDS = 30
 WORKER_SETS = {"interactive": "exec-interactive", "default": "exec", "bulk": "exec"}
-_NO_EVICTION = "noeviction"
 WATCHED_QUEUES = ("interactive", "default", "bulk", "ingest", "control")
 
 
@@ -65,8 +65,8 @@ def _check_redis() -> Check:
         policy = _eviction_policy()
     except redis.RedisError as error:
         return _silent("redis", error)
-    if policy != _NO_EVICTION:
-        detail = f"It drops what it holds when it is full: set maxmemory-policy to {_NO_EVICTION} (now {policy})."
+    if policy != NO_EVICTION:
+        detail = f"It drops what it holds when it is full: set maxmemory-policy to {NO_EVICTION} (now {policy})."
         return Check("redis", is_ok=False, detail=detail)
     return Check("redis", is_ok=True, detail="It answers.")
 
@@ -74,9 +74,9 @@ def _check_redis() -> Check:
 def _eviction_policy() -> str:
     """What it does when it is full; as it should be, where we may not ask."""
     try:
-        return str(redis_client().info("memory").get("maxmemory_policy", _NO_EVICTION))
+        return str(redis_client().info("memory").get("maxmemory_policy", NO_EVICTION))
     except redis.exceptions.NoPermissionError:
-        return _NO_EVICTION
+        return NO_EVICTION
 
 
 def _check_queue(queue: str) -> Check:

@@ -10,6 +10,7 @@ from apps.jobs.actions import find_shortages
 from apps.ops.actions.stack import ask_status
 from apps.ops.domain.stack import PartState, StackError
 from apps.ops.management.progress import part_table, wide_console
+from apps.ops.queries.message_store import read_store_faults
 
 
 class Command(BaseCommand):
@@ -27,5 +28,7 @@ class Command(BaseCommand):
         ill = [report for report in reports if report.state is PartState.UNHEALTHY]
         if ill:
             raise CommandError("; ".join(f"{report.part} {report.note} (log: {report.log})" for report in ill))
+        for fault in read_store_faults():
+            self.stdout.write(f"redis: {fault.what} {fault.remedy}")
         for lane, shortage in find_shortages().items():
             self.stdout.write(f"new work for {lane}: {f'refused, {shortage.reason}' if shortage else 'taken'}")
