@@ -138,6 +138,11 @@ def add_twice(job: Job) -> None:
     Rollup.objects.create(id=uuid7(), workspace_id=job.workspace_id, **nothing, **values)
 
 
+def take_for_documents(job: Job) -> None:
+    """Its items have no places in a recipe."""
+    Job.objects.filter(id=job.id).update(kind="documents")
+
+
 BREAKS: dict[str, Callable[[Job], None]] = {
     "lines": lose_an_item,
     "states": leave_a_lease,
@@ -148,6 +153,7 @@ BREAKS: dict[str, Callable[[Job], None]] = {
     "reservations": leave_money_aside,
     "budgets": miscount_a_budget,
     "ends": open_again,
+    "places": take_for_documents,
     "events": untell,
     "ledger": forge_the_ledger,
     "sums": add_twice,

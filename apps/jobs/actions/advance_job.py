@@ -23,6 +23,7 @@ from apps.jobs.domain.next_asks import find_done, find_next, is_open, is_stuck, 
 from apps.jobs.domain.recipe import Each, load_plan
 from apps.jobs.domain.step_request import StepRefusedError
 from apps.jobs.models import DocumentState, Item, Job
+from apps.knowledge.queries import list_newest
 from apps.lib.advisory_lock import advisory_lock
 from apps.lib.enqueue import enqueue
 from apps.providers.queries import load_catalogue
@@ -121,7 +122,7 @@ class _Pass:
             documents = list(read_documents(self.job.id, states=[DocumentState.OPEN, DocumentState.ANSWERED]))
             if not documents:
                 return
-            searched = [document.document_id for page in documents for document in page]
+            searched = self._searched([document.document_id for page in documents for document in page])
             try:
                 self._write(build_for_job(self.recipe, ask, documents, searched=searched))
             except StepRefusedError as refused:
@@ -134,6 +135,12 @@ class _Pass:
             close_with_job(
                 self.job, last_answer(read_places(self.job.id, [result.name], None)[None, result.name]).item_id, now=self.clock()
             )
+
+    def _searched(self, document_ids: list[UUID]) -> list[UUID]:
+        """None where these are all that the collection has."""
+        collection_id = self.job.collection_id
+        everything = {one.document_id for one in list_newest(collection_id)} if collection_id else set()
+        return [] if everything.issubset(document_ids) else document_ids
 
     def _write(self, items: Sequence[NewItem]) -> None:
         self.reused += write_items(self.job, items, now=self.clock())

@@ -108,7 +108,8 @@ class BatchCancelView(APIView):
 
     @extend_schema(operation_id="cancel_batch", request=None, responses=BatchSerializer)
     def post(self, request: Request, batch_id: str) -> Response:
-        job = actions.cancel_job(workspace_id=_key(request).workspace_id, public_id=batch_id, now=current_time())
+        found = find_batch(workspace_id=_key(request).workspace_id, public_id=batch_id)
+        job = actions.cancel_job(workspace_id=found.workspace_id, public_id=found.public_id, now=current_time())
         return Response(BatchSerializer(job).data)
 
 

@@ -38,14 +38,14 @@ WITH old AS (
     WHERE kept.{order} > %(after)s AND kept.{order} < %(before)s AND {condition}
       AND kept.{age} < %(now)s - coalesce(workspace.{days}, %(days)s) * interval '1 day'
     ORDER BY kept.{order} LIMIT %(limit)s
-), gone AS (DELETE FROM {table} WHERE id IN (SELECT id FROM old))
+), gone AS (DELETE FROM {table} WHERE id IN (SELECT id FROM old)){also}
 SELECT count(*), max(place::text) FROM old
 """
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """A table of which old rows go: what its rows are ordered and aged by, and which of them may go."""
+    """A table of which old rows go: what its rows are ordered and aged by, which of them may go, and what goes with them."""
 
     name: str
     table: str
@@ -54,10 +54,11 @@ class _Kind:
     setting: str
     days: str
     condition: str = "true"
+    also: str = ""
 
     @property
     def statement(self) -> str:
-        return _FORGET.format(table=self.table, order=self.order, age=self.age, days=self.days, condition=self.condition)
+        return _FORGET.format(table=self.table, order=self.order, age=self.age, days=self.days, condition=self.condition, also=self.also)
 
 
 _KINDS = (
@@ -67,7 +68,11 @@ _KINDS = (
     _Kind(
         "items", "jobs_item", "id", "ended_at", "KEEP_ITEMS_DAYS", "keep_items_days",
         condition="(kept.state IN ('done', 'cancelled', 'expired') OR kept.discarded_at IS NOT NULL OR (kept.state = 'dead' AND EXISTS "
-        "(SELECT FROM jobs_job AS job WHERE job.id = kept.job_id AND job.kind = 'single')))",
+        "(SELECT FROM jobs_job AS job WHERE job.id = kept.job_id AND job.kind = 'single'))) "
+        # What died of a recipe's step may run again, and goes on from what its document was answered before.
+        "AND NOT (EXISTS (SELECT FROM jobs_stepitem WHERE item_id = kept.id) AND EXISTS "
+        "(SELECT FROM jobs_item AS dead WHERE dead.job_id = kept.job_id AND dead.state = 'dead' AND dead.discarded_at IS NULL))",
+        also=", places AS (DELETE FROM jobs_stepitem WHERE item_id IN (SELECT id FROM old))",
     ),
 )  # fmt: skip
 

@@ -206,6 +206,18 @@ INVARIANTS: tuple[Invariant, ...] = (
         """),
     ),
     Invariant(
+        "places", "Each item of a job of documents has its place, and each document that is answered an item that is done",
+        _of_items("""
+            SELECT format('item %%s has no place in a recipe', item.id) FROM item JOIN recent ON recent.id = item.job_id
+            WHERE recent.kind = 'documents' AND NOT EXISTS (SELECT FROM jobs_stepitem WHERE item_id = item.id)
+            UNION ALL
+            SELECT format('document %%s is %%s with %%s, in a job that is %%s', document.id, document.state, answer_item_id, recent.status)
+            FROM jobs_jobdocument AS document JOIN recent ON recent.id = document.job_id
+            WHERE document.state = 'open' AND recent.ended_at IS NOT NULL OR (document.state = 'answered') <> EXISTS (
+                SELECT FROM item WHERE item.id = document.answer_item_id AND item.state = 'done')
+        """),
+    ),
+    Invariant(
         "events", "An end of a batch is told in one event",
         _of_jobs("""
             SELECT format('job %%s (%%s, revision %%s): %%s events', recent.id, status, revision, count(event.id))

@@ -1,16 +1,35 @@
 """Jobs of documents: each step starts when those before it are done, what has an answer is never asked again, and the job ends with all."""
 
-import pytest
+from dataclasses import replace
 
-from apps.jobs.actions import advance_job
+import pytest
+from django.conf import LazySettings
+
+from apps.jobs.actions import (
+    Chosen,
+    advance_job,
+    cancel_job,
+    close_job,
+    finish_job,
+    pause_job,
+    resume_job,
+    submit_documents,
+    sweep,
+)
+from apps.jobs.domain.export_table import answer_text
 from apps.jobs.domain.lifecycle import JobStatus
 from apps.jobs.domain.recipe import Each, Plan, Step
 from apps.jobs.models import Item, Job, JobDocument, StepItem
-from apps.knowledge.models import Collection
+from apps.knowledge.models import Collection, Pin, Snapshot
 from apps.lib.http_errors import ApiError
-from tests.factories.knowledge import make_collection, make_read, upload
-from tests.jobs.batches import clock, file_lines
+from apps.lib.ids import uuid7
+from apps.providers.domain.policy import AnswerPolicy
+from apps.traces.queries import read_bodies
+from tests.factories.knowledge import make_collection, make_document, make_read, upload
+from tests.factories.recipes import make_recipe
+from tests.jobs.batches import clock, file_lines, make_model
 from tests.jobs.documents import answer, questions, run_out, started, submit
+from tests.jobs.rows import make_workspace
 
 pytestmark = pytest.mark.django_db
 
@@ -23,6 +42,14 @@ TWO = Plan((
 
 def states(job: Job) -> dict[str, str]:
     return dict(JobDocument.objects.filter(job=job).order_by("position").values_list("name", "state"))
+
+
+def said(job: Job) -> dict[str, str]:
+    """Each document's answer."""
+    documents = dict(JobDocument.objects.filter(job=job, state="answered").order_by("position").values_list("name", "answer_item_id"))
+    items = Item.objects.in_bulk(documents.values())
+    bodies = read_bodies([bytes(item.answer_body_id or b"") for item in items.values()])
+    return {name: answer_text(bodies[bytes(items[item_id].answer_body_id or b"")]) for name, item_id in documents.items()}
 
 
 def collection_of(**texts: str) -> Collection:
@@ -90,3 +117,166 @@ def test_without_documents_there_is_no_job() -> None:
         submit(ONE, make_collection())
     assert (refused.value.status, refused.value.code) == (400, "no_documents")
     assert not Job.objects.exists()
+
+
+def test_rounds_are_folded_until_one_answer_is_left() -> None:
+    plan = Plan((
+        Step("map", Each.PART, "{{ text }}", "tiny", part_tokens=4),
+        Step("reduce", Each.DOCUMENT, "{{ map }}", "tiny", after=("map",), group=2),
+    ))  # fmt: skip
+    job = started(plan, collection_of(a="\n\n".join(f"number {n} here" for n in range(5))))
+    assert run_out(job, lambda question: "+".join(question.split("\n\n")).replace("number ", "").replace(" here", "")) == 5 + 3 + 1 + 1
+    assert [name for name in Item.objects.filter(job=job).order_by("id").values_list("custom_id", flat=True) if "reduce" in name] == [
+        "doc-1/reduce", "doc-1/reduce/2", "doc-1/reduce/3", "doc-1/reduce/1.1", "doc-1/reduce/2.1",
+    ]  # fmt: skip
+    assert said(job) == {"a.txt": "0+1+2+3+4"}
+
+
+TOGETHER = Plan((
+    Step("note", Each.DOCUMENT, "{{ text }}", "tiny"),
+    Step("sum", Each.JOB, "all: {{ note }}", "small", after=("note",), group=2),
+    Step("close", Each.DOCUMENT, "{{ document }} in {{ sum }}", "tiny", after=("note", "sum")),
+))  # fmt: skip
+
+
+def test_a_step_for_all_documents_waits_for_each_and_the_next_has_its_answer() -> None:
+    job = started(TOGETHER, collection_of(a="apples", b="bees", c="cats"))
+    answer(job, str.upper, only=lambda name: name != "doc-2/note")
+    advance_job(job_id=job.id, clock=clock)
+    assert set(questions(job)) == {"doc-2/note"}
+    answer(job, str.upper)
+    advance_job(job_id=job.id, clock=clock)
+    assert questions(job) == {"job/sum": "all: a.txt:\nAPPLES\n\nb.txt:\nBEES", "job/sum/2": "all: c.txt:\nCATS"}
+    answer(job, lambda question: f"{question.count(':') - 1} of them")
+    advance_job(job_id=job.id, clock=clock)
+    assert questions(job) == {"job/sum/1.1": "all: 2 of them\n\n1 of them"}
+    answer(job, lambda _: "everything")
+    assert run_out(job) == 0 + 3
+    assert said(job)["c.txt"] == "<c.txt in everything>"
+
+
+def test_the_answer_to_all_documents_together_is_that_of_each() -> None:
+    job = started(Plan(TOGETHER.steps[:2]), collection_of(a="apples", b="bees"))
+    run_out(job, lambda _: "all of it")
+    assert said(job) == {"a.txt": "all of it", "b.txt": "all of it"}
+    assert JobDocument.objects.filter(job=job).values("answer_item_id").distinct().count() == 1
+
+
+def test_passages_are_retrieved_once_for_a_job_and_stand_numbered_in_the_request() -> None:
+    collection = make_collection()
+    make_document("Refunds are paid within ten days.\n\nThe office is closed on Sundays.", collection=collection, name="rules.txt")
+    make_document("Bees make honey.", collection=collection, name="bees.txt")
+    plan = Plan((Step("ask", Each.DOCUMENT, "{{ passages }}\n\nWhen are refunds paid?", "small", query="{{ q }}", passages=2,
+                      values={"q": "When are refunds paid?"}),))  # fmt: skip
+    job = started(plan, collection)
+    asked = questions(job)
+    assert asked["doc-1/ask"].startswith("[1] rules.txt")
+    assert "Refunds are paid within ten days." in asked["doc-1/ask"]
+    assert "Bees" not in asked["doc-1/ask"]
+    places = StepItem.objects.filter(job_id=job.id)
+    snapshots = Snapshot.objects.in_bulk([place.snapshot_id for place in places])
+    assert {snapshot.revision for snapshot in snapshots.values()} == {job.collection_revision}
+    assert Pin.objects.filter(scope=job.public_id).count() == 2
+
+
+def test_a_search_for_all_documents_is_over_the_whole_collection_and_over_those_that_were_chosen() -> None:
+    collection = make_collection()
+    first = make_document("Refunds are paid within ten days.", collection=collection, name="rules.txt")
+    make_document("Refunds of bees are never paid.", collection=collection, name="bees.txt")
+    plan = Plan((Step("ask", Each.JOB, "{{ passages }}", "small", query="refunds paid", passages=5),))
+    everything = started(plan, collection)
+    assert questions(everything)["job/ask"].count("[") == 2
+    some = started(plan, collection, chosen=Chosen(document_ids=[first.document_id]))
+    assert "bees" not in questions(some)["job/ask"]
+    run_out(some, lambda _: "Within ten days [1].")
+    assert said(some) == {"rules.txt": "Within ten days [1]."}
+
+
+def test_what_can_not_be_asked_fails_its_document_alone(settings: LazySettings) -> None:
+    settings.MAX_LINE_BYTES = 2000
+    job = started(ONE, collection_of(a="apples", b="b" * 2000))
+    failed = JobDocument.objects.get(job=job, position=2)
+    assert (failed.state, failed.step, failed.error_code) == ("failed", "answer", "request_too_large")
+    assert run_out(job) == 1
+    assert job.status == JobStatus.COMPLETED
+
+
+def test_a_job_whose_documents_all_failed_completes_with_that() -> None:
+    collection = make_collection()
+    version = upload("bees", collection=collection, name="b.txt").version
+    type(version).objects.filter(id=version.id).update(status="refused", refusal_code="encrypted")
+    job = started(ONE, collection)
+    finish_job(job_id=job.id, clock=clock)
+    job.refresh_from_db()
+    assert (job.status, job.total, job.output_file_id, job.error_file_id) == (JobStatus.COMPLETED, 0, None, None)
+
+
+def test_items_of_a_cascade_stand_in_line_for_the_first_model() -> None:
+    plan = Plan(ONE.steps, AnswerPolicy(first_model="tiny", accept_if="not_refused"))
+    job = started(plan, collection_of(a="apples"))
+    assert Item.objects.get(job=job).model_id == make_model("tiny").id
+    assert (job.first_model_name, job.policy) == ("tiny", {"first_model": "tiny", "accept_if": "not_refused"})
+
+
+def test_a_cancelled_job_asks_nothing_more_and_its_documents_end_with_it() -> None:
+    job = started(TWO, collection_of(a="one", b="two"))
+    answer(job, only=lambda name: name == "doc-1/map/1")
+    cancel_job(workspace_id=job.workspace_id, public_id=job.public_id, now=clock())
+    advance_job(job_id=job.id, clock=clock)
+    close_job(job_id=job.id)
+    finish_job(job_id=job.id, clock=clock)
+    job.refresh_from_db()
+    assert (job.status, job.total) == (JobStatus.CANCELLED, 2)
+    assert set(JobDocument.objects.filter(job=job).values_list("state", "error_code")) == {("failed", "batch_cancelled")}
+
+
+def test_a_paused_job_goes_on_to_its_end_once_it_runs_again() -> None:
+    job = started(TWO, collection_of(a="one"))
+    pause_job(workspace_id=job.workspace_id, public_id=job.public_id, now=clock())
+    answer(job)
+    finish_job(job_id=job.id, clock=clock)
+    job.refresh_from_db()
+    assert (job.status, set(questions(job))) == (JobStatus.PAUSED, {"doc-1/reduce"})
+    resume_job(workspace_id=job.workspace_id, public_id=job.public_id)
+    run_out(job)
+    assert job.status == JobStatus.COMPLETED
+
+
+def test_the_sweep_rings_for_jobs_that_can_go_on() -> None:
+    job = started(TWO, collection_of(a="one", b="two"))
+    assert sweep()["unadvanced"] == 0
+    answer(job, only=lambda name: name == "doc-1/map/1")
+    assert sweep()["unadvanced"] == 1
+    advance_job(job_id=job.id, clock=clock)
+    assert sweep()["unadvanced"] == 0
+
+
+REFUSALS = {
+    "recipe_archived": {"archived": True},
+    "document_not_found": {"chosen": Chosen(document_ids=[uuid7()])},
+    "no_documents": {"chosen": Chosen(metadata={"kind": "letter"})},
+    "model_not_found": {"model": "gone"},
+}
+
+
+@pytest.mark.parametrize("code", REFUSALS)
+def test_what_is_refused_at_the_door(code: str) -> None:
+    wrong = dict(REFUSALS[code])
+    collection = collection_of(a="apples")
+    make_model("small")
+    plan = Plan((replace(ONE.steps[0], model=str(wrong.pop("model", "small"))),))
+    recipe = make_recipe(collection.workspace, plan=plan, archived_at=clock() if wrong.pop("archived", False) else None)
+    with pytest.raises(ApiError) as refused:
+        submit_documents(workspace_id=collection.workspace_id, recipe_id=recipe.id, collection_id=collection.id, now=clock(), **wrong)  # type: ignore[arg-type]  # of several types
+    assert (refused.value.status, refused.value.code) == (400, code)
+    assert not Job.objects.exists()
+
+
+def test_recipes_and_collections_of_others_are_not_there() -> None:
+    mine, others = collection_of(a="apples"), make_collection(make_workspace("others"))
+    recipe, foreign = make_recipe(mine.workspace, plan=ONE), make_recipe(others.workspace, plan=ONE)
+    make_model("small")
+    for recipe_id, collection_id in ((foreign.id, mine.id), (recipe.id, others.id)):
+        with pytest.raises(ApiError) as refused:
+            submit_documents(workspace_id=mine.workspace_id, recipe_id=recipe_id, collection_id=collection_id, now=clock())
+        assert refused.value.status == 404
