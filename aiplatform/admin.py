@@ -73,6 +73,7 @@ _PAGES = {
         ("Items", "list", "jobs_item", False),
         ("Dead items", "healing", "jobs_item_dead", False),
         ("Prompts", "edit_note", "prompts_prompt", False),
+        ("Recipes", "menu_book", "jobs_recipe", False),
         ("Collections", "library_books", "knowledge_collection", False),
         ("Documents", "description", "knowledge_document", False),
         ("Files", "draft", "files_file", False),

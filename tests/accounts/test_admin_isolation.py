@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from apps.accounts.models import ActorKind, AuditEntry, Role, Workspace
 from apps.accounts.permissions import ByWorkspace
+from apps.jobs.domain.recipe import Each, Plan, Step
 from apps.lib.ids import uuid7
 from apps.spend.actions import reconcile, record_proof
 from apps.spend.domain.proof import Sums
@@ -29,6 +30,7 @@ from tests.factories.alerts import make_alert
 from tests.factories.jobs import make_job, make_pump
 from tests.factories.knowledge import make_collection, upload
 from tests.factories.prompts import make_prompt, make_version
+from tests.factories.recipes import make_recipe
 from tests.factories.webhooks import make_delivery
 from tests.faults import figure
 from tests.spend.purses import make_budget
@@ -38,6 +40,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.timeout(900)]
 CANARY = "canary"
 NUMBER = 918273645
 _NUMBER_SHOWN = re.compile("918.?273.?645")
+_NEVER_CHANGED = {("recipe", name) for name in ("name", "kind", "declared", "plan")}
 STRANGERS = ("stranger", "outsider")
 PEOPLE = ("anonymous", *STRANGERS, "viewer", "member", "owner", "superuser")
 
@@ -97,6 +100,8 @@ def _poison(row: models.Model) -> None:
     values: dict[str, Any] = {}
     for field in row._meta.concrete_fields:
         word = f"{CANARY}-{row._meta.model_name}-{field.name}"
+        if (row._meta.model_name, field.name) in _NEVER_CHANGED:
+            continue
         if field.choices or field.is_relation or field.primary_key or field.unique or field.name in {"time_zone", "storage_key"}:
             continue
         if isinstance(field, models.JSONField):
@@ -118,6 +123,9 @@ def make_world() -> dict[Any, models.Model]:
         make_alert(workspace)
         make_version(make_prompt(workspace))
         upload("Text.", collection=make_collection(workspace))
+        # What a recipe says never changes, so it is born with its canaries.
+        word = f"{CANARY}-recipe" if name == "acme" else "harmless"
+        make_recipe(workspace, name=word, kind="steps", plan=Plan((Step(word, Each.DOCUMENT, word, word),)))
         make_budget("workspace", workspace=workspace, period="day")
         word = f"{CANARY}-audit" if name == "acme" else "harmless"
         texts = dict.fromkeys(("actor_label", "verb", "object_type", "object_label", "reason", "request_id", "address"), word)
@@ -291,7 +299,7 @@ _EXCEPTIONS: dict[tuple[str, str, str], dict[str, str]] = {
     ("endpoint", "change", "POST"): {"owner": "200", "superuser": "200"},
     **{
         (model, "add", method): {"outsider": "200", "member": "200", "owner": "200", "superuser": "200"}
-        for model in ("prompt", "collection")
+        for model in ("prompt", "collection", "recipe")
         for method in ("GET", "POST")
     },
     ("workspace", "add", "GET"): {"superuser": "200"},

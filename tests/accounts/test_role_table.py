@@ -66,6 +66,8 @@ prompts_prompt_add               member
 prompts_prompt_draft             member
 prompts_prompt_publish           member
 prompts_prompt_archive           member
+jobs_recipe_add                  member
+jobs_recipe_archive              member
 jobs_job_new                     member
 jobs_job_try                     member
 jobs_job_pause                   member

@@ -9,6 +9,7 @@ from django.utils import timezone
 from django_celery_results.models import TaskResult
 
 from apps.accounts.models import ActorKind, ApiKey, AuditEntry, Member, Role, User
+from apps.jobs.actions import declare_recipe
 from apps.jobs.domain.lifecycle import JobStatus
 from apps.jobs.models import Item, Job
 from apps.traces.models import Exchange, Run
@@ -46,6 +47,7 @@ def live_in() -> Job:
     metadata = {"priority": "default", "feature": "product-texts", "ticket": "SHOP-1482", "note": "Herbstkatalog, Teil 2: Größen und Maße"}
     job = make_job(done=5, dead=2, running=2, waiting=4, metadata=metadata, feature="product-texts", end_user="ada@example.org")
     _prompt()
+    _recipe()
     make_pump()
     make_pump("exec-interactive", pid=4712, in_flight=1, done=312)
     _records(job)
@@ -60,6 +62,19 @@ def _prompt() -> None:
     for tone in ("dry", "warm"):
         make_version(prompt, system=f"{kept}\nAnswer in a {tone} tone.\n{kept}", parameters={"temperature": 0}, **texts)
     make_version(prompt, is_published=False, system="Answer politely.", output_schema={"type": "object"}, **texts)
+
+
+def _recipe() -> None:
+    """With two numbers to compare."""
+    for words in (150, 80):
+        declare_recipe(
+            workspace_id=make_workspace().id,
+            name="zusammenfassung.de",
+            kind="summarise",
+            declared={"model": "small", "words": words, "language": "German", "instructions": "Mind dates and amounts."},
+            description="A short summary of each contract.",
+            now=timezone.now(),
+        )
 
 
 def _people() -> None:

@@ -55,7 +55,7 @@ def test_what_is_not_ready_is_told() -> None:
 def test_the_sidebar_is_ordered_by_what_people_look_for() -> None:
     shown = links(make_office_client())
     assert list(shown) == ["", "Work", "Providers", "Money", "Traces", "Webhooks", "Accounts", "System"]
-    assert shown["Work"] == ["Jobs", "Items", "Dead items", "Prompts", "Collections", "Documents", "Files", "Alerts"]
+    assert shown["Work"] == ["Jobs", "Items", "Dead items", "Prompts", "Recipes", "Collections", "Documents", "Files", "Alerts"]
     assert "Flower" in shown["System"]
 
 

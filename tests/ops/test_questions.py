@@ -13,11 +13,12 @@ from apps.jobs.models import Job
 from tests.accounts.changes import CHANGES
 from tests.accounts.test_admin_isolation import pages
 from tests.browser.lived_in import live_in
-from tests.factories.accounts import make_api_key, make_office_client, make_user
+from tests.factories.accounts import make_api_key, make_office_client, make_user, make_workspace
 from tests.factories.files import make_file
 from tests.factories.jobs import make_job
 from tests.factories.knowledge import upload
 from tests.factories.prompts import make_version
+from tests.factories.recipes import make_recipe
 
 pytestmark = pytest.mark.django_db
 
@@ -31,7 +32,7 @@ _FORMS = ("_add", "_change", "_draft", "_upload", "jobs_job_new", "jobs_job_try"
 _ASKED = {
     "jobs_job_cancel", "jobs_job_rerun", "files_file_discard", "jobs_item_dead", "webhooks_endpoint_rotate", "providers_provider_switch",
     "providers_provider_switch_target", "spend_budget_top_up", "providers_provider_prices",
-    "prompts_prompt_publish", "prompts_prompt_archive", "knowledge_document_discard", "accounts_workspace_erase",
+    "prompts_prompt_publish", "prompts_prompt_archive", "jobs_recipe_archive", "knowledge_document_discard", "accounts_workspace_erase",
 }  # fmt: skip
 _ASKED_ENDINGS = ("_delete", "_changelist")
 
@@ -72,6 +73,7 @@ QUESTIONS: dict[str, tuple[str, Any]] = {
         lambda: make_version(is_published=False).prompt_id,
     ),
     "prompts_prompt_archive": ("are refused from now on", lambda: make_version().prompt_id),
+    "jobs_recipe_archive": ("can&#x27;t use|can't use", lambda: make_recipe(make_workspace()).pk),
     "knowledge_document_discard": ("deleted for good", lambda: upload("Text.").document.pk),
     "files_file_discard": ("at once and for good", lambda: make_file().pk),
     "accounts_user_delete": ("Are you sure", lambda: make_user("grace").pk),

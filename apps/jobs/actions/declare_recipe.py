@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 from django.db import transaction
 
 from apps.accounts.queries import lock_workspace
@@ -48,7 +49,7 @@ def declare_recipe(
     lock_workspace(workspace_id)
     read = _read(workspace_id, kind, declared)
     newest = recipes_of(workspace_id).filter(name=name).order_by("-number").first()
-    if newest is not None and newest.archived_at is None and _says(newest) == (kind, read.declared, read.plan.as_text()):
+    if newest is not None and newest.archived_at is None and _says(newest, kind, read):
         return Declaration(_described(newest, description), is_new=False)
     recipe = Recipe(
         workspace_id=workspace_id,
@@ -88,8 +89,10 @@ def _require_models(kind: str, plan: Plan) -> None:
             )
 
 
-def _says(recipe: Recipe) -> tuple[str, str, str]:
-    return recipe.kind, recipe.declared, recipe.plan
+def _says(recipe: Recipe, kind: str, read: ReadRecipe) -> bool:
+    """Whether it says the same already. The order of a schema's keys is told to models, and is part of the plan; that of fields is not."""
+    is_same = recipe.kind == kind and recipe.plan == read.plan.as_text()
+    return is_same and bool(orjson.loads(recipe.declared) == orjson.loads(read.declared))
 
 
 def _described(recipe: Recipe, description: str) -> Recipe:

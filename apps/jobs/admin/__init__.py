@@ -1,5 +1,5 @@
 """Work in the back office: jobs, items and pumps."""
 
-from apps.jobs.admin import items, jobs, pumps
+from apps.jobs.admin import items, jobs, pumps, recipes
 
-__all__ = ["items", "jobs", "pumps"]
+__all__ = ["items", "jobs", "pumps", "recipes"]

@@ -9,7 +9,7 @@ from apps.jobs.domain.recipe import Each, Step
 from apps.jobs.domain.recipe_checks import PLACES, RESERVED
 from apps.jobs.domain.recipe_fields import Fields
 from apps.prompts.domain.book import PromptUnknownError
-from apps.prompts.domain.content import NAME, PromptContent, PublishedPrompt
+from apps.prompts.domain.content import NAME, PublishedPrompt
 from apps.prompts.domain.variables import NAME as VARIABLE
 from apps.prompts.domain.variables import Variable, VariableRefusedError, VariableType
 
@@ -142,8 +142,3 @@ def _free_name(name: str, taken: set[str]) -> str:
 
 def _renamed(text: str, names: Mapping[str, str]) -> str:
     return _ALONE.sub(lambda found: f"{{{{ {names[found.group(1)]} }}}}" if found.group(1) in names else found.group(0), text)
-
-
-def content_of(step: Step) -> PromptContent:
-    """What the step says, as a version of a prompt says it: for comparing two."""
-    return PromptContent(step.system, step.user, (), step.model, step.parameters, step.output_schema)

@@ -38,7 +38,7 @@ class PartDifference:
 def compare(before: PromptContent, after: PromptContent) -> list[PartDifference]:
     """The parts that differ, in order."""
     return [
-        PartDifference(name, tuple(_lines(one, other)))
+        PartDifference(name, tuple(compare_lines(one, other)))
         for (name, one), (_, other) in zip(_parts(before), _parts(after), strict=True)
         if one != other
     ]
@@ -55,7 +55,8 @@ def _parts(content: PromptContent) -> Iterator[tuple[str, list[str]]]:
     yield "output schema", [] if schema is None else orjson.dumps(schema, option=orjson.OPT_INDENT_2).decode().splitlines()
 
 
-def _lines(before: list[str], after: list[str]) -> Iterator[Line]:
+def compare_lines(before: list[str], after: list[str]) -> Iterator[Line]:
+    """The lines of two texts, those that are the same left out but for some around each change."""
     for kind, start, end, new_start, new_end in _changes(before, after):
         if kind == "equal":
             yield from _kept(before[start:end], is_first=start == 0, is_last=end == len(before))
