@@ -24,6 +24,7 @@ PATH_VALUES = {
     "collection_id": f"col_{_KEY}e",
     "document_id": f"doc_{_KEY}f",
     "snapshot_id": f"snap_{'0' * 32}{_KEY}1",
+    "position": 1,
     "recipe_id": f"recipe_{_KEY[:-1]}10",
     "name": MODEL,
 }
@@ -87,6 +88,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "pause_target": {"reason": "its answers are bad"},
     "resume_target": {"reason": "its answers are good again"},
     "revoke_key": {"reason": "the nightly import has a new one"},
+    "correct_answer": {"answer": "Within fourteen days [1].", "note": "The rules say so on page 2."},
     "rerun_failed": {"reason": "the provider is back"},
     "create_budget": {"scope": "feature", "name": "colours", "period": "month", "cap_usd": "25"},
     "change_budget": {"cap_usd": "50", "reason": "twice the traffic since May"},

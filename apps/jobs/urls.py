@@ -21,6 +21,7 @@ urlpatterns = [
     path("api/jobs/<str:job_id>/lane", jobs.JobLaneView.as_view(), name="job-lane"),
     path("api/jobs/<str:job_id>/rerun", jobs.JobRerunView.as_view(), name="job-rerun"),
     path("api/jobs/<str:job_id>/results", jobs.JobResultsView.as_view(), name="job-results"),
+    path("api/jobs/<str:job_id>/documents/<int:position>/correction", jobs.CorrectionView.as_view(), name="job-correction"),
     path("api/jobs/<str:job_id>/events", events.job_events, name="job-events"),
     path("api/jobs/<str:job_id>/items", items.ItemsView.as_view(), name="job-items"),
     path("api/items/<str:item_id>", items.ItemView.as_view(), name="item"),

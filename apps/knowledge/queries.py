@@ -8,7 +8,7 @@ from django.db.models import Count, OuterRef, Prefetch, QuerySet, Subquery
 
 from apps.knowledge.domain.names import NAME
 from apps.knowledge.domain.reading import unpack_sections
-from apps.knowledge.domain.sections import BETWEEN_SECTIONS, Section
+from apps.knowledge.domain.sections import BETWEEN_SECTIONS, Section, join_text
 from apps.knowledge.models import (
     COLLECTION_PREFIX,
     DOCUMENT_PREFIX,
@@ -186,6 +186,58 @@ def read_passages(snapshot: Snapshot) -> dict[UUID, Chunk]:
     """The chunks that a snapshot cites, with their documents' names, by id."""
     ids = [UUID(result["chunk"]) for result in snapshot.results]
     return {chunk.id: chunk for chunk in Chunk.objects.filter(id__in=ids).select_related("document").defer("words", "embedding")}
+
+
+@dataclass(frozen=True, slots=True)
+class CitedPassage:
+    """The passage behind a citation: [1] is the first of its snapshot. `start` and `end` count in the version's plain text."""
+
+    number: int
+    chunk_id: UUID
+    document_id: UUID
+    document: str
+    version_id: UUID
+    version: int
+    anchor: str
+    start: int
+    end: int
+    text: str
+
+
+def read_cited(workspace_id: UUID, snapshot_ids: Sequence[str]) -> dict[str, list[CitedPassage]]:
+    """The passages of these snapshots of a workspace, by snapshot, in their order; what is gone is left out."""
+    snapshots = list(Snapshot.objects.filter(workspace_id=workspace_id, id__in=set(snapshot_ids)))
+    wanted = {UUID(result["chunk"]) for snapshot in snapshots for result in snapshot.results}
+    rows = Chunk.objects.filter(id__in=wanted).select_related("document").defer("words", "embedding")
+    chunks = {chunk.id: chunk for chunk in rows}
+    return {
+        snapshot.id: [
+            _cited(number, chunks[UUID(result["chunk"])], result["version"])
+            for number, result in enumerate(snapshot.results, start=1)
+            if UUID(result["chunk"]) in chunks
+        ]
+        for snapshot in snapshots
+    }
+
+
+def _cited(number: int, chunk: Chunk, version: int) -> CitedPassage:
+    return CitedPassage(
+        number=number,
+        chunk_id=chunk.id,
+        document_id=chunk.document_id,
+        document=chunk.document.name,
+        version_id=chunk.version_id,
+        version=version,
+        anchor=chunk.anchor,
+        start=chunk.start,
+        end=chunk.end,
+        text=chunk.text,
+    )
+
+
+def read_plain_text(version_id: UUID) -> str:
+    """What a version says, as one text: what passages and citations count in. Empty when it is not ready, or gone."""
+    return join_text(read_sections([version_id]).get(version_id, []))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from tests.factories.alerts import make_alert
 from tests.factories.files import make_file
 from tests.factories.knowledge import make_collection, make_snapshot, upload
 from tests.factories.prompts import make_prompt, make_version
-from tests.factories.recipes import make_recipe
+from tests.factories.recipes import make_document_job, make_recipe
 from tests.factories.webhooks import make_delivery, make_endpoint
 from tests.jobs.rows import make_job
 from tests.spend.purses import make_budget
@@ -73,6 +73,10 @@ def _recipe(workspace: Workspace) -> str:
     return make_recipe(workspace).public_id
 
 
+def _document_job(workspace: Workspace) -> str:
+    return make_document_job(workspace).public_id
+
+
 def _collection(workspace: Workspace) -> str:
     return make_collection(workspace).public_id
 
@@ -104,6 +108,7 @@ SAMPLES: dict[str, Make] = {
     "api/items/<str:item_id>": _item,
     "api/jobs/<str:job_id>": _batch,
     "api/jobs/<str:job_id>/cancel": _batch,
+    "api/jobs/<str:job_id>/documents/<int:position>/correction": _document_job,
     "api/jobs/<str:job_id>/events": _batch,
     "api/jobs/<str:job_id>/items": _batch,
     "api/jobs/<str:job_id>/lane": _batch,
@@ -144,7 +149,7 @@ PLATFORM_WIDE = {
 }  # fmt: skip
 CHANGES = (
     *("acknowledge", "cancel", "complete", "parts", "lane", "pause", "publish", "rerun", "replay", "resume", "revoke", "rotate", "test"),
-    *("search", "top_up", "archive"),
+    *("search", "top_up", "archive", "correction"),
 )
 # Read the database on threads of their own, so that what a test makes must really be committed.
 ASYNC = {"api/jobs/<str:job_id>/events"}
@@ -173,6 +178,11 @@ def test_each_route_with_a_parameter_has_a_sample() -> None:
     assert routes_with_a_parameter() - PLATFORM_WIDE == set(SAMPLES), "add the new route to SAMPLES, or take the old one out"
 
 
+def filled(route: str, key: str) -> str:
+    """The route's path for this id; what else it names is a number."""
+    return re.sub("<.*?>", "1", re.sub("<.*?>", lambda _: key, route, count=1))
+
+
 def _ask(workspace: str, method: str, path: str) -> tuple[int, Any, dict[str, str]]:
     answer = make_client(workspace).generic(method, path, b"{}", content_type="application/json")
     headers = {name: value for name, value in answer.headers.items() if name not in {"x-request-id", "openai-processing-ms"}}
@@ -184,8 +194,8 @@ def _ask(workspace: str, method: str, path: str) -> tuple[int, Any, dict[str, st
 def test_a_foreign_id_is_answered_like_an_unknown_one(route: str, method: str) -> None:
     theirs = SAMPLES[route](make_workspace("theirs"))
     unknown = theirs[:-32] + uuid4().hex
-    foreign_answer = _ask("ours", method, "/" + re.sub("<.*>", theirs, route))
-    unknown_answer = _ask("ours", method, "/" + re.sub("<.*>", unknown, route))
+    foreign_answer = _ask("ours", method, "/" + filled(route, theirs))
+    unknown_answer = _ask("ours", method, "/" + filled(route, unknown))
     assert foreign_answer[0] in {404, 405}
     assert json.dumps(foreign_answer).replace(theirs, unknown) == json.dumps(unknown_answer)
 
@@ -193,17 +203,19 @@ def test_a_foreign_id_is_answered_like_an_unknown_one(route: str, method: str) -
 @pytest.mark.parametrize("route", samples())
 def test_the_owner_is_answered_otherwise(route: str) -> None:
     """Else the matrix above would prove nothing."""
-    path = "/" + re.sub("<.*>", SAMPLES[route](make_workspace("ours")), route)
+    path = "/" + filled(route, SAMPLES[route](make_workspace("ours")))
     client = make_client("ours")
     answers = [
-        client.generic(method, path, b'{"lane": "bulk", "amount_usd": "1", "version": 1, "query": "a"}', content_type="application/json")
+        client.generic(
+            method, path, b'{"lane": "bulk", "amount_usd": "1", "version": 1, "query": "a", "answer": "b"}', content_type="application/json"
+        )
         for method in ("GET", "POST")
     ]
     for answer in answers:
         answer.close() if getattr(answer, "is_async", False) else b"".join(answer)  # a stream that is read to its end is closed
     statuses = {answer.status_code for answer in answers}
     # An upload that is there wants a form, and parts that are its own.
-    assert statuses - {405} <= ({200, 400, 415} if route.startswith("v1/uploads") else {200, 409})
+    assert statuses - {405} <= ({200, 400, 415} if route.startswith("v1/uploads") else {200, 201, 409})
     assert statuses != {405}
 
 
@@ -212,6 +224,6 @@ def test_the_owner_is_answered_otherwise(route: str) -> None:
     "text", ["x", "..", "%00", "%ff%fe", "a" * 3000, "%F0%9F%98%80", "file-" + "f" * 32, "batch_" + "0" * 32, "%27%20or%201=1--"]
 )
 def test_a_nonsense_id_is_refused_in_the_same_shape(route: str, text: str) -> None:
-    status, body, _ = _ask("ours", "POST" if route.endswith(CHANGES) else "GET", "/" + re.sub("<.*>", text, route))
+    status, body, _ = _ask("ours", "POST" if route.endswith(CHANGES) else "GET", "/" + filled(route, text))
     assert status == (400 if text == "%00" else 404)
     assert set(body) >= ({"error"} if route.startswith("v1/") else {"type", "title", "status", "detail"})

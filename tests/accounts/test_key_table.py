@@ -60,6 +60,7 @@ api/jobs/<str:job_id>/lane           POST jobs
 api/jobs/<str:job_id>/rerun          POST jobs
 api/jobs/<str:job_id>/results        GET jobs
 api/jobs/<str:job_id>/events         GET jobs
+api/jobs/<str:job_id>/documents/<int:position>/correction POST jobs
 api/jobs/<str:job_id>/items          GET jobs
 api/items/<str:item_id>              GET jobs
 api/dead-items                       GET jobs

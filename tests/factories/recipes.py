@@ -27,7 +27,14 @@ def make_recipe(workspace: Workspace, *, name: str = "summary", plan: Plan = SUM
 def make_document_job(workspace: Workspace, **values: Any) -> Job:
     """One that is over: a document, answered and corrected."""
     job = make_job(workspace=workspace, **{"status": JobStatus.COMPLETED, "running": 0, "waiting": 0, "ended_at": timezone.now()} | values)
-    Job.objects.filter(id=job.id).update(kind="documents", recipe=make_recipe(workspace), input_file=None)
+    document = make_answered_document(job)
+    Correction.objects.create(job=job, item_id=document.answer_item_id, answer="Better.", note="It was wrong.")
+    return Job.objects.get(id=job.id)
+
+
+def make_answered_document(job: Job) -> JobDocument:
+    """Of a batch a job of documents, with one that its first item is the answer for."""
+    Job.objects.filter(id=job.id).update(kind="documents", recipe=make_recipe(job.workspace), input_file=None)
     item = Item.objects.filter(job=job).order_by("id")[0]
     document = JobDocument.objects.create(
         job=job,
@@ -40,5 +47,4 @@ def make_document_job(workspace: Workspace, **values: Any) -> Job:
         answer_item_id=item.id,
     )
     StepItem.objects.create(item_id=item.id, job_id=job.id, job_document_id=document.id, step="reduce", input_hash=bytes(32))
-    Correction.objects.create(job=job, item_id=item.id, answer="Better.", note="It was wrong.")
-    return Job.objects.get(id=job.id)
+    return document

@@ -24,7 +24,7 @@ from tests.factories.jobs import make_job
 from tests.factories.knowledge import make_collection, make_snapshot, upload
 from tests.factories.prompts import make_prompt, make_version
 from tests.factories.providers import make_model, make_provider
-from tests.factories.recipes import make_recipe
+from tests.factories.recipes import make_answered_document, make_recipe
 from tests.factories.webhooks import make_delivery, make_endpoint
 from tests.spend.purses import make_budget
 
@@ -48,6 +48,8 @@ def prepare(schema: dict[str, Any], operation: str) -> None:
     ended = {"status": JobStatus.COMPLETED, "ended_at": timezone.now()} if has_ended else {}
     job = make_job(id=example_id(schema, "job_id"), done=2, dead=1, running=0, waiting=0 if has_ended else 1, **ended)
     Item.objects.filter(job=job, position=1).update(id=example_id(schema, "item_id"))
+    if operation == "correct_answer":
+        make_answered_document(job)
     File.objects.filter(id=make_file().id).update(id=example_id(schema, "file_id"))
     key, _ = make_api_key(make_workspace())
     ApiKey.objects.filter(id=key.id).update(id=example_id(schema, "key_id"), name="test-example")

@@ -51,6 +51,8 @@ _REFUSALS = {
         *("save_prompt_draft", "publish_prompt", "archive_prompt"),
     ),
     "a field that the kind of recipe has no use for, or wants and has not; a model that is not there": ("declare_recipe",),
+    "'after' and 'limit' with what is downloaded whole": ("read_job_results",),
+    "a text of blanks alone, a job or a document that has no answer": ("correct_answer",),
     "a revision that is yet to come, documents that are not there": ("search_collection",),
     "a collection that is not there, metadata that is no JSON, a file without a name; a cursor": ("upload_documents", "list_documents"),
     "a name that the scope has no use for, or wants and has not": ("create_budget",),

@@ -7,6 +7,7 @@ from apps.jobs.actions.cancel_all import cancel_all
 from apps.jobs.actions.cancel_job import cancel_job
 from apps.jobs.actions.change_lane import change_lane
 from apps.jobs.actions.close_job import close_job
+from apps.jobs.actions.correct_answer import correct_answer, write_answer
 from apps.jobs.actions.declare_recipe import Declaration, declare_recipe
 from apps.jobs.actions.discard_dead import discard_dead
 from apps.jobs.actions.dry_run_batch import dry_run_batch
@@ -44,6 +45,7 @@ __all__ = [
     "cancel_job",
     "change_lane",
     "close_job",
+    "correct_answer",
     "declare_recipe",
     "discard_dead",
     "dry_run_batch",
@@ -73,4 +75,5 @@ __all__ = [
     "sweep",
     "validate_job",
     "wake_pumps",
+    "write_answer",
 ]

@@ -11,6 +11,7 @@ from django.utils.text import get_valid_filename
 
 from apps.files.actions import read_table
 from apps.files.queries import FileGoneError
+from apps.jobs.actions.export_documents import document_lines, document_rows
 from apps.jobs.domain.export_table import answer_cells, answer_columns, plain_cell, workbook_cell
 from apps.jobs.domain.table_prompt import TablePrompt
 from apps.jobs.domain.workbook_parts import workbook_chunks
@@ -32,12 +33,12 @@ class Export:
 def export_results(*, job: Job, form: str) -> Export:
     """`form` is jsonl, csv or xlsx (KeyError otherwise). When the uploaded table is gone the rows carry their custom ids instead."""
     content_type, write = _FORMS[form]
-    name = job.table_file.filename.rsplit(".", 1)[0] if job.table_file else job.public_id
+    name = job.table_file.filename.rsplit(".", 1)[0] if job.table_file else str(job.recipe or job.public_id)
     return Export(filename=f"{get_valid_filename(name)}-results.{form}", content_type=content_type, chunks=write(job))
 
 
 def _jsonl(job: Job) -> Iterator[bytes]:
-    return result_chunks(job.id)
+    return document_lines(job) if job.recipe else result_chunks(job.id)
 
 
 def _csv(job: Job) -> Iterator[bytes]:
@@ -59,6 +60,8 @@ def _xlsx(job: Job) -> Iterator[bytes]:
 
 
 def _rows(job: Job) -> Iterator[list[str]]:
+    if job.recipe:
+        return document_rows(job)
     return _table_rows(job, job.table_file_id, TablePrompt(**job.table)) if job.table_file_id and job.table else _line_rows(job)
 
 

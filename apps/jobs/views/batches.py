@@ -129,9 +129,15 @@ class BatchResultsView(APIView):
 
 def stream_results(request: Request, job: Job) -> StreamingHttpResponse:
     """The result lines of a job, from `after` on, at most `limit`."""
-    chunks = result_chunks(job.id, after=_line_after(request), limit=_line_limit(request))
+    after, limit = read_lines(request)
+    chunks = result_chunks(job.id, after=after, limit=limit)
     django_request = request._request  # noqa: SLF001 -- REST framework's name for Django's own
     return stream_response(django_request, chunks, content_type=NDJSON)
+
+
+def read_lines(request: Request) -> tuple[UUID | None, int | None]:
+    """From behind which line on, and how many at most."""
+    return _line_after(request), _line_limit(request)
 
 
 def _key(request: Request) -> "ApiKey":

@@ -5,25 +5,29 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework.generics import ListAPIView
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.accounts.permissions import key_of
 from apps.jobs import actions
+from apps.jobs.actions.export_results import export_results
 from apps.jobs.models import Job
 from apps.jobs.queries import find_job, jobs_of
 from apps.jobs.serializers import JobSerializer, LaneSerializer, RerunSerializer
-from apps.jobs.views.batches import LINE_PARAMETERS, NDJSON, stream_results
+from apps.jobs.serializers.corrections import CorrectionRequestSerializer, CorrectionSerializer
+from apps.jobs.views.batches import LINE_PARAMETERS, NDJSON, read_lines, stream_results
 from apps.jobs.views.filters import JobFilter
 from apps.lib.clock import current_time
 from apps.lib.cursor_pages import CursorPages
 from apps.lib.http_errors import GIVE_UP, ApiError
 from apps.lib.narrowing import Narrowing
+from apps.lib.streaming import stream_response
 
-_SINGLE = "single"
+_SINGLE, _DOCUMENTS = "single", "documents"
 
 
 @extend_schema_view(get=extend_schema(operation_id="list_jobs", tags=["jobs"]))
@@ -108,19 +112,59 @@ class JobRerunView(APIView):
         return Response(JobSerializer(job).data)
 
 
+class _FormByView(DefaultContentNegotiation):
+    """`format` is the view's own parameter, not a way to choose a renderer."""
+
+    def filter_renderers(self, renderers: Any, format: str) -> Any:  # noqa: A002, ARG002 -- REST framework's signature
+        return renderers
+
+
 class JobResultsView(APIView):
-    """The lines of items that have ended, also while the job runs, in the input's order."""
+    """What has ended so far, in the input's order.
+
+    Of a batch the lines of its items; of a job of documents a line for each document, with its answer, citations, correction and cost.
+    With `format` a table or lines as people download them, whole.
+    """
 
     required_scope = "jobs"
+    content_negotiation_class = _FormByView
 
     @extend_schema(
         operation_id="read_job_results",
         tags=["jobs"],
-        parameters=LINE_PARAMETERS,
-        responses={(200, NDJSON): OpenApiTypes.BINARY},
+        parameters=[
+            *LINE_PARAMETERS,
+            OpenApiParameter("format", {"type": "string", "enum": ["csv", "jsonl"]}, description="As a download: all, without `after`."),
+        ],
+        responses={(200, NDJSON): OpenApiTypes.BINARY, (200, "text/csv"): OpenApiTypes.BINARY},
     )
     def get(self, request: Request, job_id: str) -> StreamingHttpResponse:
-        return stream_results(request, find_job(workspace_id=key_of(request).workspace_id, public_id=job_id))
+        job = find_job(workspace_id=key_of(request).workspace_id, public_id=job_id)
+        form = request.query_params.get("format")
+        if form not in {None, "csv", "jsonl"}:
+            raise ApiError(400, "invalid_value", "'format' must be csv or jsonl.", param="format")
+        if form is None and job.kind != _DOCUMENTS:
+            return stream_results(request, job)
+        if read_lines(request) != (None, None):
+            raise ApiError(400, "invalid_value", "'after' and 'limit' are for the lines of a batch.", param="after")
+        export = export_results(job=job, form=form or "jsonl")
+        content_type = "text/csv; charset=utf-8" if form == "csv" else NDJSON
+        return stream_response(request._request, export.chunks, content_type=content_type)  # noqa: SLF001 -- REST framework's name for Django's own
+
+
+class CorrectionView(APIView):
+    """Say what the answer for a document should have been. What the model said is kept; the newest correction counts."""
+
+    required_scope = "jobs"
+
+    @extend_schema(operation_id="correct_answer", tags=["jobs"], request=CorrectionRequestSerializer, responses={201: CorrectionSerializer})
+    def post(self, request: Request, job_id: str, position: int) -> Response:
+        job = find_job(workspace_id=key_of(request).workspace_id, public_id=job_id)
+        wanted = CorrectionRequestSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        answer = actions.write_answer(wanted.validated_data["answer"])
+        made = actions.correct_answer(job=job, position=position, answer=answer, note=wanted.validated_data["note"])
+        return Response(CorrectionSerializer(made).data, status=201)
 
 
 def _changeable(request: Request, job_id: str) -> dict[str, Any]:

@@ -1,0 +1,162 @@
+"""What a job of documents came to for one document, and how that is told in tables and lines."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from apps.jobs.domain.citations import cited_numbers
+from apps.jobs.domain.recipe import Step
+from apps.lib.ids import public_id
+
+_DOCUMENT, _ITEM, _CHUNK, _SNAPSHOT = "doc_", "item_", "chunk_", "snap_"
+_BEFORE = ("document", "version", "state")
+_AFTER = ("citations", "cost_usd", "error", "corrected_by", "item")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What a citation points to: `start` and `end` count in the plain text of that version."""
+
+    number: int
+    chunk_id: UUID
+    document_id: UUID
+    document: str
+    version_id: UUID
+    version: int
+    anchor: str
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """What a person says the answer should have been. `by` is empty for a program."""
+
+    answer: str
+    note: str
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentAnswer:
+    """`original` is what the model said; None without an answer, or when it is not kept any more."""
+
+    position: int
+    document_id: UUID
+    version_id: UUID
+    version: int
+    name: str
+    state: str
+    step: str
+    error_code: str
+    error_message: str
+    item_id: UUID | None
+    original: str | None
+    corrected: Corrected | None
+    cost_usd: Decimal
+    snapshot_id: str
+    passages: Sequence[Passage]
+
+    @property
+    def answer(self) -> str | None:
+        """The one that counts."""
+        return self.corrected.answer if self.corrected else self.original
+
+    @property
+    def cited(self) -> list[Passage]:
+        """The passages that the answer cites, in its order."""
+        by_number = {passage.number: passage for passage in self.passages}
+        numbers = cited_numbers(self.answer or "", passages=max(by_number, default=0))
+        return [by_number[number] for number in numbers if number in by_number]
+
+    @property
+    def error(self) -> str:
+        return ": ".join(filter(None, (self.error_code, self.error_message)))
+
+
+def fields_of(step: Step) -> tuple[str, ...]:
+    """The columns of the answers: the fields of the schema, or one for the text."""
+    properties = (step.output_schema or {}).get("properties")
+    return tuple(properties) if isinstance(properties, dict) and properties else ("answer",)
+
+
+def header(fields: Sequence[str]) -> list[str]:
+    """A field that is called as another column gets `answer.` before its name."""
+    return [*_BEFORE, *(f"answer.{name}" if name in (*_BEFORE, *_AFTER) else name for name in fields), *_AFTER]
+
+
+def cells(row: DocumentAnswer, fields: Sequence[str]) -> list[str]:
+    """One row of the table, in the order of the header."""
+    return [
+        row.name,
+        str(row.version),
+        row.state,
+        *_answer_cells(row.answer, fields),
+        "; ".join(f"[{passage.number}] {_place(passage)}" for passage in row.cited),
+        f"{row.cost_usd.normalize():f}",
+        row.error,
+        (row.corrected.by or "a program") if row.corrected else "",
+        public_id(_ITEM, row.item_id) if row.item_id else "",
+    ]
+
+
+def _place(passage: Passage) -> str:
+    return ", ".join(filter(None, (passage.document, passage.anchor)))
+
+
+def _answer_cells(answer: str | None, fields: Sequence[str]) -> list[str]:
+    value = answer_value(answer)
+    if isinstance(value, dict):
+        return [_cell(value.get(name)) for name in fields]
+    return [answer or "", *[""] * (len(fields) - 1)]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def answer_value(answer: str | None) -> Any:
+    """The JSON object or list that an answer is, else its text."""
+    if answer is None or not answer.lstrip().startswith(("{", "[")):
+        return answer
+    try:
+        return orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        return answer
+
+
+def as_line(row: DocumentAnswer) -> Mapping[str, Any]:
+    """One line of JSON."""
+    return {
+        "position": row.position,
+        "document": {"id": public_id(_DOCUMENT, row.document_id), "name": row.name, "version": row.version},
+        "state": row.state,
+        "answer": answer_value(row.answer),
+        "original_answer": answer_value(row.original) if row.corrected else None,
+        "corrected": {"by": row.corrected.by, "at": row.corrected.at, "note": row.corrected.note} if row.corrected else None,
+        "citations": [_cited(passage) for passage in row.cited],
+        "snapshot": f"{_SNAPSHOT}{row.snapshot_id}" if row.snapshot_id else None,
+        "cost_usd": f"{row.cost_usd.normalize():f}",
+        "error": {"step": row.step, "code": row.error_code, "message": row.error_message} if row.error_code else None,
+        "item": public_id(_ITEM, row.item_id) if row.item_id else None,
+    }
+
+
+def _cited(passage: Passage) -> dict[str, Any]:
+    return {
+        "number": passage.number,
+        "document": {"id": public_id(_DOCUMENT, passage.document_id), "name": passage.document, "version": passage.version},
+        "anchor": passage.anchor,
+        "chunk": public_id(_CHUNK, passage.chunk_id),
+        "start": passage.start,
+        "end": passage.end,
+    }
