@@ -36,7 +36,7 @@ from tests.factories.jobs import make_job, make_route
 from tests.factories.knowledge import make_collection, upload
 from tests.factories.prompts import make_prompt, make_version
 from tests.factories.providers import make_model, make_provider
-from tests.factories.recipes import make_recipe
+from tests.factories.recipes import make_document_job, make_recipe
 from tests.factories.webhooks import URL, make_delivery, make_endpoint
 from tests.spend.purses import make_budget
 
@@ -397,6 +397,9 @@ CHANGES: dict[str, Case] = {
     "prompts_prompt_archive": Case(
         send("prompts_prompt_archive", {"version": "1"}, lambda: make_version().prompt_id), "archived", "prompt"
     ),
+    "jobs_job_answer": Case(
+        send("jobs_job_answer", {"answer": "Better."}, lambda: make_document_job(make_workspace()).pk), "corrected", "job"
+    ),
     "jobs_recipe_add": Case(declare_recipe_page, "declared", "recipe"),
     "jobs_recipe_archive": Case(send("jobs_recipe_archive", {}, lambda: make_recipe(make_workspace()).pk), "archived", "recipe"),
     "spend_price_add": Case(lambda client: client.post(reverse("admin:spend_price_add"), price_form()), "added", "price"),
@@ -408,7 +411,7 @@ OTHER_WHY = dict.fromkeys(
         "jobs_job_new", "jobs_job_try", "webhooks_endpoint_test", "password_change", "second-factor:set_up", "second-factor:renew",
         "knowledge_collection_add", "knowledge_collection_upload",
         "prompts_prompt_add", "prompts_prompt_draft", "prompts_prompt_publish", "prompts_prompt_archive",
-        "jobs_recipe_add", "jobs_recipe_archive",
+        "jobs_recipe_add", "jobs_recipe_archive", "jobs_job_answer",
     ),
     "",
 ) | {"second-factor:end": "by themselves"}  # fmt: skip
@@ -429,7 +432,7 @@ WHY_NEEDED = {
 HARMLESS = {
     "providers_provider_desk",
     "index", "login", "logout", "password_change_done", "autocomplete", "jsi18n", "view_on_site", "app_list", "search",
-    "jobs_job_progress", "jobs_job_errors", "jobs_item_by_model", "jobs_job_download", "files_file_content",
+    "jobs_job_progress", "jobs_job_documents", "jobs_job_errors", "jobs_item_by_model", "jobs_job_download", "files_file_content",
     "prompts_prompt_compare", "jobs_recipe_compare", "spend_charge_overview", "spend_charge_overview_csv",
 }  # fmt: skip
 # Template and value of each button that chooses among the actions of one route, and which change it is; None: it changes nothing.

@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from apps.accounts.domain.keys import WORKSPACE_SCOPES, Scope
 from apps.accounts.models import ApiKey, Workspace
-from tests.accounts.test_foreign_ids import SAMPLES
+from tests.accounts.test_foreign_ids import SAMPLES, filled
 from tests.factories.accounts import make_api_key, make_office_client, make_workspace
 from tests.factories.providers import make_model, make_provider
 from tests.faults import figure
@@ -198,7 +198,7 @@ def make_world() -> World:
     for route in NEEDS:
         parameter = re.search(r"<\w+:(\w+)>", route)
         sample = ids.get(route) or (shared[parameter[1]] if parameter else "")
-        paths[route] = "/" + re.sub("<.*>", sample, route)
+        paths[route] = "/" + filled(route, sample)
     clients = {f"only {scope}": _client(make_api_key(acme, scope)[1]) for scope in Scope}
     clients |= {f"all but {scope}": _client(make_api_key(acme, *(set(Scope) - {scope}))[1]) for scope in Scope}
     live = make_api_key(acme)[1]

@@ -42,7 +42,7 @@ def example_id(schema: dict[str, Any], parameter: str) -> UUID:
 def prepare(schema: dict[str, Any], operation: str) -> None:
     """The examples name what is there: a file, a job with a failure, its first item, a key, an upload, a webhook, a provider, ..."""
     has_ended = operation == "watch_job"
-    for model in (Item, Job, Part, Upload, File):
+    for model in (Item, Job, Recipe, Part, Upload, File):
         model.objects.all().delete()
     ApiKey.objects.filter(name="test-example").delete()
     ended = {"status": JobStatus.COMPLETED, "ended_at": timezone.now()} if has_ended else {}
@@ -72,7 +72,6 @@ def prepare(schema: dict[str, Any], operation: str) -> None:
     prompt = make_prompt(make_workspace(), name="example")
     Prompt.objects.filter(id=prompt.id).update(id=example_id(schema, "prompt_id"))
     make_version(Prompt.objects.get(name="example"), is_published=operation == "archive_prompt")
-    Recipe.objects.all().delete()
     Recipe.objects.filter(id=make_recipe(make_workspace()).id).update(id=example_id(schema, "recipe_id"))
     _prepare_documents(schema)
     _prepare_upload(schema, has_part=operation == "complete_upload")

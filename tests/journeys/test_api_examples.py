@@ -27,7 +27,7 @@ def send(live: Live, secret: str, path: str, method: str, operation: dict[str, A
     query: dict[str, Any] = {}
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "path":
-            path = path.replace("{" + parameter["name"] + "}", parameter["example"])
+            path = path.replace("{" + parameter["name"] + "}", str(parameter["example"]))
         elif parameter["in"] == "query" and "example" in parameter:
             query[parameter["name"]] = parameter["example"]
     body: dict[str, Any] = {}

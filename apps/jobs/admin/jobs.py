@@ -25,6 +25,7 @@ from unfold.decorators import display
 from apps.accounts.permissions import ByWorkspace, ReadOnly, WorkspaceFilter, reason_of
 from apps.accounts.queries import workspaces_for_submitting
 from apps.jobs.actions import cancel_job, change_lane, pause_job, rerun_failed, resume_job
+from apps.jobs.admin.document_pages import DocumentPages, documents_context
 from apps.jobs.admin.new_job import NewJobPages
 from apps.jobs.admin.try_prompt import TryPromptPages
 from apps.jobs.domain.lifecycle import JobStatus, Lane
@@ -55,12 +56,12 @@ def progress_of(job: Job) -> Progress:
 
 
 @admin.register(Job)
-class JobAdmin(TryPromptPages, NewJobPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class JobAdmin(DocumentPages, TryPromptPages, NewJobPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """What was submitted and how far it is."""
 
     list_display = ("named", "workspace", "standing", "lane", "progress", "tokens", "cost", "age")
     list_filter = (("kind", RecentValuesFilter), "status", "lane", ("workspace", WorkspaceFilter))
-    list_select_related = ("workspace", "input_file", "table_file")
+    list_select_related = ("workspace", "input_file", "table_file", "recipe")
     scanned_fields = ("feature", "end_user")
     search_help_text = "A job's id, or a whole feature or user."
     change_form_outer_before_template = "jobs/job.html"
@@ -175,6 +176,8 @@ class JobAdmin(TryPromptPages, NewJobPages, LargeTable, ReadOnly, ByWorkspace, M
     ) -> HttpResponse:
         job = self.get_object(request, object_id)
         context = self._context(request, job) | _errors(job) if job else {}
+        if job and job.recipe_id:
+            context |= documents_context(job, request)
         response: HttpResponse = super().change_view(request, object_id, form_url, (extra_context or {}) | context)
         return response
 
