@@ -96,15 +96,29 @@ def _may_be_repeated(scope: Message) -> bool:
     return b"idempotency-key" in headers or headers.get(b"x-stainless-retry-count", b"0") != b"0"
 
 
+# So much of a body Django keeps in memory; what is longer it writes down.
+_UNWRITTEN_BYTES = settings.FILE_UPLOAD_MAX_MEMORY_SIZE
+
+
+def _is_form_of_files(scope: Message) -> bool:
+    """Its files are written down while it is read, however small; and for its CSRF token it is read before anybody asks who sent it."""
+    return any(name == b"content-type" and b"multipart/" in value.lower() for name, value in scope["headers"])
+
+
 async def _ask_sender(scope: Message) -> ApiError | None:
-    """A file is taken from somebody who may come in: Django would spool it before a view asks."""
+    """What is written to the disk is taken from somebody who may come in."""
     from aiplatform.senders import find_stranger  # noqa: PLC0415 -- this module is imported before the tables are there
 
     return await sync_to_async(find_stranger, thread_sensitive=False)(scope)
 
 
 _bounded: Application = BodyLimit(
-    _dispatch, limit_of=_limit_of, refusal_of=_refusal_of, ask_sender=_ask_sender, unasked_bytes=settings.MAX_LINE_BYTES
+    _dispatch,
+    limit_of=_limit_of,
+    refusal_of=_refusal_of,
+    ask_sender=_ask_sender,
+    unasked_bytes=_UNWRITTEN_BYTES,
+    is_written=_is_form_of_files,
 )
 _closed: Application = ClosedFolder(_bounded, folder=settings.ADMIN_PATH, networks=settings.ADMIN_ADDRESSES)
 application: Application = SafeHeaders(_closed if settings.ADMIN_ADDRESSES else _bounded, hsts_seconds=settings.SECURE_HSTS_SECONDS)

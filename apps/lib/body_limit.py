@@ -17,6 +17,7 @@ Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None
 
 # A client that is still sending does not read our answer: what it sends after the limit is thrown away, up to this many times the limit.
 _DRAINED_TIMES = 2
+_DRAINED_OF_STRANGERS = 8 << 20
 # One that sends nothing for so long is waiting for the answer.
 _QUIET_SECONDS = 1.0
 # Room for the multipart form around a file.
@@ -32,7 +33,8 @@ class BodyLimit:
     """ASGI: `limit_of(path)` gives the most bytes that a body may have; longer ones are answered 413.
 
     `refusal_of(scope, declared length)` may refuse a request for another reason before its body is taken. `ask_sender(scope)` may
-    refuse whoever sends more than `unasked_bytes`, once, before more of it is taken: shorter bodies cost no question.
+    refuse whoever sends more than `unasked_bytes`, once, before more of it is taken: shorter bodies cost no question, unless
+    `is_written(scope)`: of a body that goes to the disk while it arrives the sender is asked before its first byte.
     """
 
     def __init__(
@@ -43,12 +45,14 @@ class BodyLimit:
         refusal_of: Callable[[Message, int], ApiError | None] = lambda _scope, _declared: None,
         ask_sender: Callable[[Message], Awaitable[ApiError | None]] = _nobody_is_asked,
         unasked_bytes: int = 0,
+        is_written: Callable[[Message], bool] = lambda _scope: False,
     ) -> None:
         self.application = application
         self.limit_of = limit_of
         self.refusal_of = refusal_of
         self.ask_sender = ask_sender
         self.unasked_bytes = unasked_bytes
+        self.is_written = is_written
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -88,14 +92,14 @@ class BodyLimit:
 
     async def _ask(self, scope: Message, length: int) -> bool:
         """Whether the question was due; _StrangerError when it was, and the answer is no."""
-        if length <= self.unasked_bytes + _FORM_BYTES:
+        if length <= (0 if self.is_written(scope) else self.unasked_bytes):
             return False
         if refusal := await self.ask_sender(scope):
             raise _StrangerError(refusal)
         return True
 
     async def _turn_away(self, scope: Message, receive: Receive, send: Send, stranger: "_StrangerError") -> None:
-        await _refuse(scope, receive, send, stranger.refusal, drained=self.unasked_bytes * _DRAINED_TIMES)
+        await _refuse(scope, receive, send, stranger.refusal, drained=_DRAINED_OF_STRANGERS)
 
 
 class _TooLongError(Exception):

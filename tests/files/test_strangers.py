@@ -1,6 +1,12 @@
-"""Long bodies are taken from somebody who may come in: a stranger's is neither spooled nor read to its end, declared or in chunks."""
+"""What is written to the disk is taken from somebody who may come in.
+
+A stranger's long body, or form of files, is neither written nor read to its end, declared or in chunks.
+"""
 
 import socket
+from contextlib import ExitStack
+from itertools import product
+from uuid import uuid4
 
 import pytest
 from django.conf import settings
@@ -12,6 +18,7 @@ from apps.accounts.actions import revoke_api_key
 from apps.lib.embedded import wait_until
 from tests.accounts.changes import give_factor
 from tests.factories.accounts import make_api_key, make_office_client, make_user, make_workspace
+from tests.faults import figure
 from tests.files.serving import Server
 from tests.files.test_over_asgi import MEGABYTE
 
@@ -78,6 +85,37 @@ def test_a_password_is_not_enough_for_whoever_has_a_second_factor(server: Server
     session[DEVICE_ID_SESSION_KEY] = device.persistent_id
     session.save()
     assert client.get(NEW_JOB).status_code == 200
+
+
+SHORT = "Content-Length: 2000"
+WRITTEN = [*(f"Content-Type: {kind}; boundary=b" for kind in ("multipart/form-data", "Multipart/Form-Data", "multipart/mixed"))]
+
+
+def test_of_a_form_of_files_the_first_byte_needs_a_sender(server: Server) -> None:
+    """Each is answered while its two thousand bytes are still to come: whoever reads them first waits for them."""
+    paths = ["/v1/files", "/v1/uploads/upload_x/parts", "/api/documents", "/v1/chat/completions", "/nowhere", "/admin/login/", NEW_JOB]
+    paths += ["/admin/", "/admin/second-factor/", f"/admin/knowledge/collection/{uuid4()}/upload/"]
+    with ExitStack() as opened:
+        asked = {}
+        for path, kind, length in product(paths, WRITTEN, (SHORT, CHUNKED)):
+            connected = opened.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=60))
+            piece = b"--b\r\n" if length == SHORT else b"5\r\n--b\r\n\r\n"
+            connected.sendall("\r\n".join([f"POST {path} HTTP/1.1", "Host: 127.0.0.1", kind, length, "", ""]).encode() + piece)
+            asked[path, kind, length] = connected
+        for (path, kind, length), connected in asked.items():
+            wanted = b"HTTP/1.1 403 " if path.startswith("/admin/") else b"HTTP/1.1 401 "
+            assert connected.recv(65536).startswith(wanted), (path, kind, length)
+        assert server.open_files() == []
+    figure("Forms of files of strangers", f"{len(asked)} of {len(paths)} addresses: read before the sender was asked 0")
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded", "text/plain"])
+def test_a_body_that_memory_does_not_hold_needs_a_sender(server: Server, kind: str) -> None:
+    length = settings.FILE_UPLOAD_MAX_MEMORY_SIZE + 1
+    lines = ["POST /v1/batches HTTP/1.1", "Host: 127.0.0.1", f"Content-Type: {kind}", f"Content-Length: {length}", "", ""]
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connected:
+        connected.sendall("\r\n".join(lines).encode() + b"x")
+        assert connected.recv(65536).startswith(b"HTTP/1.1 401 ")
 
 
 @pytest.mark.parametrize("path", ["/admin/login/", "/admin/", "/admin/jobs/job/"])

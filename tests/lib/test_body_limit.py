@@ -132,7 +132,7 @@ async def test_a_long_body_is_taken_from_somebody_known(declared: int | None, *,
         assert (exchange.sent[0]["status"], exchange.read_by_application) == (200, 900_000)
     else:
         assert exchange.sent[0]["status"] == 401
-        assert exchange.read_by_application <= (0 if declared else 300_000 + FORM)
+        assert exchange.read_by_application <= (0 if declared else 300_000)
 
 
 async def test_nobody_is_asked_for_a_short_body() -> None:
@@ -144,6 +144,24 @@ async def test_nobody_is_asked_for_a_short_body() -> None:
         exchange.scope, exchange.receive, exchange.send
     )
     assert exchange.sent[0]["status"] == 200
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize("declared", [None, 1])
+async def test_of_what_is_written_down_the_first_byte_needs_a_sender(declared: int | None, *, is_known: bool) -> None:
+    async def ask(_scope: MutableMapping[str, Any]) -> ApiError | None:
+        return None if is_known else ApiError(401, "invalid_api_key", "No.")
+
+    exchange = Exchange([b"x"], declared=declared, is_chunked=declared is None)
+    limit = BodyLimit(
+        exchange.application,
+        limit_of=lambda _path: LIMIT,
+        ask_sender=ask,
+        unasked_bytes=300_000,
+        is_written=lambda scope: bool(scope["path"] == "/v1/files"),
+    )
+    await limit(exchange.scope, exchange.receive, exchange.send)
+    assert (exchange.sent[0]["status"], exchange.read_by_application) == ((200, 1) if is_known else (401, 0))
 
 
 async def test_other_kinds_of_connection_pass() -> None:
