@@ -5,6 +5,7 @@ Whoever may not even see the back office is looked at before any of it.
 
 import asyncio
 import os
+import tempfile
 from typing import cast
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aiplatform.settings")
@@ -20,6 +21,9 @@ from apps.lib.body_limit import Application, BodyLimit, Message, Receive, Send
 from apps.lib.closed_folder import ClosedFolder
 from apps.lib.http_errors import ApiError
 from apps.lib.safe_headers import SafeHeaders
+
+# Found out now and kept: looked for when descriptors are short, there seems to be none, and nobody would know why.
+tempfile.gettempdir()
 
 _django = cast("Application", get_asgi_application())
 

@@ -67,28 +67,23 @@ class BodyLimit:
         if _declared(scope) > limit + _FORM_BYTES:
             await _refuse(scope, receive, send, _too_long(limit), drained=limit * _DRAINED_TIMES)
             return
-        counted = _Counted(scope, receive, send, limit + _FORM_BYTES, self._ask)
+        counted, refusal = _Counted(scope, receive, send, limit + _FORM_BYTES, self._ask), None
         try:
             await counted.look_at_sender(_declared(scope))
-        except _StrangerError as stranger:
-            await self._turn_away(scope, receive, send, stranger)
-            return
-        if refusal := self.refusal_of(scope, _declared(scope)):
-            await _refuse(scope, receive, send, refusal, drained=limit * _DRAINED_TIMES)
-            return
-        try:
-            await self.application(scope, counted.receive, counted.send)
+            refusal = self.refusal_of(scope, _declared(scope))
+            if refusal is None:
+                await self.application(scope, counted.receive, counted.send)
         except _TooLongError:
-            await _refuse(scope, receive, send, _too_long(limit), drained=limit * _DRAINED_TIMES - counted.received)
+            refusal = _too_long(limit)
         except _StrangerError as stranger:
-            await self._turn_away(scope, receive, send, stranger)
+            await _refuse(scope, receive, send, stranger.refusal, drained=_DRAINED_OF_STRANGERS)
         except OSError as error:
-            # Django spools the body before it answers anything, errors included.
-            shortage = None if counted.is_answered else find_shortage(error)
-            if shortage is None:
+            # Asking takes descriptors; and Django spools the body before it answers anything, errors included.
+            refusal = None if counted.is_answered else find_shortage(error)
+            if refusal is None:
                 raise
-            drained = -1 if counted.is_complete else limit * _DRAINED_TIMES - counted.received
-            await _refuse(scope, receive, send, shortage, drained=drained)
+        if refusal is not None:
+            await _refuse(scope, receive, send, refusal, drained=-1 if counted.is_complete else limit * _DRAINED_TIMES - counted.received)
 
     async def _ask(self, scope: Message, length: int) -> bool:
         """Whether the question was due; _StrangerError when it was, and the answer is no."""
@@ -97,9 +92,6 @@ class BodyLimit:
         if refusal := await self.ask_sender(scope):
             raise _StrangerError(refusal)
         return True
-
-    async def _turn_away(self, scope: Message, receive: Receive, send: Send, stranger: "_StrangerError") -> None:
-        await _refuse(scope, receive, send, stranger.refusal, drained=_DRAINED_OF_STRANGERS)
 
 
 class _TooLongError(Exception):

@@ -15,6 +15,7 @@ import pytest
 from openai import OpenAI
 
 from apps.files.models import File, Part
+from tests.factories.accounts import make_office_client
 from tests.files.serving import Server
 from tests.files.test_over_asgi import MEGABYTE
 
@@ -92,9 +93,11 @@ def test_a_part_that_cannot_be_written_is_sent_again_and_the_upload_goes_on(serv
 
 
 def test_a_page_of_the_back_office_says_so_too(server: Server) -> None:
+    session = make_office_client().cookies["sessionid"].value
+    headers = {"Content-Type": "multipart/form-data; boundary=x", "Cookie": f"sessionid={session}"}
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     with full_after(psutil.Process(server.process.pid), 1_000_000):
-        connection.request("POST", "/admin/jobs/job/new/", b"x" * 4_000_000, {"Content-Type": "multipart/form-data; boundary=x"})
+        connection.request("POST", "/admin/jobs/job/new/", b"x" * 4_000_000, headers)
         answer = connection.getresponse()
         page = answer.read().decode()
     assert (answer.status, answer.headers["Retry-After"]) == (503, "60")
