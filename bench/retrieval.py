@@ -32,6 +32,7 @@ from apps.knowledge.actions.hold_version import hold_version
 from apps.knowledge.actions.publish_reading import Reading, publish_reading
 from apps.knowledge.actions.rank_chunks import Scope, rank_by_vector
 from apps.knowledge.actions.store_chunks import store_chunks
+from apps.knowledge.adapters.local_embedder import embed_texts
 from apps.knowledge.domain.chunks import Piece
 from apps.knowledge.domain.reading import pack_sections
 from apps.knowledge.domain.request import Mode, SearchRequest
@@ -43,7 +44,7 @@ from bench.report import print_table, write_results
 TARGET_MS, TARGET_RECALL = 50, 0.95
 _CHARACTERS = 1200
 _LEAST_WORDS, _LEAST_REST = 5, 200
-_GRAPH = "knowledge_chunk_embedding"
+_GRAPH = "knowledge_chunk_graph_256"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +154,9 @@ def recall(collection: Collection, questions: list[str], document_ids: list[UUID
     for question in questions:
         with transaction.atomic(), server_cursor() as cursor:
             told = {"collection": collection, "revision": collection.revision, "document_ids": document_ids}
-            through = rank_by_vector(cursor, Scope(**told, searched=10**9), question, limit=50)[:10]
-            compared = rank_by_vector(cursor, Scope(**told, searched=1), question, limit=10)
+            (vector,) = embed_texts([question])
+            through = rank_by_vector(cursor, Scope(**told, searched=10**9), vector, limit=50)[:10]
+            compared = rank_by_vector(cursor, Scope(**told, searched=1), vector, limit=10)
         if compared:
             shares.append(len(set(through) & set(compared)) / len(compared))
     return round(statistics.mean(shares), 4)

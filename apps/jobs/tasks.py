@@ -48,6 +48,11 @@ def finish_job(*, job_id: RowId) -> None:
     actions.finish_job(job_id=UUID(job_id), clock=current_time)
 
 
+@background_task(name="jobs.index_documents", soft_time_limit=_INGEST_LIMIT_SECONDS, time_limit=_INGEST_LIMIT_SECONDS + 30)
+def index_documents() -> None:
+    actions.index_documents(now=current_time())
+
+
 @background_task(name="jobs.close_job")
 def close_job(*, job_id: RowId) -> int:
     return actions.close_job(job_id=UUID(job_id))

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.jobs.views import batches, calls, dead_items, events, items, jobs, recipes, workspace
+from apps.jobs.views import batches, calls, dead_items, events, items, jobs, recipes, search, workspace
 
 urlpatterns = [
     path("v1/chat/completions", calls.call_view("/v1/chat/completions"), name="chat-completions"),
@@ -31,5 +31,7 @@ urlpatterns = [
     path("api/recipes", recipes.RecipesView.as_view(), name="recipes"),
     path("api/recipes/<str:recipe_id>", recipes.RecipeView.as_view(), name="recipe"),
     path("api/recipes/<str:recipe_id>/archive", recipes.RecipeArchiveView.as_view(), name="recipe-archive"),
+    path("api/collections/<str:collection_id>/search", search.CollectionSearchView.as_view(), name="collection-search"),
+    path("api/snapshots/<str:snapshot_id>", search.SnapshotView.as_view(), name="snapshot"),
     path("api/workspace", workspace.WorkspaceView.as_view(), name="workspace"),
 ]

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django import forms
 from django.contrib import admin, messages
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -10,19 +11,19 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
-from django.views.decorators.http import require_safe
 from unfold.admin import ModelAdmin
 
 from apps.accounts.permissions import Audited, ByWorkspace, ReadOnly, WorkspaceFilter, reason_of
 from apps.accounts.queries import may_submit, workspaces_for_submitting
 from apps.knowledge import actions
-from apps.knowledge.domain.request import Mode, SearchRequest
-from apps.knowledge.forms import SearchForm, UploadForm
+from apps.knowledge.domain.embedders import LOCAL
+from apps.knowledge.forms import UploadForm
 from apps.knowledge.models import Collection, Document, DocumentVersion, VersionStatus
-from apps.knowledge.queries import chunks_of, count_statuses, cut_text, find_version, place_sections, read_passages, versions_of
+from apps.knowledge.queries import chunks_of, count_statuses, cut_text, find_version, place_sections, versions_of
 from apps.lib.clock import current_time
 from apps.lib.html_parts import page_link
 from apps.lib.http_errors import ApiError
+from apps.providers.queries import list_callable
 
 _SHOWN = 50
 _SHOWN_CHARACTERS = 50_000
@@ -46,22 +47,35 @@ class CollectionAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: igno
 
     def get_fields(self, request: HttpRequest, obj: Collection | None = None) -> tuple[Any, ...]:  # noqa: ARG002 -- Django's signature
         if obj is None:
-            return ("workspace", "name", "description", "language")
-        return (("name", "workspace"), "description", ("language", "embedder"), ("revision", "chunk_count"), ("public_id", "created_at"))
+            return ("workspace", "name", "description", "language", ("embedder", "dimensions"))
+        return (
+            ("name", "workspace"),
+            "description",
+            ("language", "embedder", "dimensions"),
+            ("revision", "chunk_count"),
+            ("public_id", "created_at"),
+        )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Collection | None = None) -> tuple[str, ...]:  # noqa: ARG002 -- Django's signature
-        return () if obj is None else ("embedder", "revision", "chunk_count", "public_id", "created_at")
+        return () if obj is None else ("embedder", "dimensions", "revision", "chunk_count", "public_id", "created_at")
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view
         return [
             path("<uuid:collection_id>/upload/", view(self.upload), name="knowledge_collection_upload"),
-            path("<uuid:collection_id>/search/", view(require_safe(self.search)), name="knowledge_collection_search"),
             *super().get_urls(),
         ]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return may_submit(request.user)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        if db_field.name == "embedder":
+            models = [(model.name, f"{model.name}, by a provider") for model in list_callable()]
+            return forms.ChoiceField(
+                choices=[(LOCAL, f"{LOCAL}, here and for nothing"), *models], initial=LOCAL, help_text=db_field.help_text
+            )
+        return super().formfield_for_dbfield(db_field, request, **options)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
         if db_field.name == "workspace":
@@ -71,8 +85,15 @@ class CollectionAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: igno
         return super().formfield_for_foreignkey(db_field, request, **options)
 
     def save_model(self, request: HttpRequest, obj: Collection, form: Any, change: bool) -> None:  # noqa: ARG002, FBT001 -- Django's signature
-        values = {"name": obj.name, "description": obj.description, "language": obj.language}
-        made = actions.create_collection(workspace_id=obj.workspace_id, **values, now=current_time())
+        made = actions.create_collection(
+            workspace_id=obj.workspace_id,
+            name=obj.name,
+            description=obj.description,
+            language=obj.language,
+            embedder=obj.embedder,
+            dimensions=None if obj.embedder == LOCAL else obj.dimensions,
+            now=current_time(),
+        )
         # The page goes on with the row that the action made.
         obj.pk = made.pk
 
@@ -93,7 +114,6 @@ class CollectionAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: igno
                 "statuses": count_statuses(collection.pk),
                 "refused": _refused(collection.pk),
                 "may_change": ByWorkspace.has_change_permission(self, request, collection),
-                "search_form": SearchForm(),
             }
         response: HttpResponse = super().change_view(request, object_id, form_url, (extra_context or {}) | context)
         if context and context["statuses"].pending:
@@ -118,24 +138,6 @@ class CollectionAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: igno
         return self._page(
             request, "knowledge/upload.html", title=f"Upload documents to {collection.name}", form=form, collection=collection
         )
-
-    def search(self, request: HttpRequest, collection_id: UUID) -> HttpResponse:
-        """What the collection knows of something; the address can be kept."""
-        collection = self._collection(request, collection_id)
-        form = SearchForm(request.GET if "query" in request.GET else None)
-        context: dict[str, Any] = {"title": f"Search {collection.name}", "form": form, "collection": collection}
-        if form.is_valid():
-            values = form.cleaned_data
-            asked = SearchRequest(query=values["query"], mode=Mode(values["mode"] or Mode.HYBRID), as_of=values["as_of"])
-            try:
-                snapshot = actions.search_collection(collection_id=collection.pk, request=asked)
-            except ApiError as refused:
-                form.add_error(None, refused.message)
-            else:
-                passages = read_passages(snapshot)
-                found = [result | {"passage": passages[UUID(result["chunk"])]} for result in snapshot.results]
-                context |= {"snapshot": snapshot, "found": found}
-        return self._page(request, "knowledge/search.html", **context)
 
     def _collection(self, request: HttpRequest, collection_id: UUID) -> Collection:
         collection: Collection = get_object_or_404(self.get_queryset(request), pk=collection_id)
@@ -224,7 +226,8 @@ def _take(collection: Collection, files: list[Any]) -> str:
 
 def _refused(collection_id: UUID) -> list[DocumentVersion]:
     """The newest of them, for the reasons."""
-    refused = DocumentVersion.objects.filter(document__collection_id=collection_id, document__deleted_at=None, status=VersionStatus.REFUSED)
+    versions = DocumentVersion.objects.filter(document__collection_id=collection_id, document__deleted_at=None)
+    refused = versions.exclude(refusal_code="")
     return list(refused.select_related("document").defer("content").order_by("-pk")[:_SHOWN])
 
 

@@ -1,10 +1,8 @@
-"""What people fill in: files for a collection, and what they look for in it."""
+"""What people fill in: files for a collection."""
 
 from typing import Any
 
 from django import forms
-
-from apps.knowledge.domain.request import LONGEST_QUERY, Mode
 
 MOST_AT_ONCE = 100
 
@@ -31,15 +29,3 @@ class UploadForm(forms.Form):
         max_length=255,
         help_text=f"One or several, at most {MOST_AT_ONCE}; zips are unpacked. A name that the collection has gets a new version.",
     )
-
-
-class SearchForm(forms.Form):
-    """A question to a collection."""
-
-    query = forms.CharField(label="Question or words", max_length=LONGEST_QUERY, widget=forms.TextInput(attrs={"type": "search"}))
-    mode = forms.ChoiceField(
-        label="Search",
-        required=False,
-        choices=[(Mode.HYBRID, "by meaning and words"), (Mode.VECTOR, "by meaning"), (Mode.TEXT, "by words")],
-    )
-    as_of = forms.IntegerField(label="As of revision", required=False, min_value=0, max_value=2**53)

@@ -6,21 +6,34 @@ place of another, whatever the number of its chunks; older revisions stay search
 
 from typing import Any
 
-from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.contrib.postgres.search import SearchVectorField
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import Cast, Now
+from django.db.models.lookups import Exact
 from pgvector.django import HnswIndex, VectorField
 
+from apps.knowledge.domain.embedders import DIMENSIONS, LOCAL, LOCAL_DIMENSIONS
 from apps.knowledge.domain.names import LANGUAGES, NAME, NAME_RULE
 from apps.lib.ids import public_id, uuid7
+from apps.lib.vector_extension import VectorDims
 
 COLLECTION_PREFIX = "col_"
 DOCUMENT_PREFIX = "doc_"
 CHUNK_PREFIX = "chunk_"
 SNAPSHOT_PREFIX = "snap_"
-DIMENSIONS = 256
+
+
+def _graph(dimensions: int) -> HnswIndex:
+    """Vectors of different lengths can't be compared: each length has a graph of its own."""
+    return HnswIndex(
+        OpClass(Cast("embedding", VectorField(dimensions=dimensions)), "vector_ip_ops"),
+        name=f"knowledge_chunk_graph_{dimensions}",
+        condition=models.Q(Exact(VectorDims("embedding"), dimensions)),
+        m=16,
+        ef_construction=64,
+    )
 
 
 class Collection(models.Model):
@@ -41,8 +54,16 @@ class Collection(models.Model):
         help_text="For the search by words: 'simple' takes each word as it is, the others know its forms. It can't be changed.",
     )
     # Fixed once there are chunks: vectors of two embedders can't be compared.
-    embedder = models.CharField(max_length=100, editable=False)
-    dimensions = models.PositiveIntegerField(default=DIMENSIONS, editable=False)
+    embedder = models.CharField(
+        max_length=200,
+        default=LOCAL,
+        help_text="Who makes its vectors: the model that ships with the platform and costs nothing, or a provider's. It can't be changed.",
+    )
+    dimensions = models.PositiveIntegerField(
+        default=LOCAL_DIMENSIONS,
+        choices=[(number, str(number)) for number in DIMENSIONS],
+        help_text="How many numbers a vector has; longer ones of the model are cut. It can't be changed.",
+    )
     revision = models.BigIntegerField(default=0, editable=False)
     chunk_count = models.BigIntegerField("chunks", default=0, editable=False, help_text="Of the versions that searches find now.")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -53,6 +74,11 @@ class Collection(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_local(self) -> bool:
+        """Whether its vectors are made here, without a provider."""
+        return self.embedder == LOCAL
 
     @property
     def public_id(self) -> str:
@@ -87,11 +113,15 @@ class Document(models.Model):
 
 
 class VersionStatus(models.TextChoices):
-    """A version waits to be read; then searches find it, or it was refused for a reason."""
+    """A version waits to be read, and for its vectors; then searches find it, or it was refused for a reason."""
 
     PENDING = "pending"
     READY = "ready"
     REFUSED = "refused"
+
+
+EMBEDDING = "embedding"
+STANDINGS = (VersionStatus.PENDING.value, EMBEDDING, VersionStatus.READY.value, VersionStatus.REFUSED.value)
 
 
 class DocumentVersion(models.Model):
@@ -112,6 +142,7 @@ class DocumentVersion(models.Model):
     pages = models.PositiveIntegerField(null=True, blank=True)
     characters = models.PositiveIntegerField(null=True, blank=True)
     chunk_count = models.PositiveIntegerField("chunks", default=0)
+    read_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="Since when it is read and waits for its vectors.")
     # Sections with their places, packed; what is shown of a document, and what offsets of chunks count in.
     content = models.BinaryField(null=True, blank=True, editable=False)
     from_revision = models.BigIntegerField(null=True, blank=True, editable=False)
@@ -141,9 +172,17 @@ class DocumentVersion(models.Model):
     def __str__(self) -> str:
         return f"{self.document.name}, version {self.number}"
 
+    @property
+    def standing(self) -> str:
+        """Where it stands: its status, or `embedding` while its vectors are made by a provider."""
+        return EMBEDDING if self.status == VersionStatus.PENDING and self.read_at else self.status
+
 
 class Chunk(models.Model):
-    """A piece of a version's text, with what it is found by. Written with its version, never changed: citations count on that."""
+    """A piece of a version's text, with what it is found by. Written with its version, never changed: citations count on that.
+
+    Only its vector may come later, from a provider: `text_key` says what of, and `item_id` which item of a job asks for it.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     collection = models.ForeignKey("knowledge.Collection", on_delete=models.CASCADE, related_name="chunks", db_index=False)
@@ -156,7 +195,9 @@ class Chunk(models.Model):
     end = models.PositiveIntegerField()
     text = models.TextField()
     words = SearchVectorField()
-    embedding = VectorField(dimensions=DIMENSIONS)
+    embedding = VectorField(null=True)
+    text_key = models.UUIDField(null=True, editable=False, help_text="The same for the same text of a workspace and an embedder.")
+    item_id = models.UUIDField(null=True, editable=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["version", "position"], name="knowledge_chunk_position")]
@@ -164,7 +205,11 @@ class Chunk(models.Model):
             models.Index(fields=["collection", "document"], name="knowledge_chunk_by_document"),
             models.Index(fields=["document"], name="knowledge_chunk_document"),
             GinIndex(fields=["words"], name="knowledge_chunk_words", fastupdate=False),
-            HnswIndex(fields=["embedding"], name="knowledge_chunk_embedding", m=16, ef_construction=64, opclasses=["vector_ip_ops"]),
+            *map(_graph, DIMENSIONS),
+            models.Index(fields=["text_key"], condition=models.Q(text_key__isnull=False), name="knowledge_chunk_text"),
+            # Those that wait for their vectors: to be asked for, and by whom they are.
+            models.Index(fields=["collection"], condition=models.Q(embedding=None, item_id=None), name="knowledge_chunk_unasked"),
+            models.Index(fields=["item_id"], condition=models.Q(embedding=None, item_id__isnull=False), name="knowledge_chunk_awaited"),
         ]
 
     def __str__(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, OuterRef, Prefetch, QuerySet, Subquery
@@ -10,6 +11,7 @@ from apps.knowledge.domain.names import NAME
 from apps.knowledge.domain.reading import unpack_sections
 from apps.knowledge.domain.sections import BETWEEN_SECTIONS, Section, join_text
 from apps.knowledge.models import (
+    CHUNK_PREFIX,
     COLLECTION_PREFIX,
     DOCUMENT_PREFIX,
     SNAPSHOT_PREFIX,
@@ -21,7 +23,7 @@ from apps.knowledge.models import (
     VersionStatus,
 )
 from apps.lib.http_errors import ApiError
-from apps.lib.ids import parse_public_id
+from apps.lib.ids import parse_public_id, public_id
 
 _DIGEST_CHARACTERS = 64
 
@@ -41,6 +43,12 @@ def find_collection(*, workspace_id: UUID, name: str) -> Collection:
     if collection is None:
         raise ApiError(404, "not_found", f"No such collection: {name[:100]!r}.")
     return collection
+
+
+def find_shown_collection(*, workspace_ids: Sequence[UUID] | None, collection_id: UUID) -> Collection | None:
+    """One of these workspaces', of all when None."""
+    collections = Collection.objects.all() if workspace_ids is None else Collection.objects.filter(workspace_id__in=workspace_ids)
+    return collections.filter(id=collection_id).first()
 
 
 def documents_of(workspace_id: UUID) -> QuerySet[Document]:
@@ -186,6 +194,35 @@ def read_passages(snapshot: Snapshot) -> dict[UUID, Chunk]:
     """The chunks that a snapshot cites, with their documents' names, by id."""
     ids = [UUID(result["chunk"]) for result in snapshot.results]
     return {chunk.id: chunk for chunk in Chunk.objects.filter(id__in=ids).select_related("document").defer("words", "embedding")}
+
+
+def present_snapshot(snapshot: Snapshot) -> dict[str, Any]:
+    """As callers see it: with public ids, and the texts of its passages."""
+    passages = read_passages(snapshot)
+    told = {name: snapshot.content[name] for name in ("revision", "query", "mode", "top_k", "embedder")}
+    return told | {
+        "id": snapshot.public_id,
+        "collection": public_id(COLLECTION_PREFIX, snapshot.collection_id),
+        "results": [_present(result, passages[UUID(result["chunk"])]) for result in snapshot.results],
+        "created_at": snapshot.created_at,
+    }
+
+
+def _present(result: dict[str, Any], chunk: Chunk) -> dict[str, Any]:
+    return result | {
+        "chunk": public_id(CHUNK_PREFIX, chunk.id),
+        "document": public_id(DOCUMENT_PREFIX, chunk.document_id),
+        "document_name": chunk.document.name,
+        "heading": chunk.heading,
+        "start": chunk.start,
+        "end": chunk.end,
+        "text": chunk.text,
+    }
+
+
+def awaits_vectors() -> bool:
+    """Whether a version was read and is not found yet."""
+    return DocumentVersion.objects.filter(status=VersionStatus.PENDING, read_at__isnull=False).exists()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,26 +1,21 @@
 """Collections, documents and what searches found, at the HTTP edge."""
 
 from typing import Any
-from uuid import UUID
 
 from django.core.validators import RegexValidator
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apps.knowledge.domain.embedders import DIMENSIONS, LOCAL
 from apps.knowledge.domain.names import LANGUAGES, LONGEST_VALUE, NAME, NAME_RULE
-from apps.knowledge.domain.request import LONGEST_QUERY, MOST_RESULTS, Mode
 from apps.knowledge.models import (
-    CHUNK_PREFIX,
     COLLECTION_PREFIX,
-    DOCUMENT_PREFIX,
+    STANDINGS,
     Collection,
     Document,
     DocumentVersion,
-    Snapshot,
-    VersionStatus,
 )
-from apps.knowledge.queries import read_passages
 from apps.lib.ids import public_id
 from apps.lib.strict_fields import BlankTextField, TextField, WholeField
 
@@ -50,6 +45,18 @@ class CollectionRequestSerializer(serializers.Serializer[Any]):
         choices=LANGUAGES, default="simple", help_text="For the search by words; `simple` takes each word as it is. It can't be changed."
     )
 
+    embedder = TextField(
+        max_length=200, default=LOCAL, help_text=f"`{LOCAL}` ships with the platform and costs nothing; else a model. It can't be changed."
+    )
+    dimensions = WholeField(
+        min_value=1,
+        max_value=max(DIMENSIONS),
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text=f"How many numbers a vector of a provider's model has: one of {', '.join(map(str, DIMENSIONS))}. Longer ones are cut.",
+    )
+
 
 class RefusalSerializer(serializers.Serializer[Any]):
     """Why a document was not taken."""
@@ -62,8 +69,8 @@ class VersionSerializer(serializers.Serializer[DocumentVersion]):
     """The bytes of one upload, and what was read of them."""
 
     version = serializers.IntegerField()
-    status = serializers.ChoiceField(choices=VersionStatus.values)
-    refusal = RefusalSerializer(allow_null=True)
+    status = serializers.ChoiceField(choices=STANDINGS, help_text="`embedding`: it is read, and a provider makes its vectors.")
+    refusal = RefusalSerializer(allow_null=True, help_text="Why it was refused, or why nobody makes its vectors.")
     size_bytes = serializers.IntegerField()
     sha256 = serializers.CharField()
     media_type = serializers.CharField(allow_null=True)
@@ -78,11 +85,10 @@ class VersionSerializer(serializers.Serializer[DocumentVersion]):
     ended_at = serializers.DateTimeField(allow_null=True, help_text="When it was ready, or refused.")
 
     def to_representation(self, instance: DocumentVersion) -> dict[str, Any]:
-        is_refused = instance.status == VersionStatus.REFUSED
         return {
             "version": instance.number,
-            "status": instance.status,
-            "refusal": {"code": instance.refusal_code, "message": instance.refusal_message} if is_refused else None,
+            "status": instance.standing,
+            "refusal": {"code": instance.refusal_code, "message": instance.refusal_message} if instance.refusal_code else None,
             "size_bytes": instance.size_bytes,
             "sha256": instance.sha256,
             "media_type": instance.media_type or None,
@@ -174,80 +180,3 @@ class DocumentTextSerializer(serializers.Serializer[Any]):
     text = serializers.CharField(allow_blank=True)
     sections = SectionSerializer(many=True)
     next_offset = serializers.IntegerField(allow_null=True, help_text="Send it as `offset` for what follows; null: this was the end.")
-
-
-class PinRequestSerializer(serializers.Serializer[Any]):
-    """A state of the caller's, like a conversation and how often it has changed: the same question gets the same snapshot in it."""
-
-    scope = TextField(max_length=100)
-    state_version = WholeField(min_value=0, max_value=_MOST_REVISION)
-
-
-class SearchRequestSerializer(serializers.Serializer[Any]):
-    """What is looked for, and among what."""
-
-    query = TextField(max_length=LONGEST_QUERY, help_text='A question, or words; `"as it stands"` and `-without` are understood.')
-    top_k = WholeField(min_value=1, max_value=MOST_RESULTS, default=10)
-    mode = serializers.ChoiceField(choices=[mode.value for mode in Mode], default=Mode.HYBRID.value)
-    document_ids = serializers.ListField(child=TextField(max_length=100), max_length=1000, required=False, default=list)
-    metadata = serializers.DictField(
-        child=BlankTextField(max_length=LONGEST_VALUE), required=False, default=dict, help_text="Documents that have all of these."
-    )
-    as_of = WholeField(
-        min_value=0, max_value=_MOST_REVISION, required=False, allow_null=True, default=None, help_text="A revision of the collection."
-    )
-    pin = PinRequestSerializer(required=False, allow_null=True, default=None)
-
-
-class ResultSerializer(serializers.Serializer[Any]):
-    """A passage with where it stands. Its `text` never changes; `text_sha256` was frozen with the result."""
-
-    chunk = serializers.CharField()
-    document = serializers.CharField()
-    document_name = serializers.CharField()
-    version = serializers.IntegerField()
-    anchor = serializers.CharField()
-    heading = serializers.CharField()
-    start = serializers.IntegerField()
-    end = serializers.IntegerField()
-    text = serializers.CharField()
-    text_sha256 = serializers.CharField()
-    score = serializers.FloatField()
-    vector_rank = serializers.IntegerField(allow_null=True)
-    text_rank = serializers.IntegerField(allow_null=True)
-
-
-class SnapshotSerializer(serializers.Serializer[Snapshot]):
-    """What a search found, frozen: the same result has the same id."""
-
-    id = serializers.CharField()
-    collection = serializers.CharField()
-    revision = serializers.IntegerField()
-    query = serializers.CharField()
-    mode = serializers.ChoiceField(choices=[mode.value for mode in Mode])
-    top_k = serializers.IntegerField()
-    embedder = serializers.CharField()
-    results = ResultSerializer(many=True)
-    created_at = serializers.DateTimeField()
-
-    def to_representation(self, instance: Snapshot) -> dict[str, Any]:
-        passages = read_passages(instance)
-        told = {name: instance.content[name] for name in ("revision", "query", "mode", "top_k", "embedder")}
-        return told | {
-            "id": instance.public_id,
-            "collection": public_id(COLLECTION_PREFIX, instance.collection_id),
-            "results": [_result(result, passages[UUID(result["chunk"])]) for result in instance.results],
-            "created_at": instance.created_at,
-        }
-
-
-def _result(result: dict[str, Any], chunk: Any) -> dict[str, Any]:
-    return result | {
-        "chunk": public_id(CHUNK_PREFIX, chunk.id),
-        "document": public_id(DOCUMENT_PREFIX, chunk.document_id),
-        "document_name": chunk.document.name,
-        "heading": chunk.heading,
-        "start": chunk.start,
-        "end": chunk.end,
-        "text": chunk.text,
-    }

@@ -1,4 +1,4 @@
-"""Collections, documents and snapshots."""
+"""Collections and documents."""
 
 from django.urls import path
 
@@ -7,10 +7,8 @@ from apps.knowledge import views
 urlpatterns = [
     path("api/collections", views.CollectionsView.as_view(), name="collections"),
     path("api/collections/<str:collection_id>", views.CollectionView.as_view(), name="collection"),
-    path("api/collections/<str:collection_id>/search", views.CollectionSearchView.as_view(), name="collection-search"),
     path("api/documents", views.DocumentsView.as_view(), name="documents"),
     path("api/documents/<str:document_id>", views.DocumentView.as_view(), name="document"),
     path("api/documents/<str:document_id>/versions", views.DocumentVersionsView.as_view(), name="document-versions"),
     path("api/documents/<str:document_id>/text", views.DocumentTextView.as_view(), name="document-text"),
-    path("api/snapshots/<str:snapshot_id>", views.SnapshotView.as_view(), name="snapshot"),
 ]

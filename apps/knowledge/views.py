@@ -1,4 +1,4 @@
-"""`/api/collections`, `/api/documents`, `/api/snapshots`: documents come in, are read, are found, and what was found is frozen."""
+"""`/api/collections`, `/api/documents`: documents come in, are read, and tell what they say."""
 
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,6 @@ from rest_framework.views import APIView
 from apps.accounts.permissions import key_of
 from apps.files.queries import find_lack_of_space
 from apps.knowledge import actions
-from apps.knowledge.domain.request import Mode, SearchRequest
 from apps.knowledge.models import COLLECTION_PREFIX, Collection, Document, DocumentVersion, VersionStatus
 from apps.knowledge.queries import (
     collections_of,
@@ -24,7 +23,6 @@ from apps.knowledge.queries import (
     documents_of,
     find_collection,
     find_document,
-    find_snapshot,
     find_version,
     place_sections,
     versions_of,
@@ -35,8 +33,6 @@ from apps.knowledge.serializers import (
     DocumentSerializer,
     DocumentTextSerializer,
     DocumentUploadSerializer,
-    SearchRequestSerializer,
-    SnapshotSerializer,
     UploadedDocumentsSerializer,
     VersionSerializer,
 )
@@ -83,35 +79,6 @@ class CollectionView(APIView):
     @extend_schema(operation_id="retrieve_collection", tags=["documents"], responses=CollectionSerializer)
     def get(self, request: Request, collection_id: str) -> Response:
         return Response(CollectionSerializer(_collection(request, collection_id)).data)
-
-
-class CollectionSearchView(APIView):
-    """What a collection knows of something."""
-
-    required_scope = "documents"
-
-    @extend_schema(operation_id="search_collection", tags=["documents"], request=SearchRequestSerializer, responses=SnapshotSerializer)
-    def post(self, request: Request, collection_id: str) -> Response:
-        """Search by meaning and by words. What was found is frozen as a snapshot, which answers can cite."""
-        collection = _collection(request, collection_id)
-        wanted = SearchRequestSerializer(data=request.data)
-        wanted.is_valid(raise_exception=True)
-        values = dict(wanted.validated_data)
-        pin = values.pop("pin")
-        asked = SearchRequest(**values | {"document_ids": tuple(values["document_ids"]), "mode": Mode(values["mode"])})
-        pin_to = actions.PinTo(**pin) if pin else None
-        return Response(SnapshotSerializer(actions.search_collection(collection_id=collection.id, request=asked, pin_to=pin_to)).data)
-
-
-class SnapshotView(APIView):
-    """What a search found once."""
-
-    required_scope = "documents"
-
-    @extend_schema(operation_id="retrieve_snapshot", tags=["documents"], responses=SnapshotSerializer)
-    def get(self, request: Request, snapshot_id: str) -> Response:
-        """It stays as it is, whatever becomes of the documents that it cites."""
-        return Response(SnapshotSerializer(find_snapshot(workspace_id=key_of(request).workspace_id, public_id=snapshot_id)).data)
 
 
 class DocumentFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types

@@ -38,6 +38,9 @@ POINTS = (
     "extract.stored",
     "extract.before_commit",
     "extract.after_commit",
+    "index.before_commit",
+    "index.after_commit",
+    "index.stored",
 )
 _FOLDER = os.environ.get(VARIABLE)
 

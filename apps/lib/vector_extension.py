@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db.models import Func, IntegerField
 from django.db.utils import NotSupportedError, OperationalError, ProgrammingError
 from pgvector.django import VectorExtension
 
@@ -23,3 +24,10 @@ class Vectors(VectorExtension):
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         """Nothing: an ordinary role could not bring it back."""
+
+
+class VectorDims(Func):
+    """How many numbers a vector has."""
+
+    function = "vector_dims"
+    output_field = IntegerField()

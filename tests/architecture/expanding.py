@@ -8,6 +8,7 @@ from django.db import connection, migrations, models
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 from django.db.models.fields import NOT_PROVIDED
+from pgvector.django import VectorField
 
 _TAKES_AWAY = re.compile(
     r"\b(DROP|TRUNCATE|DELETE\s+FROM|RENAME|REVOKE|SET\s+NOT\s+NULL|SET\s+DATA\s+TYPE|ALTER\s+(COLUMN\s+)?\S+\s+TYPE|ADD\s+(CONSTRAINT|UNIQUE|CHECK))\b",
@@ -105,7 +106,10 @@ def _column_type(field: models.Field) -> str:
 
 
 def _is_narrower(old: models.Field, new: models.Field) -> bool:
-    """Texts may grow, and numbers before their point; other types may refuse what older code writes, or give it what it can't read."""
+    """Texts may grow, numbers before their point, and vectors may be of any length.
+
+    Other types may refuse what older code writes, or give it what it can't read.
+    """
     if type(old) is type(new) and isinstance(old, models.DecimalField) and old.decimal_places == new.decimal_places:
         return (new.max_digits or 0) < (old.max_digits or 0)
     if (
@@ -116,6 +120,8 @@ def _is_narrower(old: models.Field, new: models.Field) -> bool:
     ):
         return False
     if isinstance(old, models.CharField) and isinstance(new, models.TextField):
+        return False
+    if isinstance(old, VectorField) and isinstance(new, VectorField) and new.dimensions is None:
         return False
     return _column_type(old).lower() != _column_type(new).lower()
 

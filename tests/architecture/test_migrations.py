@@ -4,6 +4,7 @@ import pytest
 from django.db import migrations, models
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import ModelState, ProjectState
+from pgvector.django import VectorField
 
 from tests.architecture.expanding import released, what_is_taken
 from tests.architecture.source import ROOT
@@ -46,6 +47,7 @@ def state() -> ProjectState:
         ("note", models.TextField(null=True)),
         ("size", models.IntegerField()),
         ("price", models.DecimalField(max_digits=20, decimal_places=12)),
+        ("sense", VectorField(dimensions=3)),
     ]
     found.add_model(ModelState("jobs", "Thing", fields))
     return found
@@ -93,6 +95,7 @@ _NEW_TABLE = migrations.CreateModel("Other", [("id", models.UUIDField(primary_ke
         (altered("name", models.CharField(max_length=10, db_default="")), "becomes varchar(10)"),
         (altered("name", models.CharField(max_length=20, db_default="", db_column="label")), "another name"),
         (altered("size", models.BigIntegerField()), "becomes bigint"),
+        (altered("sense", VectorField(dimensions=4)), "becomes vector(4)"),
         (altered("price", models.DecimalField(max_digits=18, decimal_places=12)), "becomes numeric(18, 12)"),
         (altered("price", models.DecimalField(max_digits=24, decimal_places=10)), "becomes numeric(24, 10)"),
     ],
@@ -113,6 +116,7 @@ def test_what_takes_something_away_is_refused(operation: object, why: str) -> No
         altered("name", models.TextField(db_default="")),
         altered("price", models.DecimalField(max_digits=24, decimal_places=12)),
         altered("size", models.IntegerField(null=True)),
+        altered("sense", VectorField(null=True)),
         altered("size", models.IntegerField(choices=[(1, "one")])),
         migrations.AddIndex("thing", models.Index(fields=["name"], name="thing_by_name")),
         migrations.RunSQL("ALTER TABLE jobs_thing SET (fillfactor = 70)", "ALTER TABLE jobs_thing RESET (fillfactor)"),

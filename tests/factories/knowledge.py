@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
@@ -15,9 +16,9 @@ from apps.knowledge.models import Collection, Document, DocumentVersion, Snapsho
 from tests.factories.accounts import make_workspace
 
 
-def make_collection(workspace: Workspace | None = None, *, name: str = "handbook", language: str = "simple") -> Collection:
+def make_collection(workspace: Workspace | None = None, *, name: str = "handbook", language: str = "simple", **embedder: Any) -> Collection:
     owner = workspace or make_workspace()
-    return create_collection(workspace_id=owner.id, name=name, language=language, now=timezone.now())
+    return create_collection(workspace_id=owner.id, name=name, language=language, **embedder, now=timezone.now())
 
 
 def upload(text: str | bytes, *, collection: Collection | None = None, name: str = "rules.txt", **metadata: str) -> Added:

@@ -15,6 +15,7 @@ from apps.jobs.actions.expand_prompts import prompt_expander, single_prompt_expa
 from apps.jobs.actions.expire_files import expire_files
 from apps.jobs.actions.expire_jobs import expire_jobs
 from apps.jobs.actions.finish_job import finish_job
+from apps.jobs.actions.index_documents import index_documents
 from apps.jobs.actions.mirror_dead import mirror_dead
 from apps.jobs.actions.pause_job import pause_job, resume_job
 from apps.jobs.actions.release_held import release_held
@@ -27,6 +28,7 @@ from apps.jobs.actions.rerun_failed import rerun_failed
 from apps.jobs.actions.ring import ring, wake_pumps
 from apps.jobs.actions.run import run_items
 from apps.jobs.actions.sample_progress import sample_progress
+from apps.jobs.actions.search_documents import search_documents
 from apps.jobs.actions.submit_batch import submit_batch
 from apps.jobs.actions.submit_documents import Chosen, Terms, submit_documents
 from apps.jobs.actions.sweep import sweep
@@ -54,6 +56,7 @@ __all__ = [
     "find_repeats",
     "find_shortages",
     "finish_job",
+    "index_documents",
     "job_watch",
     "mirror_dead",
     "pause_job",
@@ -69,6 +72,7 @@ __all__ = [
     "ring",
     "run_items",
     "sample_progress",
+    "search_documents",
     "single_prompt_expander",
     "submit_batch",
     "submit_documents",

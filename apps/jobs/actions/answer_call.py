@@ -2,7 +2,6 @@
 
 import asyncio
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -13,19 +12,11 @@ from apps.jobs.actions.cancel_item import cancel_item
 from apps.jobs.actions.repeat_call import STILL_RUNNING, Repeats, read_ended
 from apps.jobs.actions.submit_call import submit_call
 from apps.jobs.domain.call_answer import CallAnswer
-from apps.jobs.domain.call_request import CallRequest
+from apps.jobs.domain.call_request import Caller, CallRequest
 
 _NOT_SENT = CallAnswer(
     status=504, code="not_sent_in_time", message="No worker took this call in time. It was not sent and costs nothing: try again."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks, and pays."""
-
-    workspace_id: UUID
-    api_key_id: UUID
 
 
 async def answer_call(*, item_id: UUID, caller: Caller, request: CallRequest, repeats: Repeats | None = None, now: datetime) -> CallAnswer:
@@ -39,8 +30,7 @@ async def answer_call(*, item_id: UUID, caller: Caller, request: CallRequest, re
             submit_call,
             item_id=item_id,
             reply_to=hub.channel,
-            workspace_id=caller.workspace_id,
-            api_key_id=caller.api_key_id,
+            caller=caller,
             request=request,
             repeats=repeats,
             now=now,

@@ -14,6 +14,7 @@ from django.db import transaction
 from apps.files.actions import create_file, discard_bytes
 from apps.jobs.actions.advance_job import advance
 from apps.jobs.actions.close_documents import close_left
+from apps.jobs.actions.index_documents import INDEX
 from apps.jobs.actions.merge_results import merge_results
 from apps.jobs.actions.publish_end import publish_end
 from apps.jobs.actions.validate_job import remove_items
@@ -21,6 +22,7 @@ from apps.jobs.domain.lifecycle import ItemState, JobStatus
 from apps.jobs.models import Job
 from apps.jobs.queries import FAILED, SUCCEEDED, has_items, result_chunks
 from apps.lib.advisory_lock import advisory_lock
+from apps.lib.enqueue import enqueue
 from apps.lib.failpoints import failpoint
 from apps.lib.sql import server_cursor
 
@@ -72,13 +74,17 @@ def _begin(job_id: UUID, now: datetime) -> bool:
 def _end(job: Job, clock: Callable[[], datetime]) -> None:
     with ExitStack() as discard:
         with transaction.atomic(), server_cursor() as cursor:
-            output_file_id = _write_file(job, "output", SUCCEEDED, clock(), discard)
-            error_file_id = _write_file(job, "error", FAILED, clock(), discard)
+            # The vectors of an index go to their documents.
+            is_index = job.kind == INDEX
+            output_file_id = None if is_index else _write_file(job, "output", SUCCEEDED, clock(), discard)
+            error_file_id = None if is_index else _write_file(job, "error", FAILED, clock(), discard)
             cursor.execute(_END, {"job_id": job.id, "now": clock(), "output_file_id": output_file_id, "error_file_id": error_file_id})
             status = cursor.fetchone()
             if status is not None and job.kind == "documents":
                 close_left(job, JobStatus(status[0]), now=clock())
-            if status is not None:
+            if is_index:
+                enqueue("jobs.index_documents", queue="ingest")
+            elif status is not None:
                 publish_end(job, JobStatus(status[0]), now=clock())
             failpoint("finish.before_commit")
         discard.pop_all()

@@ -11,7 +11,7 @@ from apps.jobs.actions.repeat_call import Repeats
 from apps.jobs.actions.require_room import require_room
 from apps.jobs.actions.ring import ring
 from apps.jobs.actions.submit_batch import require_first_model, require_price
-from apps.jobs.domain.call_request import CallRequest
+from apps.jobs.domain.call_request import Caller, CallRequest
 from apps.jobs.domain.lifecycle import Lane
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import uuid7
@@ -40,9 +40,7 @@ SELECT %(item_id)s, id, workspace_id, %(model_id)s, lane, 1, '', end_user, featu
 """
 
 
-def submit_call(
-    *, item_id: UUID, reply_to: str, workspace_id: UUID, api_key_id: UUID, request: CallRequest, repeats: Repeats | None, now: datetime
-) -> float:
+def submit_call(*, item_id: UUID, reply_to: str, caller: Caller, request: CallRequest, repeats: Repeats | None, now: datetime) -> float:
     """Write the job and its item, and ring; returns how many seconds its caller should wait. ApiError 404 for an unknown model.
 
     A call that came with an idempotency key is its key's answer from the same moment on.
@@ -58,7 +56,7 @@ def submit_call(
     require_price(model.id, param="model")
     first_model_id = require_first_model(request.policy.first_model, param=KEYS["first_model"])
     wait_seconds = model.longest_timeout_seconds + GRACE_SECONDS
-    body = make_body(workspace_id, request.body)
+    body = make_body(caller.workspace_id, request.body)
     job_id = uuid7()
     with transaction.atomic(), server_cursor() as cursor:
         if repeats and not repeats.once.is_guess:
@@ -68,8 +66,8 @@ def submit_call(
             _INSERT,
             {
                 "job_id": job_id,
-                "workspace_id": workspace_id,
-                "api_key_id": api_key_id,
+                "workspace_id": caller.workspace_id,
+                "api_key_id": caller.api_key_id,
                 "endpoint": request.endpoint,
                 "feature": request.feature,
                 "prompt_version": request.prompt_version,
@@ -85,6 +83,6 @@ def submit_call(
                 "reply_to": reply_to,
             },
         )
-        make_job_budget(workspace_id=workspace_id, job_id=job_id, cap_usd=request.max_cost_usd)
+        make_job_budget(workspace_id=caller.workspace_id, job_id=job_id, cap_usd=request.max_cost_usd)
         ring(lane=Lane.INTERACTIVE, job_id=job_id)
     return wait_seconds

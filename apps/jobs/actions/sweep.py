@@ -19,6 +19,7 @@ from apps.jobs.actions.take_back import take_back_lost
 from apps.jobs.domain.lifecycle import Lane
 from apps.jobs.domain.ready import NOT_HELD
 from apps.jobs.models import Pump, PumpState
+from apps.knowledge.queries import awaits_vectors
 from apps.lib.enqueue import enqueue
 
 log = structlog.get_logger(__name__)
@@ -63,6 +64,7 @@ def sweep() -> dict[str, int]:
         "unfinished": _ring_for(_OVER, "jobs.finish_job"),
         "unvalidated": _ring_for(_NOT_VALIDATED, "jobs.validate_job"),
         "unadvanced": _ring_for(_TO_ADVANCE, "jobs.advance_job"),
+        "unembedded": _ring_for_vectors(),
     }
     _select(_FORGIVE, [])
     Pump.objects.filter(ended_at=None).gone().update(state=PumpState.ENDED, ended_at=Now(), in_flight=0)
@@ -92,6 +94,14 @@ def _ring_for(query: str, task_name: str) -> int:
     for job_id in jobs:
         enqueue(task_name, queue="ingest", job_id=str(job_id))
     return len(jobs)
+
+
+def _ring_for_vectors() -> int:
+    """Documents wait for vectors: to be asked for, or to be stored."""
+    if not awaits_vectors():
+        return 0
+    enqueue("jobs.index_documents", queue="ingest")
+    return 1
 
 
 def _select(query: str, values: list[Any]) -> list[tuple[Any, ...]]:

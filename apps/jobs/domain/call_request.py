@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from apps.jobs.domain.prompt_use import Expand, Expanded, PromptUseRefusedError, names_prompt
 from apps.jobs.domain.prompt_version import PROMPT_VERSION_HEADER, PROMPT_VERSION_LENGTH, PromptVersionRefusedError, prompt_version_of
@@ -44,6 +45,14 @@ class CallRefusedError(Exception):
     def __init__(self, code: str, message: str, param: str | None = None) -> None:
         super().__init__(message)
         self.code, self.message, self.param = code, message, param
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and pays. Without a key: a person in the back office."""
+
+    workspace_id: UUID
+    api_key_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The form of a new job in the back office."""
+"""Forms of the back office that start work: a new job, a prompt tried out, a search."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from unfold.widgets import (
 
 from apps.jobs.domain.lifecycle import Lane
 from apps.jobs.domain.table_prompt import CHAT, TablePrompt
+from apps.knowledge.domain.request import LONGEST_QUERY, Mode
 from apps.lib.json_form_field import JsonField
 from apps.prompts.domain.template import MOST_FILLED
 from apps.prompts.domain.variables import Variable, VariableRefusedError, VariableType
@@ -247,3 +248,15 @@ class TryPromptForm(forms.Form):
     def refuse(self, refused: VariableRefusedError) -> None:
         name = f"value_{refused.name}"
         self.add_error(name if name in self.fields else None, refused.message)
+
+
+class SearchForm(forms.Form):
+    """A question to a collection."""
+
+    query = forms.CharField(label="Question or words", max_length=LONGEST_QUERY, widget=forms.TextInput(attrs={"type": "search"}))
+    mode = forms.ChoiceField(
+        label="Search",
+        required=False,
+        choices=[(Mode.HYBRID, "by meaning and words"), (Mode.VECTOR, "by meaning"), (Mode.TEXT, "by words")],
+    )
+    as_of = forms.IntegerField(label="As of revision", required=False, min_value=0, max_value=2**53)

@@ -10,6 +10,7 @@ from apps.jobs.serializers.dead_items import (
 )
 from apps.jobs.serializers.items import ItemRecordSerializer, ItemSerializer
 from apps.jobs.serializers.jobs import JobSerializer, LaneSerializer, RerunSerializer
+from apps.jobs.serializers.search import SearchRequestSerializer, SnapshotSerializer
 
 __all__ = [
     "BatchListSerializer",
@@ -25,4 +26,6 @@ __all__ = [
     "RequeueSerializer",
     "RequeuedSerializer",
     "RerunSerializer",
+    "SearchRequestSerializer",
+    "SnapshotSerializer",
 ]

@@ -13,11 +13,10 @@ from apps.accounts.actions import authenticate_key
 from apps.accounts.domain import idempotency
 from apps.accounts.permissions import require_scope
 from apps.jobs import actions
-from apps.jobs.actions.answer_call import Caller
 from apps.jobs.actions.call_threads import in_thread
 from apps.jobs.actions.repeat_call import Repeats
 from apps.jobs.domain.call_answer import CallAnswer
-from apps.jobs.domain.call_request import CallRefusedError, CallRequest, read_call
+from apps.jobs.domain.call_request import Caller, CallRefusedError, CallRequest, read_call
 from apps.jobs.models import ITEM_PREFIX
 from apps.jobs.queries import read_served_by
 from apps.lib.clock import current_time
@@ -89,7 +88,7 @@ def _admit(request: HttpRequest, endpoint: str) -> _New | _Again:
     require_scope(key, "chat")
     caller = Caller(workspace_id=key.workspace_id, api_key_id=key.id)
     # Before its prompt is looked up: what is sent again was good when it came first, whatever has become of its prompt meanwhile.
-    repeats = _repeats(request, endpoint, caller)
+    repeats = _repeats(request, endpoint, key.workspace_id, key.id)
     if isinstance(repeats, Repeats) and repeats.item_id:
         return _Again(repeats.item_id, repeats.wait_seconds, _wants_cache(request, endpoint))
     try:
@@ -114,7 +113,7 @@ def _wants_cache(request: HttpRequest, endpoint: str) -> bool:
     return False
 
 
-def _repeats(request: HttpRequest, endpoint: str, caller: Caller) -> Repeats | ApiError | None:
+def _repeats(request: HttpRequest, endpoint: str, workspace_id: UUID, api_key_id: UUID) -> Repeats | ApiError | None:
     """What is known of the request from before, or why it can't be taken with its key."""
     if not idempotency.concerns(request.headers):
         return None
@@ -123,8 +122,8 @@ def _repeats(request: HttpRequest, endpoint: str, caller: Caller) -> Repeats | A
     try:
         once = idempotency.read_once(
             request.headers,
-            workspace_id=caller.workspace_id,
-            api_key_id=caller.api_key_id,
+            workspace_id=workspace_id,
+            api_key_id=api_key_id,
             route=f"POST {endpoint}",
             fingerprint=fingerprint,
         )

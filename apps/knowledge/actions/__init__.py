@@ -2,22 +2,46 @@
 
 from apps.knowledge.actions.add_document import Added, add_document
 from apps.knowledge.actions.add_upload import add_upload
+from apps.knowledge.actions.await_vectors import (
+    Wanted,
+    assign_items,
+    join_items,
+    list_asked,
+    list_awaited,
+    list_texts,
+    list_wanted,
+    reuse_vectors,
+)
 from apps.knowledge.actions.create_collection import create_collection
 from apps.knowledge.actions.delete_document import delete_document
 from apps.knowledge.actions.extract_document import extract_document
 from apps.knowledge.actions.pin_snapshot import PinTo, pin_snapshot
-from apps.knowledge.actions.search_collection import search_collection
+from apps.knowledge.actions.search_collection import needed_embedder, search_collection
+from apps.knowledge.actions.store_vectors import publish_complete, store_vectors, tell_not_embedded, tell_unasked
 from apps.knowledge.actions.sweep_documents import sweep_documents
 
 __all__ = [
     "Added",
     "PinTo",
+    "Wanted",
     "add_document",
     "add_upload",
+    "assign_items",
     "create_collection",
     "delete_document",
     "extract_document",
+    "join_items",
+    "list_asked",
+    "list_awaited",
+    "list_texts",
+    "list_wanted",
+    "needed_embedder",
     "pin_snapshot",
+    "publish_complete",
+    "reuse_vectors",
     "search_collection",
+    "store_vectors",
     "sweep_documents",
+    "tell_not_embedded",
+    "tell_unasked",
 ]

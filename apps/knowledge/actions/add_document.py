@@ -14,7 +14,7 @@ from apps.files.actions import create_file
 from apps.files.actions.delete_file import remove_file
 from apps.files.domain.upload import plain_name
 from apps.knowledge.domain.names import MetadataRefusedError, check_metadata
-from apps.knowledge.models import Collection, Document, DocumentVersion, VersionStatus
+from apps.knowledge.models import Collection, Document, DocumentVersion
 from apps.lib.digests import digest_of
 from apps.lib.enqueue import enqueue
 from apps.lib.http_errors import ApiError
@@ -82,10 +82,10 @@ def _lock(collection_id: UUID) -> Collection:
 
 
 def _find_same(collection: Collection, name: str, digest: str) -> DocumentVersion | None:
-    """The newest version under the name when it is of these bytes. What was refused is tried again."""
+    """The newest version under the name when it is of these bytes. What was refused, or could not be embedded, is tried again."""
     versions = DocumentVersion.objects.filter(document__collection=collection, document__name=name, document__deleted_at=None)
     newest = versions.select_related("document").defer("content").order_by("-number").first()
-    return newest if newest and newest.sha256 == digest and newest.status != VersionStatus.REFUSED else None
+    return newest if newest and newest.sha256 == digest and not newest.refusal_code else None
 
 
 def _unchanged(version: DocumentVersion, metadata: dict[str, str] | None, now: datetime) -> Added:

@@ -1,4 +1,4 @@
-"""Read a document: its text with the places, cut into chunks, each with its vector; then, at one moment, searches find it.
+"""Read a document: its text with the places, cut into chunks; once each has its vector, searches find it, at one moment.
 
 Safe to run twice at once and again after a kill: one reader holds the claim, what an earlier one left is removed, every write is fenced.
 """
@@ -23,7 +23,7 @@ from apps.knowledge.domain.reading import FILE_GONE, OVERLAP_TOKENS, PIECE_TOKEN
 from apps.knowledge.domain.refusals import Refused
 from apps.knowledge.domain.sections import join_text
 from apps.knowledge.extraction import extract
-from apps.knowledge.models import DocumentVersion, VersionStatus
+from apps.knowledge.models import EMBEDDING, DocumentVersion, VersionStatus
 from apps.lib.failpoints import failpoint
 from apps.lib.tokenizer import count_tokens
 
@@ -34,7 +34,7 @@ _GONE = "The file was deleted before it was read; upload it again."
 
 
 def extract_document(*, version_id: UUID) -> str:
-    """What became of it: ready, refused, or nothing when somebody else reads it, or it was read before."""
+    """What became of it: ready, embedding, refused, or nothing when somebody else reads it, or it was read before."""
     with hold_version(version_id) as claim:
         if claim is None:
             return ""
@@ -62,8 +62,7 @@ def _read(claim: Claim) -> str:
         refuse_version(claim, code=refused.code, message=refused.message)
         return VersionStatus.REFUSED
     failpoint("extract.stored")
-    publish_reading(claim, reading)
-    return VersionStatus.READY
+    return VersionStatus.READY if publish_reading(claim, reading) else EMBEDDING
 
 
 def _reuse(claim: Claim, version: DocumentVersion) -> Reading | None:

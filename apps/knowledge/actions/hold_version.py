@@ -25,7 +25,8 @@ SET claim_id = %(claim)s, lease_until = clock_timestamp() + %(seconds)s * interv
 FROM knowledge_document AS document
 JOIN knowledge_collection AS collection ON collection.id = document.collection_id
 JOIN accounts_workspace AS workspace ON workspace.id = collection.workspace_id
-WHERE version.id = %(id)s AND version.status = 'pending' AND (version.lease_until IS NULL OR version.lease_until <= clock_timestamp())
+WHERE version.id = %(id)s AND version.status = 'pending' AND version.read_at IS NULL
+  AND (version.lease_until IS NULL OR version.lease_until <= clock_timestamp())
   AND document.id = version.document_id AND workspace.deleting_at IS NULL
 RETURNING version.losses
 """

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection as Ids
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString
 from uuid import UUID
@@ -9,7 +10,6 @@ from uuid import UUID
 import psycopg
 
 from apps.knowledge.actions.store_chunks import vector_text
-from apps.knowledge.adapters.local_embedder import embed_texts
 from apps.knowledge.domain.plan import Words, choose_words, is_compared_whole
 from apps.knowledge.models import Collection
 
@@ -36,16 +36,20 @@ _GRAPH = (
     "set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), set_config('enable_hashjoin', 'off', true), "
     "set_config('enable_mergejoin', 'off', true), set_config('enable_sort', 'off', true)"
 )
+# Each length of vectors has a graph of its own, which is found by the very words that it was made with.
+_LENGTHS: dict[int, LiteralString] = {256: "256", 384: "384", 512: "512", 768: "768", 1024: "1024", 1536: "1536"}
 # What the walk finds is nearly in order; with the strict order it would throw away what it finds late.
 _BY_GRAPH: LiteralString = f"""
 WITH found AS MATERIALIZED (
-    SELECT chunk.id, chunk.embedding <#> %(vector)s::vector AS distance {_FROM} WHERE {_THERE} ORDER BY distance LIMIT %(limit)s
+    SELECT chunk.id, chunk.embedding::vector({{dimensions}}) <#> %(vector)s::vector AS distance {_FROM}
+    WHERE {_THERE} AND vector_dims(chunk.embedding) = {{dimensions}} ORDER BY distance LIMIT %(limit)s
 )
 SELECT id FROM found ORDER BY distance + 0, id
 """  # noqa: S608 -- our own names
 # The sum hides the order from the graph's index: what is there is compared, all of it.
 _BY_COMPARING: LiteralString = f"""
-SELECT chunk.id {_FROM} WHERE {_THERE} ORDER BY (chunk.embedding <#> %(vector)s::vector) + 0, chunk.id LIMIT %(limit)s
+SELECT chunk.id {_FROM} WHERE {_THERE} AND vector_dims(chunk.embedding) = {{dimensions}}
+ORDER BY (chunk.embedding <#> %(vector)s::vector) + 0, chunk.id LIMIT %(limit)s
 """
 _PLAIN = (
     "SELECT set_config('enable_seqscan', 'on', true), set_config('enable_bitmapscan', 'on', true), "
@@ -91,7 +95,8 @@ class Scope:
 
     def narrow(self, statement: LiteralString) -> LiteralString:
         """The statement for what is searched."""
-        return statement.replace("{narrowed}", "" if self.document_ids is None else _NARROWED)
+        narrowed = statement.replace("{narrowed}", "" if self.document_ids is None else _NARROWED)
+        return narrowed.replace("{dimensions}", _LENGTHS[self.collection.dimensions])
 
     def values(self, limit: int) -> dict[str, Any]:
         documents = {} if self.document_ids is None else {"documents": list(self.document_ids)}
@@ -103,9 +108,8 @@ def candidates_for(top_k: int) -> int:
     return max(_LEAST_CANDIDATES, 2 * top_k)
 
 
-def rank_by_vector(cursor: psycopg.Cursor[tuple[Any, ...]], scope: Scope, query: str, *, limit: int) -> list[UUID]:
+def rank_by_vector(cursor: psycopg.Cursor[tuple[Any, ...]], scope: Scope, vector: Sequence[float], *, limit: int) -> list[UUID]:
     """The nearest first. Inside a transaction: how it is looked for is set for that long."""
-    (vector,) = embed_texts([query])
     if not any(vector):
         return []
     values = scope.values(limit) | {"vector": vector_text(vector)}

@@ -11,6 +11,7 @@ from django.db.models import F, Q, QuerySet, Sum
 
 from apps.knowledge.actions.pin_snapshot import PinTo, find_pinned, pin_snapshot
 from apps.knowledge.actions.rank_chunks import Scope, candidates_for, rank_by_vector, rank_by_words
+from apps.knowledge.adapters.local_embedder import embed_texts
 from apps.knowledge.domain.fusion import Found, fuse
 from apps.knowledge.domain.request import Mode, SearchRequest, digest
 from apps.knowledge.models import DOCUMENT_PREFIX, Chunk, Collection, Document, DocumentVersion, Snapshot
@@ -27,15 +28,32 @@ class _Passage:
     version_number: int
 
 
-def search_collection(*, collection_id: UUID, request: SearchRequest, pin_to: PinTo | None = None) -> Snapshot:
+def needed_embedder(*, collection_id: UUID, request: SearchRequest, pin_to: PinTo | None = None) -> str:
+    """The provider's model that must make the question's vector before this search; empty when none need be asked.
+
+    ApiError 400 as for the search itself, so that nobody is asked in vain.
+    """
+    collection = Collection.objects.get(id=collection_id)
+    _revision(collection, request.as_of)
+    _document_ids(collection, request)
+    is_known = pin_to and find_pinned(workspace_id=collection.workspace_id, pin_to=pin_to, query_key=request.key(collection.public_id))
+    return "" if collection.is_local or request.mode == Mode.TEXT or is_known else collection.embedder
+
+
+def search_collection(
+    *, collection_id: UUID, request: SearchRequest, pin_to: PinTo | None = None, vector: Sequence[float] | None = None
+) -> Snapshot:
     """The snapshot of what was found; with `pin_to` the one that this state has for the question already, if it has.
 
+    `vector`: the question's, by the collection's embedder, where `needed_embedder` says that one is needed.
     ApiError 400 for a revision that is yet to come, and for documents that are not in the collection.
     """
     collection = Collection.objects.get(id=collection_id)
     key = request.key(collection.public_id)
     if pin_to and (pinned := find_pinned(workspace_id=collection.workspace_id, pin_to=pin_to, query_key=key)):
         return pinned
+    if collection.is_local and request.mode != Mode.TEXT:
+        (vector,) = embed_texts([request.query])
     revision = _revision(collection, request.as_of)
     document_ids = _document_ids(collection, request)
     with transaction.atomic(), server_cursor() as cursor:
@@ -46,13 +64,20 @@ def search_collection(*, collection_id: UUID, request: SearchRequest, pin_to: Pi
             searched=_count_searched(collection, revision, document_ids),
         )
         limit = candidates_for(request.top_k)
-        by_vector = rank_by_vector(cursor, scope, request.query, limit=limit) if request.mode != Mode.TEXT else []
+        by_vector = rank_by_vector(cursor, scope, _required(vector), limit=limit) if request.mode != Mode.TEXT else []
         by_words = rank_by_words(cursor, scope, request.query, limit=limit) if request.mode != Mode.VECTOR else []
     found = fuse(by_vector, by_words, most=request.top_k)
     snapshot = _freeze(collection, request, revision, found)
     if pin_to is None:
         return snapshot
     return pin_snapshot(snapshot=snapshot, pin_to=pin_to, query_key=key)
+
+
+def _required(vector: Sequence[float] | None) -> Sequence[float]:
+    if vector is None:
+        msg = "A collection whose vectors a provider makes is searched with the question's vector."
+        raise ValueError(msg)
+    return vector
 
 
 def _revision(collection: Collection, as_of: int | None) -> int:

@@ -1,7 +1,11 @@
-"""Store a version's chunks with their vectors, in groups, each fenced by the claim. Searches don't find them before it is published."""
+"""Store a version's chunks, in groups, each fenced by the claim. Searches don't find them before it is published.
+
+The local embedder's vectors are stored with them; those of a provider's model come later (`store_vectors`).
+"""
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import psycopg
 from django.db import transaction
@@ -9,7 +13,8 @@ from django.db import transaction
 from apps.knowledge.actions.hold_version import Claim, ClaimLostError
 from apps.knowledge.adapters.local_embedder import embed_texts
 from apps.knowledge.domain.chunks import Piece
-from apps.knowledge.models import DocumentVersion
+from apps.knowledge.domain.embedders import embedded_text, text_key
+from apps.knowledge.models import Collection, DocumentVersion
 from apps.lib.failpoints import failpoint
 from apps.lib.ids import ids_in_order
 from apps.lib.sql import server_cursor
@@ -20,17 +25,20 @@ _LONGEST_ANCHOR, _LONGEST_HEADING = 200, 500
 _STILL_MINE = "SELECT 1 FROM knowledge_documentversion WHERE id = %s AND claim_id = %s AND status = 'pending' FOR SHARE"
 _CLEAR = "DELETE FROM knowledge_chunk WHERE version_id = %s"
 _INSERT = """
-INSERT INTO knowledge_chunk (id, collection_id, document_id, version_id, position, anchor, heading, start, "end", text, words, embedding)
+INSERT INTO knowledge_chunk (id, collection_id, document_id, version_id, position, anchor, heading, start, "end", text, words, embedding,
+    text_key)
 SELECT piece.id, %(collection)s, %(document)s, %(version)s, piece.position, piece.anchor, piece.heading, piece.start, piece.until,
-    piece.text, to_tsvector(%(language)s::regconfig, piece.heading || ' ' || piece.text), piece.embedding::vector
+    piece.text, to_tsvector(%(language)s::regconfig, piece.heading || ' ' || piece.text), piece.embedding::vector, piece.text_key
 FROM unnest(%(ids)s::uuid[], %(positions)s::int[], %(anchors)s::text[], %(headings)s::text[], %(starts)s::int[], %(ends)s::int[],
-    %(texts)s::text[], %(embeddings)s::text[]) AS piece (id, position, anchor, heading, start, until, text, embedding)
+    %(texts)s::text[], %(embeddings)s::text[], %(text_keys)s::uuid[])
+    AS piece (id, position, anchor, heading, start, until, text, embedding, text_key)
 """
 # Ids of their own, made of the time like all others.
 _COPY = """
-INSERT INTO knowledge_chunk (id, collection_id, document_id, version_id, position, anchor, heading, start, "end", text, words, embedding)
+INSERT INTO knowledge_chunk (id, collection_id, document_id, version_id, position, anchor, heading, start, "end", text, words, embedding,
+    text_key)
 SELECT ids.id, twin.collection_id, %(document)s, %(version)s, twin.position, twin.anchor, twin.heading, twin.start, twin."end", twin.text,
-    twin.words, twin.embedding
+    twin.words, twin.embedding, twin.text_key
 FROM (SELECT *, row_number() OVER (ORDER BY position) AS place FROM knowledge_chunk WHERE version_id = %(twin)s) AS twin
 JOIN unnest(%(ids)s::uuid[]) WITH ORDINALITY AS ids (id, place) ON ids.place = twin.place
 """
@@ -42,7 +50,7 @@ def store_chunks(claim: Claim, version: DocumentVersion, pieces: Sequence[Piece]
     collection = version.document.collection
     for start in range(0, len(pieces), _AT_ONCE):
         group = pieces[start : start + _AT_ONCE]
-        values = _columns(group) | {
+        values = _columns(collection, group) | {
             "collection": collection.id,
             "document": version.document_id,
             "version": version.id,
@@ -76,20 +84,24 @@ def _require(cursor: psycopg.Cursor[tuple[Any, ...]], claim: Claim) -> None:
         raise ClaimLostError
 
 
-def _columns(group: Sequence[Piece]) -> dict[str, Any]:
-    ids = ids_in_order(len(group))
-    # What stands above a piece says what it is about, to both kinds of search.
-    vectors = embed_texts([f"{piece.heading}\n{piece.text}" if piece.heading else piece.text for piece in group])
+def _columns(collection: Collection, group: Sequence[Piece]) -> dict[str, Any]:
+    texts = [embedded_text(piece.heading[:_LONGEST_HEADING], piece.text) for piece in group]
+    embeddings = [vector_text(vector) for vector in embed_texts(texts)] if collection.is_local else [None] * len(group)
     return {
-        "ids": ids,
+        "ids": ids_in_order(len(group)),
         "positions": [piece.position for piece in group],
         "anchors": [piece.anchor[:_LONGEST_ANCHOR] for piece in group],
         "headings": [piece.heading[:_LONGEST_HEADING] for piece in group],
         "starts": [piece.start for piece in group],
         "ends": [piece.end for piece in group],
         "texts": [piece.text for piece in group],
-        "embeddings": [vector_text(vector) for vector in vectors],
+        "embeddings": embeddings,
+        "text_keys": [None if collection.is_local else _key(collection, text) for text in texts],
     }
+
+
+def _key(collection: Collection, text: str) -> UUID:
+    return text_key(workspace_id=collection.workspace_id, embedder=collection.embedder, dimensions=collection.dimensions, text=text)
 
 
 def vector_text(vector: Sequence[float]) -> str:

@@ -13,7 +13,7 @@ _AT_ONCE = 200
 _DUE = """
 WITH due AS (
     SELECT id FROM knowledge_documentversion
-    WHERE status = 'pending' AND (
+    WHERE status = 'pending' AND read_at IS NULL AND (
         (claim_id IS NULL AND rung_at <= clock_timestamp() - %(patience)s)
         OR (lease_until <= clock_timestamp() AND rung_at <= clock_timestamp() - %(lease)s * interval '1 second')
     )

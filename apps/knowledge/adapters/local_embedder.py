@@ -14,8 +14,8 @@ from typing import Any
 
 import orjson
 
-NAME = "wordllama-256"
-DIMENSIONS = 256
+from apps.knowledge.domain.embedders import LOCAL_DIMENSIONS as DIMENSIONS
+
 _WEIGHTS = "weights/l2_supercat_256.safetensors"
 _TOKENIZER = "tokenizers/l2_supercat_tokenizer_config.json"
 _TENSOR = "embedding.weight"

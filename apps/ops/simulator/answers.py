@@ -2,7 +2,10 @@
 
 import base64
 import gzip
+import hashlib
 import json
+import math
+import re
 import struct
 from functools import lru_cache
 from typing import Any
@@ -25,7 +28,9 @@ _ANTHROPIC_ERRORS = {
 }
 _WRONG_USAGE: dict[str, Any] = {"zero": 0, "negative": -5, "huge": 10**12, "text": "many"}
 _GZIP_BOMB_BYTES = 64 * 1024 * 1024
-_VECTOR = [0.125, -0.25, 0.5, 0.0, 1.0, -1.0, 0.75, -0.5]
+# How many numbers a vector has when the request doesn't say, and at most.
+_DIMENSIONS, _MOST_DIMENSIONS = 256, 3072
+_WORD = re.compile(r"\w+")
 
 
 @lru_cache(maxsize=256)
@@ -78,34 +83,51 @@ def _of_path(path: str, text: str, tokens: int) -> dict[str, Any]:
 
 def used(path: str, request: bytes, tokens: int) -> tuple[int, int]:
     """(input, output) tokens of a good answer to this request."""
-    return (PROMPT_TOKENS * _inputs(request)[0], 0) if path.endswith("/embeddings") else (PROMPT_TOKENS, tokens)
+    return (PROMPT_TOKENS * len(_texts(_read(request))), 0) if path.endswith("/embeddings") else (PROMPT_TOKENS, tokens)
 
 
 def embeddings(request: bytes) -> bytes:
-    """One vector for each input, in the form the request asks for; each input uses 20 tokens."""
-    count, is_base64 = _inputs(request)
-    return _embeddings(count, is_base64=is_base64)
+    """One vector for each input, in the form the request asks for; each input uses 20 tokens. Inputs with words in common are near."""
+    asked = _read(request)
+    inputs = _texts(asked)
+    length = asked.get("dimensions")
+    dimensions = length if isinstance(length, int) and 0 < length <= _MOST_DIMENSIONS else _DIMENSIONS
+    is_base64 = asked.get("encoding_format") == "base64"
+    data = [
+        {"object": "embedding", "index": index, "embedding": _vector(text, dimensions, is_base64=is_base64)}
+        for index, text in enumerate(inputs)
+    ]
+    usage = {"prompt_tokens": PROMPT_TOKENS * len(inputs), "total_tokens": PROMPT_TOKENS * len(inputs)}
+    return _json({"object": "list", "data": data, "model": "simulated", "usage": usage})
 
 
-def _inputs(request: bytes) -> tuple[int, bool]:
-    """(how many, whether their vectors are wanted packed)."""
+def _read(request: bytes) -> dict[str, Any]:
     try:
         asked = json.loads(request)
-        inputs = asked["input"]
-        is_base64 = asked.get("encoding_format") == "base64"
-    except (ValueError, TypeError, KeyError):
-        inputs, is_base64 = "", False
+    except ValueError:
+        return {}
+    return asked if isinstance(asked, dict) else {}
+
+
+def _texts(asked: dict[str, Any]) -> list[str]:
+    inputs = asked.get("input", "")
     # A list of numbers is one input in tokens.
     is_many = isinstance(inputs, list) and bool(inputs) and not isinstance(inputs[0], int)
-    return len(inputs) if is_many else 1, is_base64
+    return [str(one) for one in inputs] if is_many else [str(inputs)]
 
 
-@lru_cache(maxsize=64)
-def _embeddings(count: int, *, is_base64: bool) -> bytes:
-    vector = base64.b64encode(struct.pack(f"<{len(_VECTOR)}f", *_VECTOR)).decode() if is_base64 else _VECTOR
-    data = [{"object": "embedding", "index": index, "embedding": vector} for index in range(count)]
-    usage = {"prompt_tokens": PROMPT_TOKENS * count, "total_tokens": PROMPT_TOKENS * count}
-    return _json({"object": "list", "data": data, "model": "simulated", "usage": usage})
+@lru_cache(maxsize=1024)
+def _vector(text: str, dimensions: int, *, is_base64: bool) -> list[float] | str:
+    """Each word points in four directions of its own; of length 1."""
+    numbers = [0.0] * dimensions
+    for word in _WORD.findall(text.lower()) or [""]:
+        digest = hashlib.blake2b(word.encode(), digest_size=16).digest()
+        for place in range(0, 16, 4):
+            said = int.from_bytes(digest[place : place + 4])
+            numbers[(said >> 1) % dimensions] += 1.0 if said & 1 else -1.0
+    length = math.hypot(*numbers)
+    made = [round(number / length, 6) for number in numbers] if length else [1.0, *numbers[1:]]
+    return base64.b64encode(struct.pack(f"<{dimensions}f", *made)).decode() if is_base64 else made
 
 
 def _message(text: str, tokens: int) -> dict[str, Any]:

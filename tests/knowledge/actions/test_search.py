@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from apps.knowledge.actions import PinTo, delete_document, pin_snapshot, search_collection
 from apps.knowledge.actions.rank_chunks import Scope, rank_by_vector
+from apps.knowledge.adapters.local_embedder import embed_texts
 from apps.knowledge.domain.request import Mode, SearchRequest, digest
 from apps.knowledge.models import Chunk, Collection, Pin, Snapshot
 from apps.lib.http_errors import ApiError
@@ -145,10 +146,11 @@ def test_the_graph_finds_what_comparing_finds() -> None:
     """Through the index, whatever the size of the collection."""
     collection = library()
     make_document("Of another collection: money, money.", collection=make_collection(name="other"))
+    (vector,) = embed_texts(["give me my money back"])
     with server_cursor() as cursor:
         for number in (collection.chunk_count, 10_000_000):
             scope = Scope(collection=collection, revision=collection.revision, document_ids=None, searched=number)
-            found = rank_by_vector(cursor, scope, "give me my money back", limit=10)
+            found = rank_by_vector(cursor, scope, vector, limit=10)
             assert Chunk.objects.get(id=found[0]).document.name == "refunds.txt"
             assert len(found) == 4
         cursor.execute("SHOW enable_sort")

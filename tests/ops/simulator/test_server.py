@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from operator import mul
 from random import Random
 from typing import Any
 
@@ -68,8 +69,15 @@ def test_each_input_has_its_vector(client: openai.OpenAI, given: Any, count: int
         packed = client.embeddings.with_raw_response.create(model="m", input=given, encoding_format="base64")
     assert [entry.index for entry in plain.data] == list(range(count))
     assert plain.usage.prompt_tokens == 20 * count
-    vectors = [struct.unpack("<8f", base64.b64decode(entry["embedding"])) for entry in json.loads(packed.content)["data"]]
-    assert vectors == [tuple(entry.embedding) for entry in plain.data]
+    vectors = [struct.unpack("<256f", base64.b64decode(entry["embedding"])) for entry in json.loads(packed.content)["data"]]
+    assert vectors == [pytest.approx(entry.embedding) for entry in plain.data]
+
+
+def test_vectors_of_texts_with_words_in_common_are_near(client: openai.OpenAI) -> None:
+    with client:
+        said = client.embeddings.create(model="m", input=["Money is paid back", "is money paid back?", "quite unlike"], dimensions=512)
+    one, same, other = (entry.embedding for entry in said.data)
+    assert [len(one), sum(map(mul, one, same)) > 0.99, abs(sum(map(mul, one, other))) < 0.5] == [512, True, True]
 
 
 def test_a_script_fails_as_often_as_it_says(simulator: Simulator) -> None:

@@ -1,0 +1,83 @@
+"""Search a collection. Where a provider makes its vectors, the question's is one more call: urgent, metered and charged to who asks.
+
+The same question within a day is answered from the workspace's cache of answers, and costs nothing; a pinned one asks for nothing at all.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import orjson
+from asgiref.sync import async_to_sync
+from django.db import connection
+
+from apps.jobs.actions.answer_call import answer_call
+from apps.jobs.actions.index_documents import EMBEDDINGS, FEATURE
+from apps.jobs.domain.call_answer import CallAnswer
+from apps.jobs.domain.call_request import Caller, CallRequest
+from apps.knowledge.actions import PinTo, needed_embedder, search_collection
+from apps.knowledge.domain.embedders import VectorRefusedError, read_vectors
+from apps.knowledge.domain.request import SearchRequest
+from apps.lib.http_errors import GIVE_UP, ApiError
+from apps.lib.ids import uuid7
+from apps.providers.domain.policy import AnswerPolicy
+from apps.providers.queries import cache_times
+
+if TYPE_CHECKING:
+    from apps.knowledge.models import Collection, Snapshot
+
+
+def search_documents(
+    *,
+    collection: "Collection",
+    api_key_id: UUID | None,
+    request: SearchRequest,
+    pin_to: PinTo | None = None,
+    end_user: str = "",
+    now: datetime,
+) -> "Snapshot":
+    """The snapshot of what was found; ApiError as for a search, and as for a single call where the model could not be asked."""
+    vector = None
+    if model := needed_embedder(collection_id=collection.id, request=request, pin_to=pin_to):
+        caller = Caller(workspace_id=collection.workspace_id, api_key_id=api_key_id)
+        answer = _ask(caller, _call(model, request.query, end_user), now)
+        vector = _read(answer, collection.dimensions)
+    return search_collection(collection_id=collection.id, request=request, pin_to=pin_to, vector=vector)
+
+
+def _call(model: str, text: str, end_user: str) -> CallRequest:
+    return CallRequest(
+        endpoint=EMBEDDINGS,
+        model=model,
+        end_user=end_user,
+        feature=FEATURE,
+        max_cost_usd=None,
+        body=orjson.dumps({"model": model, "input": [text]}),
+        policy=AnswerPolicy(cache_seconds=cache_times().usual_seconds),
+    )
+
+
+def _ask(caller: Caller, call: CallRequest, now: datetime) -> bytes:
+    if not connection.in_atomic_block:
+        # Whoever waits for a provider holds no connection.
+        connection.close()
+    answer: CallAnswer = async_to_sync(answer_call)(item_id=uuid7(), caller=caller, request=call, now=now)
+    if answer.content is None or answer.status >= 400:
+        raise _failure(answer)
+    return answer.content
+
+
+def _read(answer: bytes, dimensions: int) -> Sequence[float]:
+    try:
+        (vector,) = read_vectors(orjson.loads(answer), count=1, dimensions=dimensions)
+    except (VectorRefusedError, orjson.JSONDecodeError) as refused:
+        raise ApiError(502, "vectors_unusable", f"The question could not be embedded. {refused}", headers=GIVE_UP) from refused
+    return vector
+
+
+def _failure(answer: CallAnswer) -> ApiError:
+    if answer.content is not None:
+        return ApiError(502, "provider_rejected", "The provider refused to embed the question.", headers=GIVE_UP)
+    headers = {"Retry-After": str(answer.retry_after_seconds)} if answer.retry_after_seconds else {}
+    return ApiError(answer.status, answer.code, answer.message, headers=headers if answer.should_retry else headers | GIVE_UP)
