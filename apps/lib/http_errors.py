@@ -85,6 +85,11 @@ class ApiError(Exception):
         self.error_type = error_type or _type_of(status)
         self.headers = (GIVE_UP if _is_final(status) else {}) | dict(headers or {})
 
+    @property
+    def is_final(self) -> bool:
+        """Asking again will not change it."""
+        return GIVE_UP.items() <= self.headers.items()
+
 
 def _is_final(status: int) -> bool:
     return 400 <= status < 500 and status not in _OPEN

@@ -363,7 +363,14 @@ CHANGES: dict[str, Case] = {
     "jobs_job_try": Case(try_out, "submitted", "job"),
     "knowledge_collection_add": Case(
         lambda client: client.post(
-            reverse("admin:knowledge_collection_add"), {"workspace": make_workspace().pk, "name": "handbook", "language": "simple"}
+            reverse("admin:knowledge_collection_add"),
+            {
+                "workspace": make_workspace().pk,
+                "name": "handbook",
+                "language": "simple",
+                "embedder": "wordllama-256",
+                "dimensions": 256,
+            },
         ),
         "created",
         "collection",

@@ -22,11 +22,23 @@ def page(client: Client, name: str, row: Any, **query: str) -> str:
     return answer.content.decode()
 
 
+def search_page(client: Client, collection: Collection, **query: str) -> str:
+    return client.get(reverse("admin:jobs_job_search", args=[collection.pk]), query).content.decode()
+
+
 def test_a_member_makes_a_collection_uploads_watches_searches_and_reads() -> None:
     workspace = make_workspace()
     client = make_office_client(make_user("mia", acme=Role.MEMBER))
     made = client.post(
-        reverse("admin:knowledge_collection_add"), {"workspace": workspace.pk, "name": "handbook", "language": "english", "description": ""}
+        reverse("admin:knowledge_collection_add"),
+        {
+            "workspace": workspace.pk,
+            "name": "handbook",
+            "language": "english",
+            "description": "",
+            "embedder": "wordllama-256",
+            "dimensions": 256,
+        },
     )
     collection = Collection.objects.get()
     upload = reverse("admin:knowledge_collection_upload", args=[collection.pk])
@@ -44,15 +56,15 @@ def test_a_member_makes_a_collection_uploads_watches_searches_and_reads() -> Non
     assert "Refresh" not in done.headers
     refused = DocumentVersion.objects.get(status="refused")
     assert refused.refusal_message[:40] in done.content.decode()
-    found = page(client, "collection_search", collection, query="when is money paid back")
+    found = search_page(client, collection, query="when is money paid back")
     assert "fourteen days" in found
     assert "Frozen as <code>snap_" in found
-    assert "there is no 9 yet" in page(client, "collection_search", collection, query="money", as_of="9")
+    assert "there is no 9 yet" in search_page(client, collection, query="money", as_of="9")
     document = Document.objects.get(name="refunds.txt")
     assert "fourteen days" in page(client, "document_change", document)
     assert "Refused" in page(client, "document_change", refused.document)
     client.post(reverse("admin:knowledge_document_discard", args=[document.pk]), {"reason": "old"})
-    assert "Nothing was found" in page(client, "collection_search", collection, query="fourteen days", mode="text")
+    assert "Nothing was found" in search_page(client, collection, query="fourteen days", mode="text")
 
 
 def test_older_versions_are_read_and_unknown_ones_are_not_there() -> None:
@@ -69,7 +81,7 @@ def test_a_viewer_looks_and_searches_and_changes_nothing() -> None:
     document = make_document("Money is paid back.").document
     client = make_office_client(make_user("vera", acme=Role.VIEWER))
     assert "Upload documents" not in page(client, "collection_change", document.collection)
-    assert "Money is paid back" in page(client, "collection_search", document.collection, query="money")
+    assert "Money is paid back" in search_page(client, document.collection, query="money")
     for name, row in (("collection_upload", document.collection), ("document_discard", document)):
         told = client.post(reverse(f"admin:knowledge_{name}", args=[row.pk]), follow=True)
         assert "your role lets you look" in told.content.decode()

@@ -35,12 +35,18 @@ def search_documents(
     request: SearchRequest,
     pin_to: PinTo | None = None,
     end_user: str = "",
+    is_alone: bool = False,
     now: datetime,
 ) -> "Snapshot":
-    """The snapshot of what was found; ApiError as for a search, and as for a single call where the model could not be asked."""
+    """The snapshot of what was found; ApiError as for a search, and as for a single call where the model could not be asked.
+
+    `is_alone`: nothing of the caller's hangs on the database connection, so it is let go of while the model is waited for.
+    """
     vector = None
     if model := needed_embedder(collection_id=collection.id, request=request, pin_to=pin_to):
         caller = Caller(workspace_id=collection.workspace_id, api_key_id=api_key_id)
+        if is_alone and not connection.in_atomic_block:
+            connection.close()
         answer = _ask(caller, _call(model, request.query, end_user), now)
         vector = _read(answer, collection.dimensions)
     return search_collection(collection_id=collection.id, request=request, pin_to=pin_to, vector=vector)
@@ -59,9 +65,6 @@ def _call(model: str, text: str, end_user: str) -> CallRequest:
 
 
 def _ask(caller: Caller, call: CallRequest, now: datetime) -> bytes:
-    if not connection.in_atomic_block:
-        # Whoever waits for a provider holds no connection.
-        connection.close()
     answer: CallAnswer = async_to_sync(answer_call)(item_id=uuid7(), caller=caller, request=call, now=now)
     if answer.content is None or answer.status >= 400:
         raise _failure(answer)

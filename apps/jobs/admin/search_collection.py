@@ -40,7 +40,12 @@ class SearchPages:
             try:
                 _require_member(request, collection, asked)
                 snapshot = search_documents(
-                    collection=collection, api_key_id=None, request=asked, end_user=request.user.get_username(), now=current_time()
+                    collection=collection,
+                    api_key_id=None,
+                    request=asked,
+                    end_user=request.user.get_username(),
+                    is_alone=True,
+                    now=current_time(),
                 )
             except ApiError as refused:
                 form.add_error(None, refused.message)

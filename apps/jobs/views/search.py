@@ -33,7 +33,9 @@ class CollectionSearchView(APIView):
         pin = values.pop("pin")
         asked = SearchRequest(**values | {"document_ids": tuple(values["document_ids"]), "mode": Mode(values["mode"])})
         pin_to = PinTo(**pin) if pin else None
-        found = actions.search_documents(collection=collection, api_key_id=key.id, request=asked, pin_to=pin_to, now=current_time())
+        found = actions.search_documents(
+            collection=collection, api_key_id=key.id, request=asked, pin_to=pin_to, is_alone=True, now=current_time()
+        )
         return Response(present_snapshot(found))
 
 
