@@ -48,6 +48,7 @@ QUERY_VALUES: dict[str, Any] = {
     "list_documents.status": "ready",
     "offset": 0,
     "version": 1,
+    "list_job_documents.state": "failed",
     "list_alerts.state": "open",
     "list_alerts.kind": "dead.share",
 }
@@ -110,6 +111,13 @@ BODIES: dict[str, dict[str, Any]] = {
         "description": "What a contract says about money back.",
         "declared": {"model": MODEL, "question": "When is money paid back?", "passages": 5},
     },
+    "create_document_job": {
+        "recipe": "summary",
+        "collection": "handbook",
+        "filter": {"department": "sales"},
+        "lane": "bulk",
+        "max_cost_usd": "5",
+    },
     "create_collection": {"name": "rules", "description": "What the staff goes by.", "language": "english"},
     "search_collection": {"query": "When is money paid back?", "top_k": 5, "metadata": {"department": "sales"}},
     "upload_documents": {
@@ -131,7 +139,17 @@ LINKS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "list_jobs": (
         "job_id",
         "/data/0/id",
-        ("retrieve_job", "pause_job", "resume_job", "cancel_job", "change_lane", "rerun_failed", "read_job_results", "list_items"),
+        (
+            "retrieve_job",
+            "pause_job",
+            "resume_job",
+            "cancel_job",
+            "change_lane",
+            "rerun_failed",
+            "read_job_results",
+            "list_items",
+            "list_job_documents",
+        ),
     ),
     "list_items": ("item_id", "/data/0/id", ("retrieve_item",)),
     "create_webhook": (

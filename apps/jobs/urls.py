@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.jobs.views import batches, calls, dead_items, events, items, jobs, recipes, search, workspace
+from apps.jobs.views import batches, calls, dead_items, document_jobs, events, items, jobs, recipes, search, workspace
 
 urlpatterns = [
     path("v1/chat/completions", calls.call_view("/v1/chat/completions"), name="chat-completions"),
@@ -23,6 +23,7 @@ urlpatterns = [
     path("api/jobs/<str:job_id>/results", jobs.JobResultsView.as_view(), name="job-results"),
     path("api/jobs/<str:job_id>/documents/<int:position>/correction", jobs.CorrectionView.as_view(), name="job-correction"),
     path("api/jobs/<str:job_id>/events", events.job_events, name="job-events"),
+    path("api/jobs/<str:job_id>/documents", document_jobs.JobDocumentsView.as_view(), name="job-documents"),
     path("api/jobs/<str:job_id>/items", items.ItemsView.as_view(), name="job-items"),
     path("api/items/<str:item_id>", items.ItemView.as_view(), name="item"),
     path("api/dead-items", dead_items.DeadItemsView.as_view(), name="dead-items"),

@@ -108,6 +108,7 @@ SAMPLES: dict[str, Make] = {
     "api/items/<str:item_id>": _item,
     "api/jobs/<str:job_id>": _batch,
     "api/jobs/<str:job_id>/cancel": _batch,
+    "api/jobs/<str:job_id>/documents": _batch,
     "api/jobs/<str:job_id>/documents/<int:position>/correction": _document_job,
     "api/jobs/<str:job_id>/events": _batch,
     "api/jobs/<str:job_id>/items": _batch,

@@ -51,7 +51,7 @@ v1/responses                         POST chat
 v1/models                            GET chat
 v1/models/<path:name>                GET chat
 api/models                           GET chat
-api/jobs                             GET jobs
+api/jobs                             GET jobs     POST jobs+documents
 api/jobs/<str:job_id>                GET jobs
 api/jobs/<str:job_id>/pause          POST jobs
 api/jobs/<str:job_id>/resume         POST jobs
@@ -62,6 +62,7 @@ api/jobs/<str:job_id>/results        GET jobs
 api/jobs/<str:job_id>/events         GET jobs
 api/jobs/<str:job_id>/documents/<int:position>/correction POST jobs
 api/jobs/<str:job_id>/items          GET jobs
+api/jobs/<str:job_id>/documents      GET jobs
 api/items/<str:item_id>              GET jobs
 api/dead-items                       GET jobs
 api/dead-items/requeue               POST jobs

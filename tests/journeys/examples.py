@@ -20,8 +20,8 @@ from apps.webhooks.models import Alert, Delivery, Endpoint, Event
 from tests.factories.accounts import make_api_key, make_workspace
 from tests.factories.alerts import make_alert
 from tests.factories.files import make_file
-from tests.factories.jobs import make_job
-from tests.factories.knowledge import make_collection, make_snapshot, upload
+from tests.factories.jobs import make_job, make_route
+from tests.factories.knowledge import make_collection, make_read, make_snapshot, upload
 from tests.factories.prompts import make_prompt, make_version
 from tests.factories.providers import make_model, make_provider
 from tests.factories.recipes import make_answered_document, make_recipe
@@ -72,6 +72,8 @@ def prepare(schema: dict[str, Any], operation: str) -> None:
     prompt = make_prompt(make_workspace(), name="example")
     Prompt.objects.filter(id=prompt.id).update(id=example_id(schema, "prompt_id"))
     make_version(Prompt.objects.get(name="example"), is_published=operation == "archive_prompt")
+    for name in ("tiny", "small"):
+        make_route(name)
     Recipe.objects.filter(id=make_recipe(make_workspace()).id).update(id=example_id(schema, "recipe_id"))
     _prepare_documents(schema)
     _prepare_upload(schema, has_part=operation == "complete_upload")
@@ -82,8 +84,8 @@ def _prepare_documents(schema: dict[str, Any]) -> None:
     made = make_collection(make_workspace(), name="example")
     Collection.objects.filter(id=made.id).update(id=example_id(schema, "collection_id"))
     collection = Collection.objects.get(name="example")
-    # For uploads that name it.
-    make_collection(make_workspace(), name="handbook")
+    # For uploads and jobs that name it.
+    make_read_document(make_collection(make_workspace(), name="handbook"))
     version = upload("Text.", collection=collection).version
     document = Document(id=example_id(schema, "document_id"), collection=collection, name="example.txt")
     document.save(force_insert=True)
@@ -93,6 +95,12 @@ def _prepare_documents(schema: dict[str, Any]) -> None:
     Snapshot.objects.all().delete()
     snapshot.id = next(entry["example"] for entry in parameters if entry["name"] == "snapshot_id").removeprefix("snap_")
     snapshot.save(force_insert=True)
+
+
+def make_read_document(collection: Collection) -> None:
+    """One that the example of a job chooses."""
+    make_read({"refunds.txt": "Money is paid back within fourteen days."}, collection=collection)
+    Document.objects.filter(collection=collection).update(metadata={"department": "sales"})
 
 
 def _prepare_upload(schema: dict[str, Any], *, has_part: bool) -> None:

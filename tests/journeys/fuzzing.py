@@ -31,6 +31,7 @@ _REFUSALS = {
         "list_document_versions",
         "list_budgets",
         "list_jobs",
+        "list_job_documents",
         "list_items",
         "list_native_files",
         "list_native_models",
@@ -50,6 +51,7 @@ _REFUSALS = {
     "a text without its variables, a variable that nothing uses, a model that is not there, a version that is not": (
         *("save_prompt_draft", "publish_prompt", "archive_prompt"),
     ),
+    "a recipe, a collection or documents that are not there, or documents and a filter together": ("create_document_job",),
     "a field that the kind of recipe has no use for, or wants and has not; a model that is not there": ("declare_recipe",),
     "'after' and 'limit' with what is downloaded whole": ("read_job_results",),
     "a text of blanks alone, a job or a document that has no answer": ("correct_answer",),

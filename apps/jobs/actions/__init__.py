@@ -15,6 +15,7 @@ from apps.jobs.actions.expand_prompts import prompt_expander, single_prompt_expa
 from apps.jobs.actions.expire_files import expire_files
 from apps.jobs.actions.expire_jobs import expire_jobs
 from apps.jobs.actions.finish_job import finish_job
+from apps.jobs.actions.foresee_documents import foresee_documents
 from apps.jobs.actions.index_documents import index_documents
 from apps.jobs.actions.mirror_dead import mirror_dead
 from apps.jobs.actions.pause_job import pause_job, resume_job
@@ -56,6 +57,7 @@ __all__ = [
     "find_repeats",
     "find_shortages",
     "finish_job",
+    "foresee_documents",
     "index_documents",
     "job_watch",
     "mirror_dead",

@@ -1,6 +1,6 @@
 """What a dry run answers: a Batch that was not made, with what would come of it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -78,10 +78,9 @@ class _FinishSerializer(serializers.Serializer[Any]):
     stopped = serializers.CharField(help_text="Why nothing is sent at present; empty: it is.")
 
 
-class EstimateSerializer(serializers.Serializer[Any]):
-    """What a batch would cost and when it would be over."""
+class ForesightSerializer(serializers.Serializer[Any]):
+    """What work would cost and when it would be over."""
 
-    lines = _LinesSerializer()
     tokens = _TokensSerializer(allow_null=True)
     cost_usd = _CostSerializer(allow_null=True)
     basis = _BasisSerializer(allow_null=True)
@@ -90,6 +89,12 @@ class EstimateSerializer(serializers.Serializer[Any]):
     budgets = TouchedBudgetSerializer(many=True)
     fits = serializers.BooleanField(allow_null=True, help_text="No hard budget would make it wait.")
     finish = _FinishSerializer(allow_null=True)
+
+
+class EstimateSerializer(ForesightSerializer):
+    """What a batch would cost and when it would be over."""
+
+    lines = _LinesSerializer()
 
 
 class BatchAnswerSerializer(BatchSerializer):
@@ -132,7 +137,7 @@ def _estimate(run: DryRun) -> dict[str, Any]:
         "total": preview.requests + preview.error_count,
         "is_whole": preview.is_whole,
     }
-    return {"lines": lines} | (_foreseen(run.foresight, run) if run.foresight else _NOTHING_FORESEEN)
+    return {"lines": lines} | tell_foresight(run.foresight, at=run.at)
 
 
 _NOTHING_FORESEEN: dict[str, Any] = {
@@ -147,7 +152,10 @@ _NOTHING_FORESEEN: dict[str, Any] = {
 }
 
 
-def _foreseen(foresight: Foresight, run: DryRun) -> dict[str, Any]:
+def tell_foresight(foresight: Foresight | None, *, at: datetime) -> dict[str, Any]:
+    """As ForesightSerializer describes it; all null when nothing is foreseen."""
+    if foresight is None:
+        return _NOTHING_FORESEEN
     estimate = foresight.estimate
     tokens = cost = basis = None
     if estimate is not None:
@@ -166,7 +174,7 @@ def _foreseen(foresight: Foresight, run: DryRun) -> dict[str, Any]:
         "dearest_line_usd": _dollars(foresight.dearest_usd),
         "budgets": [_budget(budget) for budget in foresight.budgets],
         "fits": foresight.has_room,
-        "finish": _finish(foresight.finish, run) if foresight.finish else None,
+        "finish": _finish(foresight.finish, at) if foresight.finish else None,
     }
 
 
@@ -185,8 +193,8 @@ def _budget(budget: TouchedBudget) -> dict[str, Any]:
     }
 
 
-def _finish(finish: Forecast, run: DryRun) -> dict[str, Any]:
-    at = None if finish.seconds is None else int((run.at + timedelta(seconds=finish.seconds)).timestamp())
+def _finish(finish: Forecast, now: datetime) -> dict[str, Any]:
+    at = None if finish.seconds is None else int((now + timedelta(seconds=finish.seconds)).timestamp())
     return {
         "at": at,
         "seconds": None if finish.seconds is None else round(finish.seconds, 1),

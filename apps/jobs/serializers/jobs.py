@@ -8,12 +8,13 @@ from rest_framework import serializers
 
 from apps.jobs.domain.lifecycle import Lane
 from apps.jobs.domain.progress import Progress
-from apps.jobs.models import BATCH_PREFIX, Job
+from apps.jobs.models import BATCH_PREFIX, RECIPE_PREFIX, Job
 from apps.lib.clock import current_time
 from apps.lib.ids import public_id
 from apps.lib.strict_fields import WhyField
 
 _FILE_PREFIX = "file-"
+_COLLECTION_PREFIX = "col_"
 
 
 class RefusedLineSerializer(serializers.Serializer[Any]):
@@ -41,6 +42,8 @@ class JobSerializer(serializers.ModelSerializer[Job]):
     policy = serializers.DictField(allow_null=True, help_text="How answers are come by, as the metadata asked; null: plainly.")
     held_by = serializers.SerializerMethodField(help_text="The budget that has no room for it: nothing of it is sent meanwhile; else null.")
     held_until = serializers.SerializerMethodField(help_text="When that budget is fresh again; null: not held, or until it is raised.")
+    recipe = serializers.SerializerMethodField(help_text="The id of what is done with documents; null for jobs of other kinds.")
+    collection_id = serializers.SerializerMethodField(help_text="Where its documents are.")
     reuses = serializers.SerializerMethodField(help_text="The earlier job whose answers it takes over where the same is asked; else null.")
     first_accepted_share = serializers.SerializerMethodField(help_text="Of the items for which the first model was asked; null: none.")
 
@@ -48,7 +51,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         model = Job
         fields = [
             "id", "kind", "status", "revision", "lane", "endpoint", "model", "feature", "metadata", "max_cost_usd", "on_budget",
-            "held_by", "held_until", "input_file_id", "output_file_id", "error_file_id", "errors",
+            "recipe", "collection_id", "held_by", "held_until", "input_file_id", "output_file_id", "error_file_id", "errors",
             "total", "done", "dead", "open", "items_per_second", "remaining_seconds",
             "input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "cost_usd",
             "policy", "cache_hits", "cache_saved_usd", "first_asked", "first_accepted", "first_accepted_share", "first_saved_usd",
@@ -77,6 +80,12 @@ class JobSerializer(serializers.ModelSerializer[Job]):
 
     def get_open(self, job: Job) -> int:
         return 0 if job.ended_at else _progress(job).waiting
+
+    def get_recipe(self, job: Job) -> str | None:
+        return public_id(RECIPE_PREFIX, job.recipe_id) if job.recipe_id else None
+
+    def get_collection_id(self, job: Job) -> str | None:
+        return public_id(_COLLECTION_PREFIX, job.collection_id) if job.collection_id else None
 
     def get_reuses(self, job: Job) -> str | None:
         return public_id(BATCH_PREFIX, job.reuses_job_id) if job.reuses_job_id else None

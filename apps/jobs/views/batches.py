@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from apps.accounts.models import ApiKey
 
 NDJSON = "application/x-ndjson"
-_DRY_RUN = "dry_run"
+DRY_RUN = "dry_run"
 _MOST_LINES = 999_999_999
 LINE_PARAMETERS = [
     OpenApiParameter(
@@ -47,13 +47,13 @@ class BatchListView(APIView):
     @staticmethod
     def is_look(request: HttpRequest) -> bool:
         """What changes nothing is never answered from a record, nor recorded."""
-        return request.GET.get(_DRY_RUN) == "true"
+        return request.GET.get(DRY_RUN) == "true"
 
     @extend_schema(
         operation_id="create_batch",
         parameters=[
             OpenApiParameter(
-                _DRY_RUN,
+                DRY_RUN,
                 {"type": "string", "enum": ["true", "false"]},
                 description="`true`: nothing is submitted; what it would cost and when it would be over stands in `estimate`.",
             )
@@ -62,7 +62,7 @@ class BatchListView(APIView):
         responses=BatchAnswerSerializer,
     )
     def post(self, request: Request) -> Response:
-        if _is_dry_run(request):
+        if is_dry_run(request):
             key = _key(request)
             run = actions.dry_run_batch(
                 workspace_id=key.workspace_id,
@@ -144,10 +144,10 @@ def _key(request: Request) -> "ApiKey":
     return cast("ApiKey", request.auth)
 
 
-def _is_dry_run(request: Request) -> bool:
-    text = request.query_params.get(_DRY_RUN, "false")
+def is_dry_run(request: Request) -> bool:
+    text = request.query_params.get(DRY_RUN, "false")
     if text not in {"true", "false"}:
-        raise ApiError(400, "invalid_value", f"'{_DRY_RUN}' must be true or false.", param=_DRY_RUN)
+        raise ApiError(400, "invalid_value", f"'{DRY_RUN}' must be true or false.", param=DRY_RUN)
     return bool(text == "true")
 
 

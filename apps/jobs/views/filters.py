@@ -3,6 +3,7 @@
 from django_filters import rest_framework as filters
 
 from apps.jobs.domain.lifecycle import ItemState, JobStatus, Lane
+from apps.jobs.models import DocumentState
 from apps.lib.moments import MomentFilter
 from apps.lib.narrowing import text_filter
 
@@ -16,10 +17,16 @@ class JobFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships
 
     status = filters.ChoiceFilter(choices=_words(JobStatus))
     lane = filters.ChoiceFilter(choices=_words(Lane))
-    kind = text_filter(longest=20, label="`batch`, or `single` for a call that its caller waited for.")
+    kind = text_filter(longest=20, label="`batch`, `documents`, or `single` for a call that its caller waited for.")
     feature = text_filter(longest=64)
     created_after = MomentFilter(field_name="created_at", lookup_expr="gte", label="At this moment or later.")
     created_before = MomentFilter(field_name="created_at", lookup_expr="lt", label="Before this moment.")
+
+
+class JobDocumentFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types
+    """Of a job's documents."""
+
+    state = filters.ChoiceFilter(choices=DocumentState.choices)
 
 
 class ItemFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types

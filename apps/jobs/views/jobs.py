@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.db.models import QuerySet
-from django.http import StreamingHttpResponse
+from django.http import HttpRequest, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework.generics import ListAPIView
@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from apps.accounts.domain.keys import Scope
 from apps.accounts.permissions import key_of
 from apps.jobs import actions
 from apps.jobs.actions.export_results import export_results
@@ -19,7 +20,9 @@ from apps.jobs.models import Job
 from apps.jobs.queries import find_job, jobs_of
 from apps.jobs.serializers import JobSerializer, LaneSerializer, RerunSerializer
 from apps.jobs.serializers.corrections import CorrectionRequestSerializer, CorrectionSerializer
-from apps.jobs.views.batches import LINE_PARAMETERS, NDJSON, read_lines, stream_results
+from apps.jobs.serializers.document_jobs import DocumentJobForesightSerializer, DocumentJobRequestSerializer
+from apps.jobs.views.batches import DRY_RUN, LINE_PARAMETERS, NDJSON, is_dry_run, read_lines, stream_results
+from apps.jobs.views.document_jobs import read_wish
 from apps.jobs.views.filters import JobFilter
 from apps.lib.clock import current_time
 from apps.lib.cursor_pages import CursorPages
@@ -41,8 +44,36 @@ class JobsView(ListAPIView[Job]):
     filter_backends = [Narrowing]
     filterset_class = JobFilter
 
+    @staticmethod
+    def is_look(request: HttpRequest) -> bool:
+        """What changes nothing is never answered from a record, nor recorded."""
+        return request.GET.get(DRY_RUN) == "true"
+
     def get_queryset(self) -> QuerySet[Job]:
         return jobs_of(key_of(self.request).workspace_id)
+
+    @extend_schema(
+        operation_id="create_document_job",
+        tags=["jobs"],
+        parameters=[
+            OpenApiParameter(
+                DRY_RUN,
+                {"type": "string", "enum": ["true", "false"]},
+                description="`true`: nothing is submitted; what it would cost and when it would be over stands in `estimate`.",
+            )
+        ],
+        request=DocumentJobRequestSerializer,
+        responses={201: JobSerializer, 200: DocumentJobForesightSerializer},
+        filters=False,
+    )
+    def post(self, request: Request) -> Response:
+        """Have a recipe read documents: a job that starts once they are read. Its key needs the scope `documents`, too."""
+        is_look, wish = is_dry_run(request), read_wish(request)
+        if is_look:
+            sees_amounts = Scope.SPEND in key_of(request).scopes
+            foreseen = actions.foresee_documents(**wish, sees_amounts=sees_amounts, now=current_time())
+            return Response(DocumentJobForesightSerializer(foreseen).data)
+        return Response(JobSerializer(actions.submit_documents(**wish, now=current_time())).data, status=201)
 
 
 class JobView(APIView):
