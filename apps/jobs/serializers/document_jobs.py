@@ -22,14 +22,11 @@ _DOCUMENT_PREFIX = "doc_"
 
 
 def _texts(most: int, key_length: int, value_length: int, **options: Any) -> serializers.DictField:
-    field = serializers.DictField(child=BlankTextField(max_length=value_length), **options)
-
     def check(value: dict[str, str]) -> None:
         if len(value) > most or any(len(key) > key_length for key in value):
             raise serializers.ValidationError(f"At most {most} texts, by names of at most {key_length} characters.")
 
-    field.validators.append(check)
-    return field
+    return serializers.DictField(child=BlankTextField(max_length=value_length), validators=[check], **options)
 
 
 class DocumentJobRequestSerializer(serializers.Serializer[Any]):
