@@ -20,4 +20,4 @@ VOLUME /data
 EXPOSE 8000
 # SIGTERM asks every role to finish what it has in the air.
 STOPSIGNAL SIGTERM
-CMD ["uvicorn", "aiplatform.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--h11-max-incomplete-event-size", "65536", "--timeout-graceful-shutdown", "3", "--no-access-log", "--no-server-header", "--log-config", "aiplatform/uvicorn-log.json"]
+CMD ["uvicorn", "aiplatform.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--h11-max-incomplete-event-size", "65536", "--timeout-graceful-shutdown", "45", "--no-access-log", "--no-server-header", "--log-config", "aiplatform/uvicorn-log.json"]

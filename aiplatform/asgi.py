@@ -21,11 +21,14 @@ from apps.lib.body_limit import Application, BodyLimit, Message, Receive, Send
 from apps.lib.closed_folder import ClosedFolder
 from apps.lib.http_errors import ApiError
 from apps.lib.safe_headers import SafeHeaders
+from apps.lib.shutdown import heed_signals
 
 # Found out now and kept: looked for when descriptors are short, there seems to be none, and nobody would know why.
 tempfile.gettempdir()
 
 _django = cast("Application", get_asgi_application())
+# uvicorn has set its own by now, and lets those who are being answered finish: what would go on for ever must hear of it.
+heed_signals()
 
 
 def _nothing(_environ: object, start_response: object) -> list[bytes]:

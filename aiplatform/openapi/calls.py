@@ -47,16 +47,18 @@ _HEADERS = (
     ("X-Accept-If", "When its answer is taken: `schema`, `not_refused`, `field>=0.8`, with commas between them.", {"type": "string"}),
     ("X-Failover", "Whether other targets are asked when the first one fails.", {"type": "string", "enum": ["on", "off", ""]}),
 )
-_NO_STREAM = {"type": "boolean", "nullable": True, "enum": [False, None], "description": "Not offered yet."}
+_NO_STREAM = {"type": "boolean", "nullable": True, "enum": [False, None], "description": "Only chat completions are streamed."}
+_STREAM = {"type": "boolean", "nullable": True, "description": "The answer as server-sent events, in OpenAI's chunks."}
 _WAIT = (
     "The call waits for its answer on a lane of its own. The body goes to the provider as it is, but for the model's name; "
-    "the answer comes back as the provider gave it. `stream` is not taken yet."
+    "the answer comes back as the provider gave it."
 )
 
 
 def async_paths() -> dict[str, Any]:
     """Path items in the shape that the generator gives."""
-    return {path: {"post": _call(*kind)} for path, kind in _KINDS.items()} | {"/api/jobs/{job_id}/events": {"get": _EVENTS}}
+    streams = {"/api/jobs/{job_id}/events": {"get": _EVENTS}, "/api/items/{item_id}/events": {"get": _ANSWER_EVENTS}}
+    return {path: {"post": _call(*kind)} for path, kind in _KINDS.items()} | streams
 
 
 def _call(operation_id: str, summary: str, needed: dict[str, Any]) -> dict[str, Any]:
@@ -67,7 +69,7 @@ def _call(operation_id: str, summary: str, needed: dict[str, Any]) -> dict[str, 
         "additionalProperties": True,
     }
     if operation_id == "create_chat_completion":
-        body["properties"]["prompt"] = _NAMED
+        body["properties"] |= {"prompt": _NAMED, "stream": _STREAM}
         del body["required"]
         body["anyOf"] = [{"required": ["model", "messages"]}, {"required": ["prompt"]}]
     if len(needed) > 1:
@@ -121,4 +123,37 @@ _EVENTS: dict[str, Any] = {
     "security": [{"apiKey": []}],
     "x-required-scope": "jobs",
     "responses": {"200": {"description": "Events.", "content": {"text/event-stream": {"schema": _EVENT}}}},
+}
+_ANSWER_EVENT: dict[str, Any] = {
+    "type": "object",
+    "description": "One event of the stream.",
+    "required": ["data"],
+    "properties": {
+        "event": {"type": "string", "enum": ["restart"]},
+        "id": {"type": "string", "description": "For `Last-Event-ID`."},
+        "data": {"type": "string", "description": "A chunk of a chat completion as JSON; `[DONE]` at the end."},
+    },
+    "additionalProperties": False,
+}
+_ANSWER_EVENTS: dict[str, Any] = {
+    "operationId": "read_answer_events",
+    "description": (
+        "A call's answer as server-sent events, in OpenAI's chunks: what has come of it, then what comes, live. With `Last-Event-ID` from "
+        "behind that event. An event `restart` says that another try answers: what was read before it is to be thrown away. "
+        "An answer that nobody streamed comes in one piece; a failure as a chunk with `error`. Comments keep a quiet line open."
+    ),
+    "tags": ["items"],
+    "parameters": [
+        {"name": "item_id", "in": "path", "required": True, "schema": {"type": "string"}},
+        {
+            "name": "Last-Event-ID",
+            "in": "header",
+            "required": False,
+            "description": "The id of the last event that was read.",
+            "schema": {"type": "string", "pattern": "^([0-9]{1,15}-[0-9]{1,15})?$"},
+        },
+    ],
+    "security": [{"apiKey": []}],
+    "x-required-scope": "chat",
+    "responses": {"200": {"description": "Events.", "content": {"text/event-stream": {"schema": _ANSWER_EVENT}}}},
 }

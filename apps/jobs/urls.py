@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.jobs.views import batches, calls, dead_items, document_jobs, events, items, jobs, recipes, search, workspace
+from apps.jobs.views import batches, calls, dead_items, document_jobs, events, items, jobs, recipes, search, streams, workspace
 
 urlpatterns = [
     path("v1/chat/completions", calls.call_view("/v1/chat/completions"), name="chat-completions"),
@@ -26,6 +26,7 @@ urlpatterns = [
     path("api/jobs/<str:job_id>/documents", document_jobs.JobDocumentsView.as_view(), name="job-documents"),
     path("api/jobs/<str:job_id>/items", items.ItemsView.as_view(), name="job-items"),
     path("api/items/<str:item_id>", items.ItemView.as_view(), name="item"),
+    path("api/items/<str:item_id>/events", streams.item_events, name="item-events"),
     path("api/dead-items", dead_items.DeadItemsView.as_view(), name="dead-items"),
     path("api/dead-items/requeue", dead_items.DeadItemsRequeueView.as_view(), name="dead-items-requeue"),
     path("api/dead-items/discard", dead_items.DeadItemsDiscardView.as_view(), name="dead-items-discard"),

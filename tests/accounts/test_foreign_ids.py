@@ -106,6 +106,7 @@ SAMPLES: dict[str, Make] = {
     "api/files/<str:file_id>": _file,
     "api/files/<str:file_id>/content": _file,
     "api/items/<str:item_id>": _item,
+    "api/items/<str:item_id>/events": _item,
     "api/jobs/<str:job_id>": _batch,
     "api/jobs/<str:job_id>/cancel": _batch,
     "api/jobs/<str:job_id>/documents": _batch,
@@ -153,7 +154,7 @@ CHANGES = (
     *("search", "top_up", "archive", "correction"),
 )
 # Read the database on threads of their own, so that what a test makes must really be committed.
-ASYNC = {"api/jobs/<str:job_id>/events"}
+ASYNC = {"api/jobs/<str:job_id>/events", "api/items/<str:item_id>/events"}
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 

@@ -64,6 +64,7 @@ api/jobs/<str:job_id>/documents/<int:position>/correction POST jobs
 api/jobs/<str:job_id>/items          GET jobs
 api/jobs/<str:job_id>/documents      GET jobs
 api/items/<str:item_id>              GET jobs
+api/items/<str:item_id>/events       GET chat
 api/dead-items                       GET jobs
 api/dead-items/requeue               POST jobs
 api/dead-items/discard               POST jobs
@@ -127,7 +128,14 @@ NEEDS = _read(_NEEDS)
 # What everybody who reaches the server may read: nothing of a workspace stands there.
 OPEN = {"healthz", "readyz", "metrics", "api/schema/", "api/docs/"}
 # Plain async views: they take one method, and refuse the others before they look at the key.
-ASYNC = {"v1/chat/completions", "v1/completions", "v1/embeddings", "v1/responses", "api/jobs/<str:job_id>/events"}
+ASYNC = {
+    "v1/chat/completions",
+    "v1/completions",
+    "v1/embeddings",
+    "v1/responses",
+    "api/jobs/<str:job_id>/events",
+    "api/items/<str:item_id>/events",
+}
 
 LIVE = ("every scope", "scopes of a workspace", *(f"only {scope}" for scope in Scope), *(f"all but {scope}" for scope in Scope))
 DEAD = ("no key", "another's key", "a made-up key", "revoked", "expired", "of a deleted workspace", "a session")

@@ -15,6 +15,7 @@ from apps.jobs.actions.expand_prompts import prompt_expander, single_prompt_expa
 from apps.jobs.actions.expire_files import expire_files
 from apps.jobs.actions.expire_jobs import expire_jobs
 from apps.jobs.actions.finish_job import finish_job
+from apps.jobs.actions.follow_item import follow_item
 from apps.jobs.actions.foresee_documents import foresee_documents
 from apps.jobs.actions.index_documents import index_documents
 from apps.jobs.actions.mirror_dead import mirror_dead
@@ -30,6 +31,7 @@ from apps.jobs.actions.ring import ring, wake_pumps
 from apps.jobs.actions.run import run_items
 from apps.jobs.actions.sample_progress import sample_progress
 from apps.jobs.actions.search_documents import search_documents
+from apps.jobs.actions.stream_call import stream_call
 from apps.jobs.actions.submit_batch import submit_batch
 from apps.jobs.actions.submit_documents import Chosen, Terms, submit_documents
 from apps.jobs.actions.sweep import sweep
@@ -57,6 +59,7 @@ __all__ = [
     "find_repeats",
     "find_shortages",
     "finish_job",
+    "follow_item",
     "foresee_documents",
     "index_documents",
     "job_watch",
@@ -76,6 +79,7 @@ __all__ = [
     "sample_progress",
     "search_documents",
     "single_prompt_expander",
+    "stream_call",
     "submit_batch",
     "submit_documents",
     "sweep",

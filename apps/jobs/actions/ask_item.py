@@ -8,6 +8,7 @@ from functools import partial
 import aiohttp
 
 from apps.jobs.actions.compose import compose_call
+from apps.jobs.actions.tell_chunks import ChunkTeller
 from apps.jobs.domain.claimed import ClaimedItem
 from apps.jobs.domain.savings import CACHE
 from apps.providers.actions import Gate, SharedAnswers, answer_by_policy, complete
@@ -24,6 +25,7 @@ class Means:
     gate: Gate
     clock: Callable[[], datetime]
     shared: SharedAnswers
+    chunks: ChunkTeller
 
 
 async def ask_item(item: ClaimedItem, means: Means, *, catalogue: Catalogue) -> Completion:
@@ -53,6 +55,12 @@ async def _ask_once(item: ClaimedItem, key: bytes, call: Call, means: Means, cat
 
 async def _ask(item: ClaimedItem, call: Call, means: Means, catalogue: Catalogue) -> Completion:
     ask = partial(complete, session=means.session, catalogue=catalogue, clock=means.clock, gate=means.gate)
+    if call.is_streamed:
+        async with means.chunks.of(item) as tell:
+            completion = await ask(call, tell=tell)
+            if completion.outcome is Outcome.OK:
+                tell(b"")
+            return completion
     if not item.policy.is_steered:
         return await ask(call)
     return await answer_by_policy(call, item.policy, ask=ask, catalogue=catalogue, stage=item.stage, draft=item.draft)

@@ -15,6 +15,7 @@ import redis
 import structlog
 
 from apps.jobs.actions.call_threads import in_thread
+from apps.jobs.domain.chunk import Chunk, read_message
 from apps.lib.background import INFRASTRUCTURE_ERRORS
 from apps.lib.ids import uuid7
 from apps.lib.redis_client import open_async_redis
@@ -33,6 +34,7 @@ class ReplyHub:
     def __init__(self) -> None:
         self.channel = f"aiplatform:reply:{uuid7().hex}"
         self._waiting: dict[UUID, list[asyncio.Future[None]]] = {}
+        self._readers: dict[UUID, asyncio.Queue[Chunk | None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     @contextmanager
@@ -50,10 +52,33 @@ class ReplyHub:
             if not self._waiting[item_id]:
                 del self._waiting[item_id]
 
+    @contextmanager
+    def read(self, item_id: UUID) -> Iterator["asyncio.Queue[Chunk | None]"]:
+        """The pieces of the item's answer as they come, for the one who submits it."""
+        queue = self._readers[item_id] = asyncio.Queue()
+        try:
+            yield queue
+        finally:
+            del self._readers[item_id]
+
     def _start(self) -> None:
         for task in self._tasks:
             task.cancel()
         self._tasks = [asyncio.create_task(self._listen_for_ever()), asyncio.create_task(self._poll_for_ever())]
+
+    def _hear(self, message: Mapping[str, Any]) -> None:
+        if message["type"] != "message":
+            return
+        try:
+            item_id, chunk = read_message(message["data"])
+        except ValueError:
+            # Whoever reaches Redis may publish there, and must not make us deaf.
+            log.warning("reply_unreadable", channel=str(message["channel"]))
+            return
+        if chunk is None:
+            self._tell(item_id)
+        elif reader := self._readers.get(item_id):
+            reader.put_nowait(chunk)
 
     def _tell(self, item_id: UUID) -> None:
         for future in self._waiting.get(item_id, ()):
@@ -66,9 +91,7 @@ class ReplyHub:
                 async with open_async_redis() as client, client.pubsub() as subscription:
                     await subscription.subscribe(self.channel)
                     async for message in subscription.listen():
-                        item_id = _item_of(message)
-                        if item_id:
-                            self._tell(item_id)
+                        self._hear(message)
             except (redis.RedisError, OSError) as error:
                 log.warning("not_listening_for_replies", error=str(error))
             await asyncio.sleep(_AGAIN_SECONDS)
@@ -85,15 +108,6 @@ class ReplyHub:
                 continue
             for item_id in ended:
                 self._tell(item_id)
-
-
-def _item_of(message: Mapping[str, Any]) -> UUID | None:
-    """None for what tells of no item: whoever reaches Redis may publish there, and must not make us deaf."""
-    try:
-        return UUID(hex=message["data"]) if message["type"] == "message" else None
-    except ValueError:
-        log.warning("reply_unreadable", channel=str(message["channel"]))
-        return None
 
 
 _hubs: "WeakKeyDictionary[asyncio.AbstractEventLoop, ReplyHub]" = WeakKeyDictionary()

@@ -26,6 +26,7 @@ from apps.jobs.actions.release import release_items
 from apps.jobs.actions.renew import renew_leases, renew_pump
 from apps.jobs.actions.ring import ring
 from apps.jobs.actions.settle_apart import settle_apart
+from apps.jobs.actions.tell_chunks import ChunkTeller
 from apps.jobs.domain.claimed import ClaimedItem, Finished
 from apps.jobs.domain.fairness import ModelBounds, next_group
 from apps.jobs.domain.lifecycle import Lane
@@ -104,17 +105,18 @@ class PumpLoop:
             ]
             await self._load_tables()
             self.session: aiohttp.ClientSession = await stack.enter_async_context(open_session(max_connections=self.window))
-            self.shared = SharedAnswers()
+            self.shared, self.chunks = SharedAnswers(), ChunkTeller()
             self.gate = await stack.enter_async_context(Gate(pump_id=self.pump_id, is_interactive=self.worker_set == "exec-interactive"))
             self.gate.follow(self.catalogue)
             async with asyncio.TaskGroup() as loops:
                 listening = loops.create_task(listen_for_wakes(self.worker_set, self.wake))
                 renewing = loops.create_task(self._renew_for_ever())
                 settling = loops.create_task(self._settle_for_ever())
+                telling = loops.create_task(self.chunks.send_for_ever())
                 try:
                     await self._claim_until_over()
                 finally:
-                    for task in (listening, renewing, settling):
+                    for task in (listening, renewing, settling, telling):
                         task.cancel()
             with suppress(*INFRASTRUCTURE_ERRORS):
                 await self._record_transitions()
@@ -226,7 +228,7 @@ class PumpLoop:
     async def _run_item(self, item: ClaimedItem) -> None:
         try:
             fails_over = item.policy.has_failover and item.workspace_id not in self.without_failover
-            means = Means(self.session, self.gate, self.clock, self.shared)
+            means = Means(self.session, self.gate, self.clock, self.shared, self.chunks)
             await self._look_for(item.model_id)
             completion = await ask_item(item, means, catalogue=self.catalogue if fails_over else self.first_targets)
         except Exception:

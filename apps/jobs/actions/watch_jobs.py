@@ -11,6 +11,7 @@ from apps.accounts.queries import find_live_keys
 from apps.jobs.actions.call_threads import in_thread
 from apps.jobs.models import Job
 from apps.lib.background import INFRASTRUCTURE_ERRORS
+from apps.lib.shutdown import is_stopping
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +45,8 @@ class JobWatch:
     async def follow(self, job_id: UUID, *, key_id: UUID) -> AsyncGenerator[Job | None, None]:
         """The job as it stands, then each time that it stands otherwise; None when nothing has changed for a while.
 
-        Ends after the job has ended, or is gone; KeyRefusedError at the next look after the key was revoked or has expired.
+        Ends after the job has ended, is gone, or this process is to stop; KeyRefusedError at the next look after the key was revoked or
+        has expired.
         Close it, and nothing of it stays.
         """
         watcher = _Watcher(key_id)
@@ -55,7 +57,7 @@ class JobWatch:
             job = (await in_thread(_read, [job_id])).get(job_id)
             self._latest.setdefault(job_id, job)
             told = None
-            while job is not None:
+            while job is not None and not is_stopping():
                 if _facts(job) != told:
                     told = _facts(job)
                     yield job
@@ -81,6 +83,8 @@ class JobWatch:
     async def _look_for_ever(self) -> None:
         while self._watchers:
             await asyncio.sleep(_LOOK_SECONDS)
+            if is_stopping():
+                self._wake_all()
             ids = list(self._watchers)
             keys = {watcher.key_id for watchers in self._watchers.values() for watcher in watchers}
             try:
@@ -91,6 +95,11 @@ class JobWatch:
             self._refuse(keys - live)
             for job_id in ids:
                 self._tell(job_id, found.get(job_id))
+
+    def _wake_all(self) -> None:
+        for watchers in self._watchers.values():
+            for watcher in watchers:
+                watcher.news.set()
 
     def _refuse(self, key_ids: Collection[UUID]) -> None:
         for watchers in self._watchers.values() if key_ids else ():

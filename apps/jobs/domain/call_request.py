@@ -7,8 +7,9 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from apps.jobs.domain.prompt_use import Expand, Expanded, PromptUseRefusedError, names_prompt
+from apps.jobs.domain.prompt_use import CHAT, Expand, Expanded, PromptUseRefusedError, names_prompt
 from apps.jobs.domain.prompt_version import PROMPT_VERSION_HEADER, PROMPT_VERSION_LENGTH, PromptVersionRefusedError, prompt_version_of
+from apps.jobs.domain.stream_wish import NOT_STREAMED, StreamWish, stream_wish
 from apps.jobs.domain.submission import USD
 from apps.lib.json_text import JsonRefusedError, read_json
 from apps.providers.domain.contract import ContractRefusedError
@@ -67,6 +68,7 @@ class CallRequest:
     body: bytes
     policy: AnswerPolicy = PLAIN
     prompt_version: str = ""
+    streams: StreamWish = NOT_STREAMED
 
 
 def read_call(
@@ -83,8 +85,7 @@ def read_call(
     if len(model) > _MODEL_LENGTH:
         raise CallRefusedError("string_above_max_length", f"model has more than {_MODEL_LENGTH} characters.", "model")
     _check_needed(values, _NEEDED[endpoint])
-    if values.get("stream") is not None and values["stream"] is not False:
-        raise CallRefusedError("unsupported_value", "Streaming is not offered yet: leave out stream or set it to false.", "stream")
+    _check_stream(values, endpoint)
     return CallRequest(
         endpoint=endpoint,
         model=model,
@@ -94,6 +95,7 @@ def read_call(
         body=body,
         policy=_policy(values, endpoint, headers, times),
         prompt_version=expanded.prompt_version if expanded else _prompt_version(values, headers),
+        streams=stream_wish(values),
     )
 
 
@@ -132,6 +134,22 @@ def _check_needed(values: dict[str, Any], needed: dict[str, tuple[type, ...]]) -
         raise CallRefusedError("invalid_type", f"{there[0]} must be {kinds}.", there[0])
     if "messages" in there and not all(isinstance(message, dict) for message in values["messages"]):
         raise CallRefusedError("invalid_type", "messages must be an array of objects.", "messages")
+
+
+def _check_stream(values: dict[str, Any], endpoint: str) -> None:
+    if values.get("stream") is not None and not isinstance(values["stream"], bool):
+        raise CallRefusedError("invalid_type", "stream must be true or false.", "stream")
+    if values.get("stream") and endpoint != CHAT:
+        message = f"Streaming is offered on {CHAT} alone: leave out stream or set it to false."
+        raise CallRefusedError("unsupported_value", message, "stream")
+    options = values.get("stream_options")
+    if options is None:
+        return
+    if not values.get("stream"):
+        raise CallRefusedError("invalid_value", "stream_options are for a streamed answer: set stream to true.", "stream_options")
+    if not isinstance(options, dict) or not isinstance(options.get("include_usage", False), bool):
+        message = 'stream_options must be an object, like {"include_usage": true}.'
+        raise CallRefusedError("invalid_type", message, "stream_options")
 
 
 def _end_user(values: dict[str, Any]) -> str:

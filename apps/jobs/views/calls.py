@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
 from apps.accounts.actions import authenticate_key
@@ -17,8 +18,11 @@ from apps.jobs.actions.call_threads import in_thread
 from apps.jobs.actions.repeat_call import Repeats
 from apps.jobs.domain.call_answer import CallAnswer
 from apps.jobs.domain.call_request import Caller, CallRefusedError, CallRequest, read_call
+from apps.jobs.domain.stream_wish import StreamWish, stored_wish
+from apps.jobs.domain.streamed_answer import StreamedAnswer
 from apps.jobs.models import ITEM_PREFIX
 from apps.jobs.queries import read_served_by
+from apps.jobs.views.streams import answered_lines, begin_stream, respond
 from apps.lib.clock import current_time
 from apps.lib.http_errors import GIVE_UP, ApiError
 from apps.lib.ids import public_id, uuid7
@@ -29,11 +33,11 @@ ITEM_HEADER = "X-Item-Id"
 SERVED_HEADER = "X-Served-By"
 
 
-def call_view(endpoint: str) -> Callable[[HttpRequest], Coroutine[Any, Any, HttpResponse]]:
+def call_view(endpoint: str) -> Callable[[HttpRequest], Coroutine[Any, Any, HttpResponseBase]]:
     """The view that answers POST on `endpoint`, for example `/v1/chat/completions`."""
 
     @csrf_exempt
-    async def view(request: HttpRequest) -> HttpResponse:
+    async def view(request: HttpRequest) -> HttpResponseBase:
         if request.method != "POST":
             message = f"{endpoint} takes POST alone, not {request.method}."
             raise ApiError(405, "method_not_allowed", message, headers={"Allow": "POST"})
@@ -51,6 +55,10 @@ class _New:
     repeats: Repeats | None
     has_cache: bool
 
+    @property
+    def wish(self) -> StreamWish:
+        return self.call.streams
+
 
 @dataclass(frozen=True, slots=True)
 class _Again:
@@ -59,18 +67,21 @@ class _Again:
     item_id: UUID
     wait_seconds: float
     has_cache: bool
+    wish: StreamWish
 
 
-async def _answer(request: HttpRequest, endpoint: str) -> HttpResponse:
+async def _answer(request: HttpRequest, endpoint: str) -> HttpResponseBase:
     admitted = await in_thread(_admit, request, endpoint)
+    told = StreamedAnswer(is_usage_told=admitted.wish.is_usage_told)
     if isinstance(admitted, _Again):
         item_id, headers = admitted.item_id, {idempotency.REPLAYED_HEADER: "true"}
         answer = await actions.repeat_call(item_id=item_id, wait_seconds=admitted.wait_seconds)
     else:
         item_id, headers = uuid7(), {}
-        answer = await actions.answer_call(
-            item_id=item_id, caller=admitted.caller, request=admitted.call, repeats=admitted.repeats, now=current_time()
-        )
+        begun = await _ask(admitted, item_id, told)
+        if isinstance(begun, StreamingHttpResponse):
+            return begun
+        answer = begun
     headers[ITEM_HEADER] = public_id(ITEM_PREFIX, item_id)
     if not answer.should_retry:
         headers |= GIVE_UP
@@ -80,7 +91,17 @@ async def _answer(request: HttpRequest, endpoint: str) -> HttpResponse:
         raise _failure(answer, headers)
     if served_by := await in_thread(read_served_by, item_id):
         headers[SERVED_HEADER] = served_by
+    if admitted.wish.is_streamed and answer.status == 200:
+        return respond(answered_lines(answer, told), headers)
     return HttpResponse(answer.content, status=answer.status, content_type="application/json", headers=headers)
+
+
+async def _ask(new: _New, item_id: UUID, told: StreamedAnswer) -> StreamingHttpResponse | CallAnswer:
+    """What is streamed is answered from its first piece on; all else once it has ended."""
+    values: dict[str, Any] = {"item_id": item_id, "caller": new.caller, "request": new.call, "repeats": new.repeats, "now": current_time()}
+    if not new.wish.is_streamed:
+        return await actions.answer_call(**values)
+    return await begin_stream(actions.stream_call(told=told, **values), told, {ITEM_HEADER: public_id(ITEM_PREFIX, item_id)})
 
 
 def _admit(request: HttpRequest, endpoint: str) -> _New | _Again:
@@ -90,7 +111,7 @@ def _admit(request: HttpRequest, endpoint: str) -> _New | _Again:
     # Before its prompt is looked up: what is sent again was good when it came first, whatever has become of its prompt meanwhile.
     repeats = _repeats(request, endpoint, key.workspace_id, key.id)
     if isinstance(repeats, Repeats) and repeats.item_id:
-        return _Again(repeats.item_id, repeats.wait_seconds, _wants_cache(request, endpoint))
+        return _Again(repeats.item_id, repeats.wait_seconds, _wants_cache(request, endpoint), stored_wish(request.body))
     try:
         call = read_call(
             request.body,

@@ -16,6 +16,7 @@ from apps.jobs.queries import find_job
 from apps.jobs.serializers import JobSerializer
 from apps.lib.clock import current_time
 from apps.lib.http_errors import ApiError
+from apps.lib.shutdown import is_stopping
 
 _HEARTBEAT = b": still here\n\n"
 _END = b"event: end\ndata: {}\n\n"
@@ -26,7 +27,8 @@ _REFUSED = b'event: refused\ndata: {"code": "invalid_api_key"}\n\n'
 async def job_events(request: HttpRequest, job_id: str) -> StreamingHttpResponse:
     """`progress` now and on each change, at most once a second, and `end` once the job has ended.
 
-    Comments keep the line open. It ends with `refused` within a second after the key was revoked.
+    Comments keep the line open. It ends with `refused` within a second after the key was revoked, and without a word when the process is
+    to stop: whoever connects again is told on by another one.
     """
     if request.method != "GET":
         raise ApiError(405, "method_not_allowed", f"Events are read by GET, not {request.method}.", headers={"Allow": "GET"})
@@ -50,4 +52,5 @@ async def _lines(job_id: UUID, key_id: UUID) -> AsyncIterator[bytes]:
     except KeyRefusedError:
         yield _REFUSED
         return
-    yield _END
+    if not is_stopping():
+        yield _END

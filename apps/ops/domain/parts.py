@@ -2,6 +2,7 @@
 
 import signal
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 WORKERS = ("exec-interactive", "exec", "ingest", "control")
@@ -49,7 +50,8 @@ def platform_parts(
     web: tuple[str, ...] = (python, "-m", "uvicorn", "aiplatform.asgi:application", "--host", "127.0.0.1", "--port", str(port))
     # A request's head may have this much, however it is cut on its way; uvicorn's own limit of 16 kB counts only heads that came in pieces.
     web += ("--h11-max-incomplete-event-size", str(64 << 10))
-    web += ("--timeout-graceful-shutdown", "3", "--no-access-log", "--no-server-header")
+    # Streams that are open, and calls that are waited for, may end.
+    web += ("--timeout-graceful-shutdown", str(ceil(worker_stop_seconds)), "--no-access-log", "--no-server-header")
     web += ("--log-config", str(project / "aiplatform" / "uvicorn-log.json"))
 
     def worker(name: str, queues: str, pool: str, processes: int, nice: int) -> Part:
@@ -57,7 +59,7 @@ def platform_parts(
         return Part(name, command, nice=nice, stop_seconds=worker_stop_seconds)
 
     return (
-        Part("web", web),
+        Part("web", web, stop_seconds=worker_stop_seconds + _STOP_SECONDS),
         worker("exec-interactive", "interactive", "prefork", 2, 0),
         # One child more than pumps are needed, so that a pump that drains never blocks one that claims.
         worker("exec", "default,bulk", "prefork", cores + 1, _LOW_PRIORITY),

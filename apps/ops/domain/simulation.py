@@ -30,7 +30,7 @@ class Script:
 
     `say` is the text of the answer (percent-encoded in a script), `repair` that to a request which goes on after an answer; `refuse`
     declines in place of an answer. `reset` breaks the connection in place of one, `reset_body` in the middle; `cut` ends it there
-    without a reset.
+    without a reset. A streamed answer comes in so many `pieces`, `gap` seconds apart.
     """
 
     status: int = 200
@@ -52,6 +52,8 @@ class Script:
     say: str = ""
     repair: str = ""
     refuse: bool = False
+    pieces: int = 8
+    gap: float = 0.0
 
     def said_to(self, body: bytes) -> "Script":
         """With what it says to this request: `repair` where it goes on after an answer."""

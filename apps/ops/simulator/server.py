@@ -9,7 +9,7 @@ from dataclasses import replace
 from math import ceil
 
 from apps.ops.domain.simulation import Script, SimulationInvalidError
-from apps.ops.simulator import answers, heads
+from apps.ops.simulator import answers, heads, streams
 from apps.ops.simulator.simulator import Lane, Simulator
 from apps.ops.simulator.tally import Delivered
 
@@ -114,6 +114,12 @@ class Connection(asyncio.Protocol):
             self._drip(_whole(heads.head(script.status, len(body)), extra) + body, script, _delivered(path, script, request))
             return
         is_half = script.cut or script.reset_body
+        if script.status == 200 and not script.malformed and streams.is_wanted(path, request):
+            pieces = streams.pieces_of(path, body, request, number=script.pieces)
+            self.transport.write(_whole(streams.head(), extra))
+            delivered = None if is_half else _delivered(path, script, request)
+            self._stream(pieces[: len(pieces) // 2] if is_half else pieces, script, delivered)
+            return
         delivered = None if is_half else _delivered(path, script, request)
         self._end(script.status, tokens=script.tokens if script.status == 200 else 0, delivered=delivered)
         self._send(script.status, body[: len(body) // 2] if is_half else body, extra, length=len(body), is_throttled=_shown(lane, script))
@@ -140,6 +146,21 @@ class Connection(asyncio.Protocol):
             return
         self.transport.write(rest[:1])
         self.timer = self.loop.call_later(_DRIP_SECONDS, self._drip, rest[1:], script, delivered)
+
+    def _stream(self, pieces: list[bytes], script: Script, delivered: Delivered | None) -> None:
+        """One event after another; those that come without a gap go out together."""
+        if pieces:
+            count = 1 if script.gap else len(pieces)
+            self.transport.write(b"".join(streams.chunked(piece) for piece in pieces[:count]))
+            self.timer = self.loop.call_later(script.gap, self._stream, pieces[count:], script, delivered)
+            return
+        self._end(200, tokens=script.tokens, delivered=delivered)
+        if script.reset_body:
+            self.loop.call_later(_FLUSH_SECONDS, self._reset)
+        elif script.cut:
+            self.transport.close()
+        else:
+            self.transport.write(streams.END)
 
     def _end(self, status: int, *, tokens: int = 0, delivered: Delivered | None = None) -> None:
         self.is_open, self.timer = False, None

@@ -1,16 +1,18 @@
 """Complete: a call becomes an answer, or a class of failure with its reason."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import aiohttp
 from django.conf import settings
 
 from apps.lib.failpoints import failpoint
+from apps.lib.redaction import is_real_key, redact_bytes
 from apps.providers.actions.gate import Gate, Refusal
 from apps.providers.adapters import ADAPTERS
-from apps.providers.adapters.http import Limits, send
+from apps.providers.adapters.adapter import Adapter
+from apps.providers.adapters.http import Limits, Listener, send
 from apps.providers.domain.answers import Reading, Request, WireAnswer, WireFailure
 from apps.providers.domain.calls import Call, Completion, Exchange, Route
 from apps.providers.domain.catalogue import UNPRICED, WITHOUT_PRICE, Catalogue
@@ -21,10 +23,30 @@ from apps.providers.domain.outcomes import Outcome
 _FAILS_OVER = {Outcome.FAILED_UPSTREAM, Outcome.NOT_SENT, Outcome.THROTTLED, Outcome.CREDENTIAL}
 
 
+@dataclass(frozen=True, slots=True)
+class _Channel:
+    """What a call is made with, whoever is asked."""
+
+    session: aiohttp.ClientSession
+    clock: Callable[[], datetime]
+    tell: Callable[[bytes], None] | None
+
+
 async def complete(
-    call: Call, *, session: aiohttp.ClientSession, catalogue: Catalogue, clock: Callable[[], datetime], gate: Gate
+    call: Call,
+    *,
+    session: aiohttp.ClientSession,
+    catalogue: Catalogue,
+    clock: Callable[[], datetime],
+    gate: Gate,
+    tell: Callable[[bytes], None] | None = None,
 ) -> Completion:
-    """Ask the model's targets in their order until one answers. Trouble with providers is an outcome, never an exception."""
+    """Ask the model's targets in their order until one answers. Trouble with providers is an outcome, never an exception.
+
+    `tell` gets the chunks of an answer that is streamed, in OpenAI's shape, as they come: of one exchange, because what breaks off after
+    a chunk is ambiguous, and nobody else is asked then.
+    """
+    channel = _Channel(session, clock, tell)
     routes = catalogue.routes(call.model_id)
     if call.model_id in catalogue.unpriced_models:
         return Completion(outcome=Outcome.REJECTED, error_code=UNPRICED, error_message=WITHOUT_PRICE)
@@ -41,7 +63,7 @@ async def complete(
         if n and not gate.is_open(route):
             continue
         has_next = any(gate.is_open(other) for other in order[n + 1 :])
-        completion = await _through_gate(call, route, session, clock, gate, has_next=has_next)
+        completion = await _through_gate(call, route, channel, gate, has_next=has_next)
         if completion is None or (last and not completion.exchanges):
             continue
         last = _after(last, completion)
@@ -52,9 +74,7 @@ async def complete(
     return last or _refused(order, gate)
 
 
-async def _through_gate(
-    call: Call, route: Route, session: aiohttp.ClientSession, clock: Callable[[], datetime], gate: Gate, *, has_next: bool
-) -> Completion | None:
+async def _through_gate(call: Call, route: Route, channel: _Channel, gate: Gate, *, has_next: bool) -> Completion | None:
     """One HTTP request with permits; None when none came. It goes as the target stands when they have come, with its newest key."""
     admission = await gate.admit(call, route, has_next=has_next)
     if isinstance(admission, Refusal):
@@ -65,7 +85,7 @@ async def _through_gate(
         return None
     route = newest
     try:
-        completion = await _ask(call, route, session, clock)
+        completion = await _ask(call, route, channel)
     except BaseException:
         admission.abandon()
         raise
@@ -91,7 +111,7 @@ def _refused(routes: Sequence[Route], gate: Gate) -> Completion:
     )
 
 
-async def _ask(call: Call, route: Route, session: aiohttp.ClientSession, clock: Callable[[], datetime]) -> Completion:
+async def _ask(call: Call, route: Route, channel: _Channel) -> Completion:
     adapter = ADAPTERS.get(route.kind)
     if adapter is None:
         return Completion(
@@ -111,7 +131,8 @@ async def _ask(call: Call, route: Route, session: aiohttp.ClientSession, clock: 
     )
     failpoint("call.before_send")
     # A provider that repeats the key it was sent would have it kept, shown and handed on.
-    answer = (await send(session, request, limits, clock=clock)).without(route.api_key)
+    listener = _listener(adapter, call, route, channel)
+    answer = (await send(channel.session, request, limits, clock=channel.clock, listener=listener)).without(route.api_key)
     failpoint("call.answered")
     reading = check_reading(adapter.read(answer), endpoint=call.endpoint, request=call.body, answer=answer.body)
     return Completion(
@@ -127,6 +148,14 @@ async def _ask(call: Call, route: Route, session: aiohttp.ClientSession, clock: 
         is_ours=answer.failure is WireFailure.OURS,
         is_overstated=reading.is_excessive,
     )
+
+
+def _listener(adapter: Adapter, call: Call, route: Route, channel: _Channel) -> Listener | None:
+    tell = channel.tell
+    if not call.is_streamed or tell is None:
+        return None
+    stream, secret = adapter.open_stream(call, now=channel.clock()), route.api_key
+    return Listener(stream, (lambda chunk: tell(redact_bytes(chunk, secret))) if is_real_key(secret) else tell)
 
 
 def _exchange(request: Request, route: Route, answer: WireAnswer, reading: Reading) -> Exchange:

@@ -1,11 +1,13 @@
 """Anthropic's Messages API, for callers who speak OpenAI's chat completions."""
 
+from datetime import datetime
 from typing import Any
 
 import orjson
 
 from apps.providers.adapters.anthropic_answer import is_known_stop, read_usage, write_chat_completion
 from apps.providers.adapters.anthropic_request import write_messages_request
+from apps.providers.adapters.anthropic_stream import MessageStream
 from apps.providers.adapters.reading import DOUBTFUL_USAGE, error_of, is_doubtful, parse, read_error, read_failure
 from apps.providers.adapters.refusing import dump, load_object
 from apps.providers.domain.answers import Reading, Request, WireAnswer
@@ -25,6 +27,7 @@ _STATUS_BY_TYPE = {
 }
 # An account without credit is told as an invalid request; only the text says which.
 _NO_CREDIT = "credit balance is too low"
+_ABOUT_STREAMS = ("stream", "stream_options")
 _COUNTS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
 
 
@@ -39,13 +42,17 @@ class AnthropicAdapter:
     def write(self, call: Call, route: Route) -> Request:
         if call.endpoint != _ENDPOINT:
             raise ValueError(f"Providers of the kind anthropic answer {_ENDPOINT} alone, not {call.endpoint}.")
-        body = write_messages_request(
-            load_object(call.body), upstream_model=route.upstream_model, max_output_tokens=route.max_output_tokens
-        )
+        asked = {name: value for name, value in load_object(call.body).items() if name not in _ABOUT_STREAMS}
+        body = write_messages_request(asked, upstream_model=route.upstream_model, max_output_tokens=route.max_output_tokens)
+        if call.is_streamed:
+            body["stream"] = True
         headers = {"Content-Type": "application/json", "anthropic-version": _VERSION, "X-Client-Request-Id": str(call.run_id)}
         if route.api_key:
             headers["x-api-key"] = route.api_key
         return Request(url=route.base_url + "/messages", body=dump(body), headers=headers)
+
+    def open_stream(self, call: Call, *, now: datetime) -> MessageStream:
+        return MessageStream(has_usage=call.is_usage_told, created=int(now.timestamp()))
 
     def read(self, answer: WireAnswer) -> Reading:
         if failed := read_failure(answer):

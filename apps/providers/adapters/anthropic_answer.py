@@ -48,6 +48,12 @@ def is_known_stop(message: dict[str, Any]) -> bool:
     return message.get("stop_reason") in _FINISH_REASONS
 
 
+def finish_reason(message: dict[str, Any]) -> str:
+    """Why it ended, in OpenAI's words."""
+    stop_reason = message.get("stop_reason")
+    return _FINISH_REASONS.get(stop_reason, "stop") if isinstance(stop_reason, str) else "stop"
+
+
 def write_chat_completion(message: dict[str, Any], usage: TokenUsage | None, *, created: int) -> dict[str, Any] | None:
     """The chat completion; None when the message isn't whole: no list of blocks, a block without its parts, or no reason for its end."""
     blocks, stop_reason = message.get("content"), message.get("stop_reason")
@@ -70,16 +76,15 @@ def write_chat_completion(message: dict[str, Any], usage: TokenUsage | None, *, 
     said: dict[str, Any] = {"role": "assistant", "content": "".join(texts) if texts or not tool_calls else None, "refusal": None}
     if tool_calls:
         said["tool_calls"] = tool_calls
-    finish_reason = _FINISH_REASONS.get(stop_reason, "stop")
     completion = {
         "id": _text(message.get("id")),
         "object": "chat.completion",
         "created": created,
         "model": _text(message.get("model")),
-        "choices": [{"index": 0, "message": said, "logprobs": None, "finish_reason": finish_reason}],
+        "choices": [{"index": 0, "message": said, "logprobs": None, "finish_reason": finish_reason(message)}],
     }
     if usage:
-        completion["usage"] = _write_usage(usage)
+        completion["usage"] = write_usage(usage)
     return completion
 
 
@@ -91,7 +96,7 @@ def _tool_call(block: dict[str, Any]) -> dict[str, Any] | None:
     return {"id": _text(block.get("id")), "type": "function", "function": {"name": block["name"], "arguments": arguments}}
 
 
-def _write_usage(usage: TokenUsage) -> dict[str, Any]:
+def write_usage(usage: TokenUsage) -> dict[str, Any]:
     """OpenAI counts cached tokens inside the prompt's."""
     return {
         "prompt_tokens": usage.total_input_tokens,

@@ -16,7 +16,6 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "modalities": (["text"],),
     "n": (1,),
     "store": (False,),
-    "stream": (False,),
 }
 # What the platform itself reads from a request: labels that are no matter of the provider's.
 _OURS = ("model", "metadata")

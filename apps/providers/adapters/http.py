@@ -12,8 +12,12 @@ from time import monotonic
 import aiohttp
 from yarl import URL
 
+from apps.lib.sse import EventReader
+from apps.providers.adapters.adapter import AnswerStream
 from apps.providers.domain.answers import Request, WireAnswer, WireFailure
+from apps.providers.domain.chat_stream import StreamBrokenError
 
+_EVENTS = "text/event-stream"
 _KEPT_HEADERS = frozenset({b"retry-after", b"retry-after-ms", b"x-request-id", b"request-id"})
 _KEPT_PREFIXES = (b"x-ratelimit-", b"anthropic-ratelimit-")
 
@@ -31,6 +35,14 @@ class Limits:
     answer_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Reads a streamed answer as it comes, and tells of each chunk."""
+
+    stream: AnswerStream
+    tell: Callable[[bytes], None]
+
+
 class _TooLongError(Exception):
     pass
 
@@ -39,8 +51,13 @@ class _UnwritableError(Exception):
     """An address that HTTP has no form for."""
 
 
-async def send(session: aiohttp.ClientSession, request: Request, limits: Limits, *, clock: Callable[[], datetime]) -> WireAnswer:
-    """POST and read the answer. The total deadline is ours: per-phase timeouts never end an answer that drips."""
+async def send(
+    session: aiohttp.ClientSession, request: Request, limits: Limits, *, clock: Callable[[], datetime], listener: Listener | None = None
+) -> WireAnswer:
+    """POST and read the answer. The total deadline is ours: per-phase timeouts never end an answer that drips.
+
+    What is streamed to a `listener` is an answer only once it is whole; then it is the one that it would have been in one piece.
+    """
     sent_at, started = clock(), monotonic()
     answer = _Partial()
 
@@ -58,7 +75,7 @@ async def send(session: aiohttp.ClientSession, request: Request, limits: Limits,
 
     try:
         async with asyncio.timeout(limits.total_seconds):
-            await _exchange(session, request, limits, answer)
+            await _exchange(session, request, limits, answer, listener)
     except _TooLongError:
         return outcome(WireFailure.TOO_LONG, f"The answer is longer than {limits.answer_bytes} bytes.")
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
@@ -68,8 +85,9 @@ async def send(session: aiohttp.ClientSession, request: Request, limits: Limits,
         return outcome(WireFailure.NOT_SENT, f"The provider's base URL can't be used: {error}")
     except TimeoutError:
         return outcome(WireFailure.TIMED_OUT, "The provider did not answer in time.")
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        return outcome(WireFailure.CUT, f"The connection broke: {type(error).__name__}: {error}")
+    except (StreamBrokenError, aiohttp.ClientError, OSError, ValueError) as error:
+        is_told = isinstance(error, StreamBrokenError)
+        return outcome(WireFailure.CUT, str(error) if is_told else f"The connection broke: {type(error).__name__}: {error}")
     return outcome()
 
 
@@ -110,15 +128,34 @@ def _kept(raw_headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return kept
 
 
-async def _exchange(session: aiohttp.ClientSession, request: Request, limits: Limits, answer: _Partial) -> None:
+async def _exchange(session: aiohttp.ClientSession, request: Request, limits: Limits, answer: _Partial, listener: Listener | None) -> None:
     timeout = _phase_timeouts(limits)
     async with session.post(
         _parsed(request.url), data=request.body, headers=request.headers, allow_redirects=False, timeout=timeout
     ) as response:
         answer.status, answer.first_byte_at = response.status, monotonic()
         answer.headers = _kept(response.raw_headers)
+        is_streamed = listener is not None and response.status == 200 and response.content_type == _EVENTS
+        events = EventReader()
         async for chunk in response.content.iter_any():
             answer.body += chunk
             if len(answer.body) > limits.answer_bytes:
                 del answer.body[limits.answer_bytes :]
                 raise _TooLongError
+            if listener is not None and is_streamed:
+                _tell(listener, events.feed(chunk))
+        if listener is not None and is_streamed:
+            answer.body = _whole(listener)
+
+
+def _tell(listener: Listener, events: Iterable[bytes]) -> None:
+    for data in events:
+        for chunk in listener.stream.feed(data):
+            listener.tell(chunk)
+
+
+def _whole(listener: Listener) -> bytearray:
+    whole = listener.stream.whole()
+    if whole is None:
+        raise StreamBrokenError("The streamed answer ended before it was whole.")
+    return bytearray(whole)

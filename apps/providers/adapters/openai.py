@@ -1,8 +1,10 @@
 """OpenAI-compatible endpoints: chat completions, responses, completions, embeddings, each at the provider's same path."""
 
 import re
+from datetime import datetime
 from typing import Any
 
+from apps.providers.adapters.openai_stream import ChatStream
 from apps.providers.adapters.openai_usage import read_usage
 from apps.providers.adapters.reading import DOUBTFUL_USAGE, error_of, is_doubtful, parse, read_error, read_failure
 from apps.providers.adapters.refusing import dump, load_object
@@ -26,12 +28,16 @@ class OpenAIAdapter:
     def write(self, call: Call, route: Route) -> Request:
         body = load_object(call.body)
         body["model"] = route.upstream_model
+        _ask_for_stream(body, is_streamed=call.is_streamed)
         if call.must_be_bounded and (name := _limit_name(call.endpoint, route.upstream_model)):
             body[name] = route.max_output_tokens
         headers = {"Content-Type": "application/json", "X-Client-Request-Id": str(call.run_id)}
         if route.api_key:
             headers["Authorization"] = f"Bearer {route.api_key}"
         return Request(url=route.base_url + call.endpoint.removeprefix("/v1"), body=dump(body), headers=headers)
+
+    def open_stream(self, call: Call, *, now: datetime) -> ChatStream:  # noqa: ARG002 -- its chunks say when they were made
+        return ChatStream(has_usage=call.is_usage_told)
 
     def read(self, answer: WireAnswer) -> Reading:
         if failed := read_failure(answer):
@@ -50,6 +56,15 @@ class OpenAIAdapter:
                 shape=shape,
             )
         return read_error(answer, *error_of(body))
+
+
+def _ask_for_stream(body: dict[str, Any], *, is_streamed: bool) -> None:
+    """The usage always comes with it: what is charged hangs on that."""
+    if is_streamed:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+    else:
+        body.pop("stream", None)
+        body.pop("stream_options", None)
 
 
 def _limit_name(endpoint: str, upstream_model: str) -> str | None:

@@ -15,7 +15,8 @@ from apps.spend.domain.usage import TokenUsage
 class Call:
     """One question: `body` is the caller's JSON as bytes, `endpoint` its path (`/v1/chat/completions`).
 
-    `must_be_bounded`: money was set aside for an answer of the model's usual bound, and the body names none.
+    `must_be_bounded`: money was set aside for an answer of the model's usual bound, and the body names none. `is_streamed`: somebody reads
+    the answer as it comes, and its usage at the end if `is_usage_told`.
     """
 
     run_id: UUID
@@ -23,6 +24,8 @@ class Call:
     endpoint: str
     body: bytes
     must_be_bounded: bool = False
+    is_streamed: bool = False
+    is_usage_told: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,10 @@ import orjson
 from apps.providers.domain.policy import AnswerPolicy
 
 # These say who asks, and how the provider is to keep it; the answer is the same.
-_NO_MATTER = ("user", "safety_identifier", "metadata", "store", "service_tier", "prompt_cache_key", "prompt_cache_retention", "stream")
+_NO_MATTER = (
+    "user", "safety_identifier", "metadata", "store", "service_tier", "prompt_cache_key", "prompt_cache_retention", "stream",
+    "stream_options",
+)  # fmt: skip
 
 
 def _number(text: str) -> str:

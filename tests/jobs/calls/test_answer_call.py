@@ -151,7 +151,7 @@ async def test_a_caller_who_goes_while_submitting_leaves_nothing_waiting(secret:
         return submitting.submit_call(**values)
 
     # By the module's name: the package's attribute of that name is the verb itself.
-    monkeypatch.setattr(sys.modules["apps.jobs.actions.answer_call"], "submit_call", submit_slowly)
+    monkeypatch.setattr(sys.modules["apps.jobs.actions.call_submission"], "submit_call", submit_slowly)
     call = asyncio.create_task(post(secret, GOOD))
     await asyncio.to_thread(begun.wait)
     call.cancel()
@@ -176,7 +176,7 @@ async def test_a_call_that_takes_too_long_is_answered_with_its_id(secret: str, m
 
     # Waited for a second, and sent at once however busy the machine is.
     monkeypatch.setattr(submitting, "GRACE_SECONDS", -59.0)
-    monkeypatch.setattr(sys.modules["apps.jobs.actions.answer_call"], "submit_call", submit_and_send)
+    monkeypatch.setattr(sys.modules["apps.jobs.actions.call_submission"], "submit_call", submit_and_send)
     answer = await post(secret, GOOD)
     item = await in_thread(Item.objects.get)
     assert (answer.status_code, answer.json()["error"]["code"], answer["X-Item-Id"]) == (504, "timeout", item.public_id)
@@ -190,7 +190,8 @@ async def test_refused_calls_store_nothing(secret: str) -> None:
         (await post(await make_weak, GOOD), 403, "missing_scope"),
         (await post(secret, b"{"), 400, "invalid_json"),
         (await post(secret, GOOD | {"model": "nobody"}), 404, "model_not_found"),
-        (await post(secret, GOOD | {"stream": True}), 400, "unsupported_value"),
+        (await post(secret, GOOD | {"stream": "yes"}), 400, "invalid_type"),
+        (await post(secret, {"model": "small", "input": "a", "stream": True}, "/v1/responses"), 400, "unsupported_value"),
         (await post(secret, GOOD, X_Feature="f" * 65), 400, "invalid_value"),
     ]
     for answer, status, code in refusals:

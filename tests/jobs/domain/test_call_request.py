@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from apps.jobs.domain.call_request import CallRefusedError, CallRequest, read_call
+from apps.jobs.domain.stream_wish import NOT_STREAMED, StreamWish
 
 CHAT = "/v1/chat/completions"
 GOOD: dict[str, Any] = {"model": "small", "messages": [{"role": "user", "content": "hi"}]}
@@ -95,8 +96,10 @@ def test_a_doubled_key_is_named_wherever_it_stands() -> None:
         ({"messages": None}, "missing_required_parameter", "messages"),
         ({"messages": "hi"}, "invalid_type", "messages"),
         ({"messages": ["hi"]}, "invalid_type", "messages"),
-        ({"stream": True}, "unsupported_value", "stream"),
-        ({"stream": [1]}, "unsupported_value", "stream"),
+        ({"stream": [1]}, "invalid_type", "stream"),
+        ({"stream_options": {"include_usage": True}}, "invalid_value", "stream_options"),
+        ({"stream": True, "stream_options": {"include_usage": 1}}, "invalid_type", "stream_options"),
+        ({"stream": True, "stream_options": []}, "invalid_type", "stream_options"),
     ],
 )
 def test_wrong_values_name_their_parameter(values: dict[str, Any], code: str, param: str) -> None:
@@ -104,8 +107,11 @@ def test_wrong_values_name_their_parameter(values: dict[str, Any], code: str, pa
     assert (found.code, found.param) == (code, param)
 
 
-def test_stream_false_is_no_streaming() -> None:
-    assert read(GOOD | {"stream": False}).model == "small"
+def test_only_stream_true_streams_and_the_usage_comes_on_request() -> None:
+    assert read(GOOD | {"stream": False}).streams == NOT_STREAMED
+    assert read(GOOD | {"stream": True}).streams == StreamWish(is_streamed=True)
+    told = read(GOOD | {"stream": True, "stream_options": {"include_usage": True}})
+    assert told.streams == StreamWish(is_streamed=True, is_usage_told=True)
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ def parts(*entries: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("asked", "field"),
     [
-        *[({name: value}, name) for name, value in {"seed": 7, "n": 2, "stream": True, "logprobs": True, "logit_bias": {"1": 2}}.items()],
+        *[({name: value}, name) for name, value in {"seed": 7, "n": 2, "logprobs": True, "logit_bias": {"1": 2}}.items()],
         *[({name: 1}, name) for name in ("frequency_penalty", "store", "functions", "reasoning_effort", "unheard_of")],
         ({"temperature": "warm"}, "temperature"),
         ({"top_p": True}, "top_p"),

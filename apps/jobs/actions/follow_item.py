@@ -1,0 +1,41 @@
+"""Follow an item's answer from any process: the pieces that were told, those that come, and last what it came to."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from uuid import UUID
+
+from apps.jobs.actions.await_item import reply_hub
+from apps.jobs.actions.call_threads import in_thread
+from apps.jobs.actions.read_chunks import read_chunks
+from apps.jobs.actions.repeat_call import read_ended
+from apps.jobs.domain.call_answer import CallAnswer
+from apps.jobs.domain.chunk import Chunk
+
+_LOOK_SECONDS = 0.1
+# So many looks in which nothing came.
+_QUIET_LOOKS = 150
+
+
+async def follow_item(*, item_id: UUID, after: str = "") -> AsyncGenerator[Chunk | CallAnswer | None, None]:
+    """The pieces behind the id `after`, None now and then when there are none, and last the answer or the failure in its place."""
+    last, quiet = after or "0-0", 0
+    with reply_hub().expect(item_id) as ended:
+        answer = await in_thread(read_ended, item_id)
+        while True:
+            # What is told before the end is read after it was seen.
+            is_over = answer is not None or ended.done()
+            chunks = await read_chunks(item_id, after=last)
+            for chunk in chunks:
+                last = chunk.id
+                yield chunk
+            if is_over:
+                break
+            quiet = 0 if chunks else quiet + 1
+            if quiet and quiet % _QUIET_LOOKS == 0:
+                yield None
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(ended), _LOOK_SECONDS)
+        answer = answer or await in_thread(read_ended, item_id)
+    if answer is not None:
+        yield answer

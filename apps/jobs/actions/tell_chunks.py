@@ -1,0 +1,99 @@
+"""Tell the pieces of streamed answers as they come: to the web process whose caller waits, and to a stream that whoever resumes reads.
+
+Nothing hangs on it: the answer itself is settled like any other. A Redis that is slow or down costs the caller the liveliness.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from uuid import UUID
+
+import redis
+import redis.asyncio
+import structlog
+
+from apps.jobs.domain.chunk import STREAM_LENGTH, STREAM_SECONDS, Chunk, run_number, stream_key, write_message
+from apps.jobs.domain.claimed import ClaimedItem
+from apps.lib.redis_client import open_async_redis
+
+log = structlog.get_logger(__name__)
+
+_SEND_SECONDS = 5.0
+_DRAIN_SECONDS = 1.0
+# More than this waits only for a Redis that does not answer.
+_MOST_WAITING = 50_000
+
+
+class ChunkTeller:
+    """A pump's: what all its calls have to tell goes out together, in the order that it came."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[str, UUID, Chunk]] = []
+        self._has_some = asyncio.Event()
+        self._taken = self._sent = 0
+        self._awaited: list[tuple[int, asyncio.Future[None]]] = []
+
+    @asynccontextmanager
+    async def of(self, item: ClaimedItem) -> AsyncIterator[Callable[[bytes], None]]:
+        """What takes the pieces of an item's answer; an empty one says that it is whole. At the end what it took is out, or given up."""
+        run, number = run_number(item.claimed_at), 0
+
+        def tell(data: bytes) -> None:
+            nonlocal number
+            if not (data or number):
+                return
+            number += 1
+            self._add(item.reply_to, item.item_id, Chunk(run, number, data.decode()))
+
+        try:
+            yield tell
+        finally:
+            if number:
+                await self._see_out()
+
+    def _add(self, channel: str, item_id: UUID, chunk: Chunk) -> None:
+        if len(self._waiting) >= _MOST_WAITING:
+            return
+        self._waiting.append((channel, item_id, chunk))
+        self._taken += 1
+        self._has_some.set()
+
+    async def _see_out(self) -> None:
+        """Until what has been taken so far is out."""
+        out: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._awaited.append((self._taken, out))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(out, _DRAIN_SECONDS)
+
+    def _count_out(self, number: int) -> None:
+        self._sent += number
+        for place, out in self._awaited:
+            if place <= self._sent and not out.done():
+                out.set_result(None)
+        self._awaited = [(place, out) for place, out in self._awaited if not out.done()]
+
+    async def send_for_ever(self) -> None:
+        """Until it is cancelled."""
+        async with open_async_redis() as client:
+            while True:
+                await self._has_some.wait()
+                self._has_some.clear()
+                batch, self._waiting = self._waiting, []
+                try:
+                    async with asyncio.timeout(_SEND_SECONDS):
+                        await _send(client, batch)
+                except (redis.RedisError, OSError, TimeoutError) as error:
+                    log.warning("chunks_not_told", chunks=len(batch), error=str(error))
+                self._count_out(len(batch))
+
+
+async def _send(client: "redis.asyncio.Redis", batch: list[tuple[str, UUID, Chunk]]) -> None:
+    async with client.pipeline(transaction=False) as pipeline:
+        for channel, item_id, chunk in batch:
+            key = stream_key(item_id)
+            pipeline.xadd(key, {"d": chunk.data}, id=chunk.id, maxlen=STREAM_LENGTH, approximate=True)
+            if chunk.number == 1 or chunk.is_last:
+                pipeline.expire(key, STREAM_SECONDS)
+            pipeline.publish(channel, write_message(item_id, chunk))
+        # An id that is too old is refused: the item has another run by now.
+        await pipeline.execute(raise_on_error=False)

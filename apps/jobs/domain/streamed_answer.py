@@ -1,0 +1,84 @@
+"""What the caller of a streamed answer has been told, and what it still needs."""
+
+from typing import Any
+
+import orjson
+
+from apps.jobs.domain.call_answer import CallAnswer
+from apps.jobs.domain.chunk import Chunk
+from apps.providers.domain.chat_stream import ChatAssembly, StreamBrokenError, split_completion, without_usage
+
+DONE = b"[DONE]"
+_INTERRUPTED = CallAnswer(
+    status=502,
+    code="stream_interrupted",
+    message="The stream broke off, and the answer that was come by then is another one. It is stored: its item's id is in X-Item-Id.",
+)
+
+
+class StreamedAnswer:
+    """The pieces of one item's answer that went out, all of one run: what another run tells can't be put behind them."""
+
+    def __init__(self, *, is_usage_told: bool) -> None:
+        self._is_usage_told = is_usage_told
+        self._told: list[str] = []
+        self._run = self._number = 0
+        self.is_complete = False
+
+    @property
+    def has_begun(self) -> bool:
+        return bool(self._told)
+
+    @property
+    def last_id(self) -> str:
+        return f"{self._run}-{self._number}"
+
+    def is_ahead(self, chunk: Chunk) -> bool:
+        """Pieces are missing before it."""
+        is_of_run = chunk.run == self._run or (not self.has_begun and chunk.run > self._run)
+        return is_of_run and chunk.number > (self._number if chunk.run == self._run else 0) + 1
+
+    def take(self, chunk: Chunk) -> bool:
+        """Whether it is to go out: it is the next one of the run, or the first of one when nothing has gone out yet."""
+        if not self.has_begun and chunk.run > self._run:
+            self._run, self._number = chunk.run, 0
+        if chunk.run != self._run or chunk.number != self._number + 1:
+            return False
+        self._number = chunk.number
+        if chunk.is_last:
+            self.is_complete = True
+            return False
+        self._told.append(chunk.data)
+        return True
+
+    def end(self, answer: CallAnswer) -> list[bytes]:
+        """What goes out last: what is missing of the answer and the word that all is said, or an error."""
+        if answer.content is None or answer.status != 200:
+            return [error_chunk(answer)]
+        if self.is_complete:
+            return [DONE]
+        rest = self._rest(answer.content)
+        return [error_chunk(_INTERRUPTED)] if rest is None else [*rest, DONE]
+
+    def _rest(self, answer: bytes) -> list[bytes] | None:
+        """None when the answer isn't what went out."""
+        try:
+            completion = orjson.loads(answer)
+            assembly = ChatAssembly()
+            for data in self._told:
+                assembly.add(orjson.loads(data))
+        except (orjson.JSONDecodeError, StreamBrokenError):
+            return None
+        if not isinstance(completion, dict) or assembly.has_tool_calls:
+            return None
+        chunks = split_completion(completion, assembly.texts)
+        if chunks is None:
+            return None
+        return [orjson.dumps(chunk) for chunk in (chunks if self._is_usage_told else without_usage(chunks))]
+
+
+def error_chunk(answer: CallAnswer) -> bytes:
+    """As OpenAI's clients know an error in the middle of a stream."""
+    kind = "server_error" if answer.status >= 500 else "invalid_request_error"
+    error: dict[str, Any] = {"message": answer.message, "type": kind, "param": None, "code": answer.code}
+    return answer.content or orjson.dumps({"error": error})
