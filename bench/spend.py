@@ -66,7 +66,8 @@ PAGES: dict[str, tuple[str, ...]] = {
     "spend_charge_overview": (
         *("", "?period=last_month", "?period=7d", "?period=today", "?feature=feature-1&by=job", "?by=end_user&moved=1"),
         *("?by=job&moved=1", "?by=end_user&moved=1&period=today", "?feature=feature-1&by=end_user", "?end_user={user}&by=model"),
-        *("?end_user={user}&by=day", "?period=7d&by=end_user"),
+        *("?end_user={user}&by=day", "?period=7d&by=end_user", "?lane=bulk&by=end_user", "?lane=interactive&by=end_user&moved=1"),
+        *("?upstream_model=upstream-2&by=end_user", "?upstream_model=upstream-2&period=7d&by=end_user"),
         *(f"?by={by}" for by in ("workspace", *_DIMENSIONS, "day")),
     ),
     "spend_charge_overview_csv": ("?by=feature", "?by=end_user"),
@@ -89,7 +90,9 @@ def api_questions(workspace: Workspace) -> Iterator[Ask]:
         yield from (Ask("key", f"/api/spend/parts?by={by}{time_}") for by in _DIMENSIONS)
         yield from (Ask("key", f"/api/spend/movers?by={by}{time_}") for by in ("feature", "end_user", "job"))
         yield Ask("key", f"/api/spend/course?step=day{time_}")
-        yield Ask("key", f"/api/spend/parts?by=end_user&feature=feature-1{time_}")
+        yield from (
+            Ask("key", f"/api/spend/parts?by=end_user&{part}{time_}") for part in ("feature=feature-1", "model=model-1", "lane=bulk")
+        )
         yield Ask("key", f"/api/spend/parts?by=job&feature=feature-1{time_}")
         yield Ask("key", f"/api/spend/parts?by=feature&job=batch_{job.hex}{time_}")
         yield Ask("key", f"/api/spend/parts?by=model&end_user={user}{time_}")

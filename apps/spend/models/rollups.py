@@ -71,6 +71,12 @@ class JobRollup(Summed):
         ]
 
 
+_OF_FEW = {
+    "key": "api_key_id", "lane": "lane", "model": "model_id", "provider": "provider_id", "upstream": "upstream_model",
+    "prompt": "prompt_version",
+}  # fmt: skip
+
+
 class UserRollup(Summed):
     """By day and end user, who are too many to be kept by the hour."""
 
@@ -81,7 +87,24 @@ class UserRollup(Summed):
         indexes = [
             models.Index(fields=["workspace", "begins_at"], name="spend_userrollup_of_workspace"),
             models.Index(fields=["begins_at"], name="spend_userrollup_by_time"),
-            models.Index(fields=["end_user", "begins_at"], name="spend_userrollup_of_user"),
+            # Who of those that did much did how much of what: read from the index.
+            models.Index(
+                fields=["end_user", "begins_at"],
+                include=[
+                    "workspace",
+                    "api_key_id",
+                    "feature",
+                    "lane",
+                    "model_id",
+                    "provider_id",
+                    "upstream_model",
+                    "prompt_version",
+                    "cost_usd",
+                ],
+                name="spend_userrollup_of_users",
+            ),
+            # And what few did.
+            *(models.Index(fields=[column, "begins_at"], name=f"spend_userrollup_of_{name}") for name, column in _OF_FEW.items()),
             # On from a feature to its users is the usual way: read from the index, as those of days and months are.
             models.Index(
                 fields=["feature", "begins_at"], include=["workspace", "end_user", "cost_usd"], name="spend_userrollup_of_feature"

@@ -1,6 +1,7 @@
 """What a question is about, as one SELECT: rows of sums, and of the ledgers what isn't summed up yet or is cut out of an hour."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from apps.spend.domain.spending import SUMS, Cut, Question, Span
@@ -17,14 +18,22 @@ _HULL = "hull"
 
 
 def entries_within(
-    question: Question, ladder: Sequence[Table], parts: Cut, columns: Sequence[str], *, narrowed: Sequence[str] = ("true",)
+    question: Question,
+    ladder: Sequence[Table],
+    parts: Cut,
+    columns: Sequence[str],
+    *,
+    sums: Sequence[str] = SUMS,
+    narrowed: Sequence[str] = ("true",),
+    ends: str = "",
 ) -> tuple[str, dict[str, Any]]:
-    """These columns, all sums, and when; with its values. `parts`: by the widths of the ladder's tables.
+    """These columns, these sums, and when; with its values. `parts`: by the widths of the ladder's tables.
 
-    `narrowed`: what rows of sums must also meet, read once for each; the ledgers' rows are not narrowed.
+    `narrowed`: what rows of sums must also meet, read once for each; the ledgers' rows are not narrowed. `ends`: another SELECT of the
+    same for what is cut out of rows of sums.
     """
     conditions, values = filters_of(question)
-    names = ", ".join((*columns, *SUMS))
+    names = ", ".join((*columns, *sums))
     selects = []
     for table, wholes in zip(ladder, parts.wholes, strict=True):
         if wholes:
@@ -32,17 +41,43 @@ def entries_within(
             selects += [f"SELECT begins_at AS created_at, {names} FROM {table.name} WHERE {where} AND {more}" for more in narrowed]  # noqa: S608 -- our own names
     if summed := [span for found in parts.wholes for span in found]:
         selects += [_from_ledger(source, [*_new(source, summed, values), *conditions], names) for source in SOURCES]
-    if parts.ends or not selects:
-        ends = [_within(parts.ends, "created_at", "end", values), *conditions]
-        selects += [_from_ledger(source, ends, names) for source in SOURCES]
+    if ends:
+        selects.append(ends)
+    elif parts.ends or not selects:
+        within = [_within(parts.ends, "created_at", "end", values), *conditions]
+        selects += [_from_ledger(source, within, names) for source in SOURCES]
     return " UNION ALL ".join(selects), values
+
+
+def ends_within(question: Question, parts: Cut) -> tuple[str, dict[str, Any]]:
+    """Of the ledgers' rows that are cut out of rows of sums id, end user, cost, and when; with its values. Empty: none are."""
+    if not parts.ends:
+        return "", {}
+    conditions, values = filters_of(question)
+    within = [_within(parts.ends, "created_at", "end", values), *conditions]
+    return " UNION ALL ".join(_from_ledger(source, within, "id, end_user, cost_usd") for source in SOURCES), values
+
+
+def rows_with_ids(ids: str, columns: Sequence[str], sums: Sequence[str]) -> str:
+    """The ledgers' rows with the ids of a SELECT: these columns, these sums, and when."""
+    where = [f"id = ANY(ARRAY({ids}))"]
+    return " UNION ALL ".join(_from_ledger(source, where, ", ".join((*columns, *sums))) for source in SOURCES)
 
 
 def jobs_within(question: Question, span: Span) -> tuple[str, dict[str, Any]]:
     """The jobs of which something isn't summed up yet; its values have other names than those of `entries_within`."""
+    return _new_within("job_id", question, span)
+
+
+def users_within(question: Question, span: Span) -> tuple[str, dict[str, Any]]:
+    """The end users of which something isn't; the same of its values."""
+    return _new_within("end_user", question, span)
+
+
+def _new_within(column: str, question: Question, span: Span) -> tuple[str, dict[str, Any]]:
     conditions, values = filters_of(question)
     selects = (
-        f"SELECT job_id FROM {source.table} WHERE {' AND '.join([*_new(source, [span], values, name=_HULL), *conditions])}"  # noqa: S608 -- our own names
+        f"SELECT {column} FROM {source.table} WHERE {' AND '.join([*_new(source, [span], values, name=_HULL), *conditions])}"  # noqa: S608 -- our own names
         for source in SOURCES
     )
     return " UNION ALL ".join(selects), values
@@ -63,6 +98,11 @@ def _within(spans: Sequence[Span], column: str, name: str, values: dict[str, Any
 
 def _from_ledger(source: Source, where: Sequence[str], names: str) -> str:
     return f"SELECT created_at, {names} FROM ({source.entries(' AND '.join(where))}) AS {source.name}"  # noqa: S608 -- our own names
+
+
+def only_of_workspaces(question: Question) -> list[str]:
+    """Of its conditions that on workspaces alone; its value is among those of the others."""
+    return filters_of(replace(question, filters={}))[0]
 
 
 def filters_of(question: Question) -> tuple[list[str], dict[str, Any]]:

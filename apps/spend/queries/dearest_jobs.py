@@ -6,12 +6,11 @@ are looked at in any case. Where too few of those that cost much meet the questi
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from apps.spend.domain.spending import Question, Span, cut
-from apps.spend.queries.asked import entries_within, filters_of, jobs_within
+from apps.spend.queries.asked import entries_within, jobs_within, only_of_workspaces
 from apps.spend.queries.entries import JOB_COSTS, JOB_ROLLUPS
 
 _COLUMNS = ("job_id",)
@@ -34,9 +33,8 @@ def entries_of_dearest_jobs(question: Question, spans: Sequence[Span], *, amount
     entries, _ = entries_within(question, [JOB_ROLLUPS], parts, _COLUMNS, narrowed=narrowed)
     hull = Span(min(span.since for span in spans), max(span.until for span in spans))
     new, more = jobs_within(question, hull)
-    conditions, _ = filters_of(replace(question, filters={}))
     looked_at = _MOST if question.filters else 0
-    touching = " AND ".join(["begins_at < %(hull_until)s AND ends_at >= %(hull_since)s", *conditions])
+    touching = " AND ".join(["begins_at < %(hull_until)s AND ends_at >= %(hull_since)s", *only_of_workspaces(question)])
     query = f"""
         first AS MATERIALIZED (
             SELECT job_id FROM {JOB_COSTS} WHERE {touching} AND cost_usd <= %(most)s

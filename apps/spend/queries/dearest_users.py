@@ -2,37 +2,65 @@
 
 Such a sum is off by less than a billionth of what is added up (a sum of n costs by n / 2^53 of it). Whoever is left out by more than that
 comes after the last one of the exact answer, too; the others are summed up exactly, by the index of their names.
+
+Where days are to be added up, or only a part of what users did, not all of them are looked at for that either. Within a part of some
+months nobody spent, or changed by, more than they spent in all of these months. So those who spent much in all are summed up within
+the part, and whoever spent less in all than the last of these within it can't come before them.
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
-from apps.spend.domain.spending import Cut, Question
-from apps.spend.queries.asked import entries_within
-from apps.spend.queries.entries import Table
+from apps.spend.domain.spending import SUMS, Cut, Question, Span, Width
+from apps.spend.queries.asked import ends_within, entries_within, only_of_workspaces, rows_with_ids, users_within
+from apps.spend.queries.entries import USER_MONTHS, Table
 
 _COLUMNS = ("end_user",)
-# For the planner, an array is short: it goes by the index of names.
-_AMONG = "end_user = ANY(ARRAY(SELECT end_user FROM chosen))"
+_ARE_FEW = "(SELECT are_few FROM look)"
+_COSTS = ("cost_usd",)
+# What is cut out of days is read once, and of those who are chosen once more.
+_ENDS = "SELECT created_at, end_user, cost_usd FROM ends"
+_CHOSEN_ENDS = "SELECT id FROM ends JOIN chosen USING (end_user)"
 # Beyond a billionth on either side.
 _SLACK = "3e-9::float8"
+# So many of the dearest in all are looked at besides, for those that meet the question's filters.
+_BESIDES = 450
+# By the name a user's rows take so many times as long to read as in a row with all others'; and the rows of a part of what users did take
+# so many times as long by an index of that part as by the names, which the index alone answers.
+_TIMES = 10
+# So many users are read by the names whatever all are, unless the part is smaller than this.
+_ANYHOW, _LEAST = 10_000, 0.02
+# More are not told apart by their sums of months: among ten thousand nearly everybody can be.
+_MOST = 1000
+_FEW_DAYS = timedelta(days=2)
 
 
-def entries_of_dearest_users(question: Question, ladder: Sequence[Table], parts: Cut) -> tuple[str, str, dict[str, Any]]:
+def entries_of_dearest_users(question: Question, ladder: Sequence[Table], parts: Cut, *, limit: int) -> tuple[str, str, dict[str, Any]]:
     """A WITH, and the rows of those that can be among the first `%(limit)s` by their costs, as `entries_within`; with their values."""
-    return _chosen(question, ladder, parts, sums="sum(cost_usd::float8) AS most, 0::float8 AS off", leave="true")
+    return _chosen(question, ladder, parts, limit=limit, sums="sum(cost_usd::float8) AS most, 0::float8 AS off", leave="true")
 
 
-def entries_of_most_changed_users(question: Question, ladder: Sequence[Table], parts: Cut) -> tuple[str, str, dict[str, Any]]:
+def entries_of_most_changed_users(
+    question: Question, ladder: Sequence[Table], parts: Cut, *, limit: int
+) -> tuple[str, str, dict[str, Any]]:
     """The same by how far what was spent from `%(since)s` on lies from what was spent before. Who spent nothing at all has not changed."""
     change = "abs(sum(CASE WHEN created_at < %(since)s THEN -cost_usd::float8 ELSE cost_usd::float8 END))"
-    return _chosen(question, ladder, parts, sums=f"{change} AS most, sum(cost_usd::float8) AS off", leave="off > 0")
+    return _chosen(question, ladder, parts, limit=limit, sums=f"{change} AS most, sum(cost_usd::float8) AS off", leave="off > 0")
 
 
-def _chosen(question: Question, ladder: Sequence[Table], parts: Cut, *, sums: str, leave: str) -> tuple[str, str, dict[str, Any]]:
+def _chosen(
+    question: Question, ladder: Sequence[Table], parts: Cut, *, limit: int, sums: str, leave: str
+) -> tuple[str, str, dict[str, Any]]:
     """`most`: about how much it is; `off`: of what that may be off by a billionth, besides itself."""
-    found, values = entries_within(question, ladder, parts, _COLUMNS)
-    narrowed, _ = entries_within(question, ladder, parts, _COLUMNS, narrowed=[_AMONG])
+    read, values = ends_within(question, parts)
+    before, narrowed, ends = ([f"ends AS MATERIALIZED ({read})"], ["true"], _ENDS) if read else ([], ["true"], "")
+    if limit <= _MOST and _is_long(ladder, parts):
+        few, more = _few(question, ladder, parts, ends=ends, sums=sums, leave=leave)
+        before, values, narrowed = [*before, few], values | more, [f"{_ARE_FEW} AND {_among('few')}", f"NOT {_ARE_FEW}"]
+    found, bound = entries_within(question, ladder, parts, _COLUMNS, sums=_COSTS, narrowed=narrowed, ends=ends)
+    ends = rows_with_ids(_CHOSEN_ENDS, _COLUMNS, SUMS) if read else ""
+    exact, _ = entries_within(question, ladder, parts, _COLUMNS, narrowed=[_among("chosen")], ends=ends)
     query = f"""
         about AS MATERIALIZED (
             SELECT * FROM (SELECT end_user, {sums} FROM ({found}) AS entry GROUP BY end_user) AS summed WHERE {leave}
@@ -43,4 +71,59 @@ def _chosen(question: Question, ladder: Sequence[Table], parts: Cut, *, sums: st
         )
     """  # noqa: S608 -- our own names
     # What isn't summed up yet is not narrowed by its condition.
-    return query, f"SELECT entry.* FROM ({narrowed}) AS entry JOIN chosen USING (end_user)", values  # noqa: S608 -- our own names
+    return (
+        ", ".join([*before, query]),
+        f"SELECT entry.* FROM ({exact}) AS entry JOIN chosen USING (end_user)",  # noqa: S608 -- our own names
+        values | bound,
+    )
+
+
+def _few(question: Question, ladder: Sequence[Table], parts: Cut, *, ends: str, sums: str, leave: str) -> tuple[str, dict[str, Any]]:
+    """Those who spent enough in all, and those of whom something isn't summed up yet; `look`: whether they are few."""
+    first, values = entries_within(question, ladder, parts, _COLUMNS, sums=_COSTS, narrowed=[_among("first")], ends=ends)
+    spans = [span for found in (*parts.wholes, parts.ends) for span in found]
+    hull = Span(min(span.since for span in spans), max(span.until for span in spans))
+    new, more = users_within(question, hull)
+    months = Span(Width.MONTH.floor(hull.since), hull.until)
+    in_all = " AND ".join(["begins_at >= %(months_since)s AND begins_at < %(months_until)s", *only_of_workspaces(question)])
+    query = f"""
+        in_all AS MATERIALIZED (
+            SELECT end_user, sum(cost_usd::float8) AS most FROM {USER_MONTHS.name} WHERE {in_all} GROUP BY end_user
+        ), first AS MATERIALIZED (
+            SELECT end_user, most FROM in_all ORDER BY most DESC LIMIT 2 * %(limit)s + {_BESIDES}
+        ), tried AS MATERIALIZED (
+            SELECT * FROM (SELECT end_user, {sums} FROM ({first}) AS entry JOIN first USING (end_user) GROUP BY end_user) AS summed
+            WHERE {leave}
+        ), bound AS MATERIALIZED (
+            SELECT most - {_SLACK} * (most + off) AS least FROM tried ORDER BY least DESC OFFSET %(limit)s - 1 LIMIT 1
+        ), few AS MATERIALIZED (
+            SELECT end_user FROM in_all WHERE most + {_SLACK} * most >= coalesce((SELECT least FROM bound), 0) UNION {new}
+        ), look AS MATERIALIZED (
+            SELECT coalesce({_are_few(ladder)}, false) AS are_few
+            FROM (SELECT (SELECT count(*) FROM few) AS number, (SELECT count(*) FROM in_all) AS every) AS counted
+        )
+    """  # noqa: S608 -- our own names
+    time = sum((span.until - span.since for span in spans), timedelta()) / (months.until - months.since)
+    return query, values | more | {"months_since": months.since, "months_until": months.until, "time": time}
+
+
+def _are_few(ladder: Sequence[Table]) -> str:
+    """Whether their rows are better read by the names. What part of what users did is asked about, the dearest tell."""
+    if ladder[0].width is Width.MONTH:
+        return f"number * {_TIMES} <= every"
+    part = "SELECT sum(greatest(tried.most, off)) / nullif(sum(first.most) * %(time)s, 0) AS part"
+    rule = f"number <= every * {_TIMES} * part OR number <= {_ANYHOW} AND part > {_LEAST}"
+    return f"(SELECT {rule} FROM ({part} FROM first LEFT JOIN tried USING (end_user)) AS asked)"  # noqa: S608 -- our own names
+
+
+def _is_long(ladder: Sequence[Table], parts: Cut) -> bool:
+    """Whether more is read than whole months, or some days, of all users."""
+    if ladder[0].width is not Width.MONTH:
+        return True
+    days = (span.until - span.since for found in parts.wholes[1:] for span in found)
+    return sum(days, timedelta()) > _FEW_DAYS
+
+
+def _among(name: str) -> str:
+    """For the planner, an array is short: it goes by the index of names."""
+    return f"end_user = ANY(ARRAY(SELECT end_user FROM {name}))"  # noqa: S608 -- our own names

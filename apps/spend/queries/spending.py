@@ -85,7 +85,7 @@ def split_spending(question: Question, by: Dimension, *, limit: int = 20, after:
     dearest = f"GROUP BY {column} {beyond} ORDER BY sum(cost_usd) DESC, {_order_of(by)} LIMIT %(limit)s"
     query = f"SELECT {column}, {_ALL} FROM ({{entries}}) AS entry {dearest}"  # noqa: S608 -- our own names
     if by is Dimension.END_USER and after is None:
-        chosen, entries, bound = entries_of_dearest_users(question, ladder, _cut(question, ladder))
+        chosen, entries, bound = entries_of_dearest_users(question, ladder, _cut(question, ladder), limit=limit)
         return _slices(_run(f"WITH {chosen} {query.format(entries=entries)}", bound | values))
     if by in _MANY:
         # First by their costs alone: of a hundred thousand all other sums are made for those that are told.
@@ -131,7 +131,7 @@ def find_movers(question: Question, by: Dimension, *, earlier: Span | None = Non
             query, question, spans, values | {"most": ANY_COST}, amount=f"abs({now} - {then})", beyond=f"HAVING {now} <> {then}"
         )
     elif by is Dimension.END_USER:
-        chosen, entries, bound = entries_of_most_changed_users(question, ladder, _cut(question, ladder, spans))
+        chosen, entries, bound = entries_of_most_changed_users(question, ladder, _cut(question, ladder, spans), limit=limit)
         rows = _run(query.format(dearest=f"WITH {chosen},", entries=entries), bound | values)
     else:
         rows = _ask(query, question, ladder, (by.column,), values, spans=spans)
