@@ -26,14 +26,15 @@ from apps.knowledge.actions import create_collection
 from apps.knowledge.domain.reading import pack_sections
 from apps.knowledge.domain.sections import Section
 from apps.knowledge.models import Collection, Document, DocumentVersion
+from apps.lib.tokenizer import load_tokenizer
 from bench.harness import MODEL, declare_model, forget_work, prepare
 from bench.processes import exec_worker, simulator
 from bench.report import print_table, write_results
 
 _STEPS = (
     Step("map", Each.PART, "Condense a part of {{ document }}:\n{{ text }}", MODEL, part_tokens=120),
-    Step("reduce", Each.DOCUMENT, "Put together:\n{{ map }}", MODEL, after=("map",), group=10),
-    Step("label", Each.DOCUMENT, "Which label fits?\n{{ reduce }}", MODEL, after=("reduce",)),
+    Step("reduce", Each.DOCUMENT, "Put together what {{ document }} says:\n{{ map }}", MODEL, after=("map",), group=10),
+    Step("label", Each.DOCUMENT, "Which label fits {{ document }}?\n{{ reduce }}", MODEL, after=("reduce",)),
 )
 _SENTENCE = "What was agreed between the parties is kept for ten years and is paid back within a month. "
 _LONGEST_SECONDS = 1800.0
@@ -110,6 +111,7 @@ def main() -> None:
     parser.add_argument("--edited", type=int, default=30)
     arguments = parser.parse_args()
     documents = arguments.documents // 10 if arguments.quick else arguments.documents
+    load_tokenizer()
     prepare()
     with tempfile.TemporaryDirectory(prefix="bench-") as name, simulator(latency="fixed:20", folder=Path(name)) as (base_url, _):
         forget_work()
@@ -124,7 +126,7 @@ def main() -> None:
             write_documents(collection, names[:: max(1, documents // arguments.edited)][: arguments.edited], "something")
             rows.append(run(f"{arguments.edited} edited", Plan(_STEPS), collection, 2))
             rows.append(run("unchanged", Plan(_STEPS), collection, 3))
-            changed = replace(_STEPS[-1], user="Which label fits best?\n{{ reduce }}")
+            changed = replace(_STEPS[-1], user="Which label fits {{ document }} best?\n{{ reduce }}")
             rows.append(run("last step changed", Plan((*_STEPS[:-1], changed)), collection, 4))
     print_table(rows)
     write_results("recipes", {"documents": documents, "edited": arguments.edited, "rows": rows}, quick=arguments.quick)

@@ -4,6 +4,7 @@ For a batch, what the job answered that it names; for steps of recipes, whatever
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -39,23 +40,36 @@ _TAKE = f"""
 WHERE item.job_id = %(job_id)s AND item.id > %(first)s AND item.id <= %(last)s AND item.state = 'waiting'
   AND item.request_body_id = old.request_body_id AND EXISTS (SELECT FROM traces_body WHERE id = old.answer_body_id)
 """
-# The request is compared as well: a dead item may have been run again with another one.
+# The request is compared as well: a dead item may have been run again with another one. Said row by row, since the planner, which knows
+# nothing of hashes, would rather read all items of the workspace. The newest are the likeliest to be kept; those of this write are no help.
 _FIND_INPUTS = """
-SELECT DISTINCT ON (fresh.id) fresh.id, coalesce(item.reused_item_id, item.id), item.answer_body_id, item.status_code, item.outcome
-FROM unnest(%b::uuid[]) AS wanted (id)
-JOIN jobs_stepitem AS place ON place.item_id = wanted.id
-JOIN jobs_item AS fresh ON fresh.id = wanted.id
-JOIN jobs_stepitem AS known ON known.input_hash = place.input_hash AND known.item_id <> place.item_id
-JOIN jobs_item AS item ON item.id = known.item_id
-WHERE item.workspace_id = fresh.workspace_id AND item.state = 'done' AND item.request_body_id = fresh.request_body_id
-  AND EXISTS (SELECT FROM traces_body WHERE id = item.answer_body_id)
-ORDER BY fresh.id, item.id
+SELECT wanted.id, found.item_id, found.answer_body_id, found.status_code, found.outcome
+FROM unnest(%(ids)s::uuid[], %(hashes)s::bytea[], %(bodies)s::bytea[]) AS wanted (id, input_hash, body_id)
+CROSS JOIN LATERAL (
+    SELECT coalesce(item.reused_item_id, item.id) AS item_id, item.answer_body_id, item.status_code, item.outcome
+    FROM (
+        SELECT item_id FROM jobs_stepitem WHERE input_hash = wanted.input_hash AND item_id < %(before)s ORDER BY item_id DESC LIMIT 20
+    ) AS known
+    CROSS JOIN LATERAL (SELECT * FROM jobs_item WHERE id = known.item_id LIMIT 1) AS item
+    WHERE item.workspace_id = %(workspace)s AND item.state = 'done' AND item.request_body_id = wanted.body_id
+      AND EXISTS (SELECT FROM traces_body WHERE id = item.answer_body_id)
+    LIMIT 1
+) AS found
 """
 _TAKE_INPUTS = f"""
 {_END} FROM unnest(%(ids)s::uuid[], %(items)s::uuid[], %(answers)s::bytea[], %(codes)s::int4[], %(outcomes)s::text[])
     AS old (id, item_id, answer_body_id, status_code, outcome)
-WHERE item.id = old.id AND item.state = 'waiting' AND EXISTS (SELECT FROM traces_body WHERE id = old.answer_body_id)
+WHERE item.id = old.id AND CASE WHEN item.state = 'waiting' THEN EXISTS (SELECT FROM traces_body WHERE id = old.answer_body_id) END
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What a new item of a step asks."""
+
+    item_id: UUID
+    input_hash: bytes
+    body_id: bytes
 
 
 def reuse_answers(job: Job, *, now: datetime) -> int:
@@ -89,13 +103,20 @@ def _page(job_id: UUID, after: UUID) -> list[tuple[UUID, bytes | None]]:
         return cursor.fetchall()
 
 
-def reuse_inputs(item_ids: Sequence[UUID], *, now: datetime) -> int:
+def reuse_inputs(inputs: Sequence[Input], *, workspace_id: UUID, now: datetime) -> int:
     """End those of these new items of steps whose very input has an answer that is still kept; returns how many.
 
-    Inside the transaction that writes them.
+    Inside the transaction that writes them, and that finds few rows by index (`begin_short`).
     """
+    wanted = {
+        "ids": [one.item_id for one in inputs],
+        "hashes": [one.input_hash for one in inputs],
+        "bodies": [one.body_id for one in inputs],
+        "before": inputs[0].item_id,
+        "workspace": workspace_id,
+    }
     with server_cursor() as cursor:
-        cursor.execute(_FIND_INPUTS, (list(item_ids),))
+        cursor.execute(_FIND_INPUTS, wanted)
         found = cursor.fetchall()
         if not found:
             return 0

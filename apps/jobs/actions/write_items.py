@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import transaction
 
 from apps.jobs.actions.load_items import COPY_ITEMS, ITEM_TYPES, NoLongerWantedError
-from apps.jobs.actions.reuse_answers import reuse_inputs
+from apps.jobs.actions.reuse_answers import Input, reuse_inputs
 from apps.jobs.actions.ring import ring
 from apps.jobs.models import Job
 from apps.lib.failpoints import failpoint
@@ -101,4 +101,7 @@ def _write(job: Job, ids: Sequence[UUID], items: Sequence[NewItem], *, position:
             copy.set_types(_PLACE_TYPES)
             for key, item in zip(ids, items, strict=True):
                 copy.write_row((key, job.id, item.job_document_id, item.step, item.round, item.part, item.input_hash, item.snapshot_id))
-    return reuse_inputs(ids, now=now) if job.takes_over else 0
+    if not job.takes_over:
+        return 0
+    inputs = [Input(key, item.input_hash, body.id) for key, item, body in zip(ids, items, bodies, strict=True)]
+    return reuse_inputs(inputs, workspace_id=job.workspace_id, now=now)
