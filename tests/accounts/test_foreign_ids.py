@@ -10,6 +10,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
@@ -185,10 +187,13 @@ def filled(route: str, key: str) -> str:
     return re.sub("<.*?>", "1", re.sub("<.*?>", lambda _: key, route, count=1))
 
 
-def _ask(workspace: str, method: str, path: str) -> tuple[int, Any, dict[str, str]]:
-    answer = make_client(workspace).generic(method, path, b"{}", content_type="application/json")
+def _ask(workspace: str, method: str, path: str) -> tuple[int, Any, dict[str, str], int]:
+    """Status, body, headers, and how many statements it took: one more would be found out by a watch."""
+    client = make_client(workspace)
+    with CaptureQueriesContext(connection) as statements:
+        answer = client.generic(method, path, b"{}", content_type="application/json")
     headers = {name: value for name, value in answer.headers.items() if name not in {"x-request-id", "openai-processing-ms"}}
-    return answer.status_code, json.loads(answer.content), headers
+    return answer.status_code, json.loads(answer.content), headers, len(statements)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -226,6 +231,6 @@ def test_the_owner_is_answered_otherwise(route: str) -> None:
     "text", ["x", "..", "%00", "%ff%fe", "a" * 3000, "%F0%9F%98%80", "file-" + "f" * 32, "batch_" + "0" * 32, "%27%20or%201=1--"]
 )
 def test_a_nonsense_id_is_refused_in_the_same_shape(route: str, text: str) -> None:
-    status, body, _ = _ask("ours", "POST" if route.endswith(CHANGES) else "GET", "/" + filled(route, text))
+    status, body, *_ = _ask("ours", "POST" if route.endswith(CHANGES) else "GET", "/" + filled(route, text))
     assert status == (400 if text == "%00" else 404)
     assert set(body) >= ({"error"} if route.startswith("v1/") else {"type", "title", "status", "detail"})

@@ -132,6 +132,23 @@ def test_who_may_change_something_does_and_nobody_else(who: str) -> None:
     assert wrong == []
 
 
+def test_no_change_is_made_without_the_token_of_its_form() -> None:
+    """A page elsewhere can have a browser send what it likes, cookie included."""
+    make_workspace("acme")
+    client = make_office_client()
+    client.handler.enforce_csrf_checks = True
+    done = []
+    for name, case in CHANGES.items():
+        with transaction.atomic():
+            before = AuditEntry.objects.filter(actor_kind="user").count()
+            status = case.post(client).status_code
+            if status != 403 or AuditEntry.objects.filter(actor_kind="user").count() > before:
+                done.append((name, status))
+            transaction.set_rollback(True)
+    figure("Roles", f"a page elsewhere: {len(CHANGES)} changes, done {len(done)}")
+    assert done == []
+
+
 def test_a_key_of_the_api_opens_no_page_of_the_back_office() -> None:
     rows = make_world()
     client = sign_in("key")

@@ -11,7 +11,6 @@ from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
 from urllib.request import Request, urlopen
 
-import openai
 import psycopg
 import pytest
 import redis
@@ -33,8 +32,8 @@ from tests.chaos.reckoning import reckon_stack
 from tests.chaos.stack import Stack
 from tests.chaos.tables import say
 from tests.chaos.test_rolling_restart import done_in
-from tests.chaos.test_secret_rotation import Person, Program, Transcript, World, declare, lines
 from tests.chaos.test_standby import running, tell
+from tests.chaos.under_load import Person, World, put_to_work
 from tests.chaos.workers import until
 from tests.simulated import Simulator
 from tests.webhooks.mail_servers import Post, receiving_mail
@@ -197,18 +196,10 @@ def test_every_password_is_replaced_under_load(tmp_path: Path, stack: Stack, sim
             stack.environment.pop("EMAIL_URL")
             with psycopg.connect(first["database_url"]) as connection:
                 connection.execute("UPDATE accounts_user SET email = %s WHERE username = 'admin'", [ADDRESS])
-            declare(stack, simulator, pace=240)
-            assert stack.manage("rotate_provider_key", "bulk", "--from-env", "FIRST", FIRST="sk-bulk-aaaa").returncode == 0
             key, password = traffic.make_key(stack), stack.state()["secrets"]["admin"]
-            client = openai.OpenAI(base_url=f"{first['url']}/v1", api_key=key)
-            big = client.files.create(file=("big.jsonl", lines("slow", ITEMS)), purpose="batch")
-            small = client.files.create(file=("small.jsonl", lines("quick", 1)), purpose="batch")
-            batch = client.batches.create(input_file_id=big.id, endpoint="/v1/chat/completions", completion_window="24h")
-            program, person = Program(first["url"], key, batch.id, small.id), Person(first["url"], password)
-            world = World(Transcript(stack, first, batch.id), program, person, receiver, first["url"])
-            program.start()
-            person.start()
-            until(lambda: done_in(first, batch.id) > 20, "all is at work", seconds=150, pause=0.2)
+            world = put_to_work(stack, first, simulator, receiver, key=key, password=password, items=ITEMS)
+            program, person = world.program, world.person
+            world.begin()
 
             rotate_postgres(world, postgres)
             rotate_valkey(world, valkey)
@@ -216,15 +207,7 @@ def test_every_password_is_replaced_under_load(tmp_path: Path, stack: Stack, sim
             rotate_own_password(world, password)
             rotate_mail_password(world, post)
             world.works_on(10)
-            assert done_in(first, batch.id) < ITEMS, "all of it was under load"
-
-            declare(stack, simulator, pace=600_000)
-            person.is_over.set()
-            person.join(60)
-            program.end()
-            ids = [batch.id, *program.posted]
-            until(lambda: all(client.batches.retrieve(one).status == "completed" for one in ids), "all ended", seconds=180, pause=1)
-            client.close()
+            world.end(stack, simulator, key=key)
             report(world, simulator)
             with psycopg.connect(first["database_url"]) as connection:
                 states = connection.execute("SELECT state, count(*), sum(losses) FROM jobs_item GROUP BY state").fetchall()

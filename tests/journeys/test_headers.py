@@ -190,6 +190,8 @@ def test_no_answer_tells_a_browser_too_much_or_lets_it_do_too_much(tmp_path: Pat
         (static / name).write_text("/* nothing */")
     environment = {
         "AIPLATFORM_HTTPS": "true",
+        # Nothing switches the pages on that tell developers what failed.
+        **dict.fromkeys(("DEBUG", "DJANGO_DEBUG", "AIPLATFORM_DEBUG"), "true"),
         "AIPLATFORM_STORAGE": settings.STORAGES["default"]["OPTIONS"]["location"],
         "AIPLATFORM_MAX_FILE_BYTES": "2000000",
         "AIPLATFORM_MAX_LINE_BYTES": "1000000",

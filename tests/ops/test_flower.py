@@ -29,6 +29,10 @@ WRITES = (
     "api/task/abort/x", "api/task/timeout/x", "api/task/rate-limit/x", "api/worker/shutdown/x", "api/worker/pool/restart/x",
     "api/worker/pool/grow/x", "api/worker/queue/add-consumer/x", "api/worker/queue/cancel-consumer/x",
 )  # fmt: skip
+# What Flower's own variables would open, were they heeded.
+LEFT_OPEN = {
+    "FLOWER_UNAUTHENTICATED_API": "true", "FLOWER_READ_ONLY": "false", "FLOWER_BASIC_AUTH": "admin:another", "FLOWER_ADDRESS": "0.0.0.0",
+}  # fmt: skip
 ELSEWHERE = {"Origin": "https://elsewhere.example", "Sec-Fetch-Site": "cross-site"}
 
 
@@ -40,7 +44,7 @@ def command(port: int, home: Path) -> tuple[str, ...]:
 @pytest.fixture
 def flower(tmp_path: Path) -> Iterator[str]:
     port = free_port()
-    environment = dict(os.environ) | {"AIPLATFORM_FLOWER_PASSWORD": PASSWORD, "AIPLATFORM_ROLE": "flower"}
+    environment = dict(os.environ) | {"AIPLATFORM_FLOWER_PASSWORD": PASSWORD, "AIPLATFORM_ROLE": "flower"} | LEFT_OPEN
     with (tmp_path / "flower.log").open("wb") as log:
         process = start_process(command(port, tmp_path), environment=environment, folder=ROOT, output=log)
         url = f"http://127.0.0.1:{port}/flower/"
