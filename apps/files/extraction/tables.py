@@ -7,7 +7,6 @@ Started by `read_table` with limits of memory and processor time; it sees no set
 """
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from apps.files.extraction.delimited import MAX_CELL_CHARACTERS, DelimitedTable
 from apps.files.extraction.kinds import HEAD_BYTES, is_workbook
 from apps.files.extraction.refusal import UnreadableError
 from apps.files.extraction.workbook import Workbook
+from apps.lib.confine import bound, shut_in
 
 MEMORY_BYTES = 1 << 30
 MAX_COLUMNS = 1000
@@ -24,18 +24,13 @@ MAX_NAME_CHARACTERS = 200
 # Who reads us holds one row in memory; a request may not be longer, either.
 MAX_ROW_CHARACTERS = 4_000_000
 _LOOK_AT_CLOCK = 64
-# Beginnings of what Python tells its audit hooks.
-_FORBIDDEN = ("socket.", "subprocess.", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "pty.")
 
 
 def main() -> None:
     """Arguments: the sheet (empty: the first), the seconds of processor time, and the seconds after which to stop (0: never)."""
     sheet, cpu_seconds, stop_after_seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    shut_in()
+    bound(memory_bytes=MEMORY_BYTES, cpu_seconds=cpu_seconds)
+    shut_in("A reader of tables")
     out = sys.stdout
     try:
         for entry in _entries(sys.stdin.buffer, sheet, stop_after_seconds):
@@ -46,18 +41,6 @@ def main() -> None:
     except MemoryError:
         out.write(json.dumps({"fatal": "The table needs more memory than is allowed for reading one.", "line": None}) + "\n")
     out.flush()
-
-
-def shut_in() -> None:
-    """From here on this process opens no socket and starts no other, whatever a file makes the libraries do. There is no way back."""
-    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
-    sys.addaudithook(_refuse)
-
-
-def _refuse(event: str, _arguments: object) -> None:
-    if event.startswith(_FORBIDDEN):
-        message = f"A reader of tables does not do this: {event}."
-        raise PermissionError(message)
 
 
 def _entries(stream: BinaryIO, sheet: str, stop_after_seconds: float) -> Iterator[Any]:

@@ -16,11 +16,12 @@ import orjson
 from apps.knowledge.domain.limits import Limits
 from apps.knowledge.domain.refusals import Refused
 from apps.knowledge.domain.sections import Extracted
-from apps.knowledge.extraction.confine import bound, die_with, shut_in
 from apps.knowledge.extraction.kinds import reader_of
 from apps.knowledge.extraction.source import Source
+from apps.lib.confine import bound, die_with, shut_in
 
 _PLACES = 5
+_MOST_DESCRIPTORS = 64
 
 
 def main() -> None:
@@ -30,7 +31,8 @@ def main() -> None:
     answers = os.dup(1)
     os.dup2(2, 1)
     limits = Limits(**reading["limits"])
-    bound(limits)
+    # The signal of the first limit of processor time says what it was; the second one ends who doesn't heed it.
+    bound(memory_bytes=limits.memory_bytes, cpu_seconds=limits.cpu_seconds, grace_seconds=1, descriptors=_MOST_DESCRIPTORS)
     answer = _answer(reading["filename"], limits)
     os.set_blocking(answers, True)
     rest = memoryview(orjson.dumps(answer))
@@ -61,7 +63,7 @@ def _where(error: Exception) -> str:
 
 
 def _read(reader: Callable[[Source], Extracted], source: Source) -> Extracted:
-    shut_in()
+    shut_in("A reader of documents")
     return reader(source)
 
 

@@ -12,7 +12,10 @@ from apps.knowledge.domain.limits import Limits
 from apps.knowledge.domain.refusals import Refused
 from apps.knowledge.extraction.source import Source
 
-DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, EOFError, NotImplementedError)
+# What zipfile raises for a file that somebody sent, each for another kind of damage: a broken table (BadZipFile), broken or cut contents
+# (zlib.error, EOFError), places before the beginning (OSError of a file, ValueError of memory), a packing that it doesn't know
+# (NotImplementedError, a RuntimeError) and parts behind a password (RuntimeError).
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, EOFError)
 _MAIN_PARTS = {"word/document.xml": DOCX, "ppt/presentation.xml": PPTX, "xl/workbook.xml": XLSX}
 _BIG_PART_BYTES = 32 << 20
 _CHUNK_BYTES = 1 << 16

@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 
 from apps.knowledge.domain.limits import Limits
-from apps.knowledge.extraction.confine import bound, die_with
+from apps.lib.confine import bound, die_with
 
 _GOOD = {"media_type": "text/plain", "title": "a", "pages": 1, "language": ""}
 
@@ -78,6 +78,7 @@ DEEDS = {
 if __name__ == "__main__":
     reading = orjson.loads(os.environ["READING"])
     die_with(reading["parent"])
-    bound(Limits(**reading["limits"]))
+    limits = Limits(**reading["limits"])
+    bound(memory_bytes=limits.memory_bytes, cpu_seconds=limits.cpu_seconds, grace_seconds=1, descriptors=64)
     deed, _, rest = reading["filename"].partition(":")
     DEEDS[deed](rest)
