@@ -49,6 +49,7 @@ QUERY_VALUES: dict[str, Any] = {
     "offset": 0,
     "version": 1,
     "list_job_documents.state": "failed",
+    "delete_collection.name": "example",
     "list_alerts.state": "open",
     "list_alerts.kind": "dead.share",
 }
@@ -119,6 +120,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "max_cost_usd": "5",
     },
     "create_collection": {"name": "rules", "description": "What the staff goes by.", "language": "english"},
+    "describe_collection": {"description": "What the staff goes by since May."},
     "search_collection": {"query": "When is money paid back?", "top_k": 5, "metadata": {"department": "sales"}},
     "upload_documents": {
         "collection": "handbook",
@@ -164,7 +166,7 @@ LINKS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "declare_recipe": ("recipe_id", "/id", ("retrieve_recipe", "archive_recipe")),
     "list_recipes": ("recipe_id", "/data/0/id", ("retrieve_recipe",)),
-    "create_collection": ("collection_id", "/id", ("retrieve_collection", "search_collection")),
+    "create_collection": ("collection_id", "/id", ("retrieve_collection", "describe_collection", "delete_collection", "search_collection")),
     "search_collection": ("snapshot_id", "/id", ("retrieve_snapshot",)),
     "upload_documents": (
         "document_id",

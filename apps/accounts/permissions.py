@@ -10,7 +10,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import flatten_fieldsets, unquote
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from rest_framework.permissions import BasePermission
@@ -20,7 +20,7 @@ from apps.accounts.actions import record_audit
 from apps.accounts.domain.audit import is_secret
 from apps.accounts.domain.second_factor import Step, next_step
 from apps.accounts.models import ApiKey, Member, Role
-from apps.accounts.queries import workspaces_of, workspaces_owned_by
+from apps.accounts.queries import may_submit, workspaces_for_submitting, workspaces_of, workspaces_owned_by
 from apps.lib.admin_lookups import is_comparable
 from apps.lib.http_errors import ApiError
 from apps.lib.keyset_lists import only
@@ -167,6 +167,38 @@ class ReadOnly:
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002 -- Django's signature
         return False
+
+
+class MadeByMembers:
+    """For a ModelAdmin of what members of a workspace make, by actions that write it down: who may, and pages of its own."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return may_submit(request.user)
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        """The workspaces to choose from; the only one is chosen."""
+        if db_field.name == "workspace":
+            options["queryset"] = choices = workspaces_for_submitting(request.user)
+            only_two = list(choices[:2])
+            options["initial"] = only_two[0] if len(only_two) == 1 else None
+        return super().formfield_for_foreignkey(db_field, request, **options)  # type: ignore[misc]  # a mixin
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
+        """The action has written it down."""
+
+    def may_change(self, request: HttpRequest, row: Model) -> bool:
+        """The row's form is for looking alone, whoever looks; its pages are for those who may change it."""
+        return ByWorkspace.has_change_permission(self, request, row)  # type: ignore[arg-type]  # beside it
+
+    def page(self, request: HttpRequest, template: str, **context: Any) -> HttpResponse:
+        """A page of its own in the back office's frame."""
+        shown = self.admin_site.each_context(request) | context | {"opts": self.opts}  # type: ignore[attr-defined]  # a mixin
+        return TemplateResponse(request, template, shown)
+
+    def back(self, row: Model) -> HttpResponse:
+        """To the row's page."""
+        told = row._meta  # noqa: SLF001 -- Django's documented way to a model's name
+        return HttpResponseRedirect(reverse(f"admin:{told.app_label}_{told.model_name}_change", args=[row.pk]))
 
 
 def reason_of(request: HttpRequest, *, is_needed: bool = True) -> str:

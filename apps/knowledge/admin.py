@@ -8,16 +8,14 @@ from django.contrib import admin, messages
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 
-from apps.accounts.permissions import Audited, ByWorkspace, ReadOnly, WorkspaceFilter, reason_of
-from apps.accounts.queries import may_submit, workspaces_for_submitting
+from apps.accounts.permissions import Audited, ByWorkspace, MadeByMembers, ReadOnly, WorkspaceFilter, reason_of
 from apps.knowledge import actions
 from apps.knowledge.domain.embedders import LOCAL
-from apps.knowledge.forms import UploadForm
+from apps.knowledge.forms import DescribeForm, UploadForm
 from apps.knowledge.models import Collection, Document, DocumentVersion, VersionStatus
 from apps.knowledge.queries import chunks_of, count_statuses, cut_text, find_version, place_sections, versions_of
 from apps.lib.clock import current_time
@@ -31,7 +29,7 @@ _NO_CHANGE = "Members of the workspace change its documents; your role lets you 
 
 
 @admin.register(Collection)
-class CollectionAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class CollectionAdmin(MadeByMembers, Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """A workspace's collections. Its members make them and upload to them."""
 
     asks_why = False
@@ -63,11 +61,10 @@ class CollectionAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: igno
         view = self.admin_site.admin_view
         return [
             path("<uuid:collection_id>/upload/", view(self.upload), name="knowledge_collection_upload"),
+            path("<uuid:collection_id>/describe/", view(self.describe), name="knowledge_collection_describe"),
+            path("<uuid:collection_id>/discard/", view(self.discard), name="knowledge_collection_discard"),
             *super().get_urls(),
         ]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return may_submit(request.user)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
         if db_field.name == "embedder":
@@ -76,13 +73,6 @@ class CollectionAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: igno
                 choices=[(LOCAL, f"{LOCAL}, here and for nothing"), *models], initial=LOCAL, help_text=db_field.help_text
             )
         return super().formfield_for_dbfield(db_field, request, **options)
-
-    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
-        if db_field.name == "workspace":
-            options["queryset"] = choices = workspaces_for_submitting(request.user)
-            only = list(choices[:2])
-            options["initial"] = only[0] if len(only) == 1 else None
-        return super().formfield_for_foreignkey(db_field, request, **options)
 
     def save_model(self, request: HttpRequest, obj: Collection, form: Any, change: bool) -> None:  # noqa: ARG002, FBT001 -- Django's signature
         made = actions.create_collection(
@@ -100,9 +90,6 @@ class CollectionAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: igno
     def response_add(self, request: HttpRequest, obj: Collection, post_url_continue: str | None = None) -> HttpResponse:  # noqa: ARG002 -- Django's signature
         return HttpResponseRedirect(reverse("admin:knowledge_collection_upload", args=[obj.pk]))
 
-    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
-        """The action has written it down."""
-
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -113,7 +100,7 @@ class CollectionAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: igno
                 "collection": collection,
                 "statuses": count_statuses(collection.pk),
                 "refused": _refused(collection.pk),
-                "may_change": ByWorkspace.has_change_permission(self, request, collection),
+                "may_change": self.may_change(request, collection),
             }
         response: HttpResponse = super().change_view(request, object_id, form_url, (extra_context or {}) | context)
         if context and context["statuses"].pending:
@@ -124,9 +111,9 @@ class CollectionAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: igno
     def upload(self, request: HttpRequest, collection_id: UUID) -> HttpResponse:
         """Files for the collection; what became of each is told on the collection's page."""
         collection = self._collection(request, collection_id)
-        if not ByWorkspace.has_change_permission(self, request, collection):
+        if not self.may_change(request, collection):
             messages.error(request, _NO_CHANGE)
-            return _back("collection", collection.pk)
+            return self.back(collection)
         form = UploadForm(request.POST or None, request.FILES or None)
         if request.method == "POST" and form.is_valid():
             try:
@@ -134,21 +121,56 @@ class CollectionAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: igno
             except ApiError as refused:
                 form.add_error("documents", refused.message)
             else:
-                return _back("collection", collection.pk)
-        return self._page(
-            request, "knowledge/upload.html", title=f"Upload documents to {collection.name}", form=form, collection=collection
+                return self.back(collection)
+        return self.page(request, "knowledge/upload.html", title=f"Upload documents to {collection.name}", form=form, collection=collection)
+
+    def describe(self, request: HttpRequest, collection_id: UUID) -> HttpResponse:
+        """What it is for, anew."""
+        collection = self._collection(request, collection_id)
+        if not self.may_change(request, collection):
+            messages.error(request, _NO_CHANGE)
+            return self.back(collection)
+        form = DescribeForm(request.POST or None, initial={"description": collection.description})
+        if request.method == "POST" and form.is_valid():
+            actions.describe_collection(collection_id=collection.pk, description=form.cleaned_data["description"], now=current_time())
+            messages.success(request, f"{collection.name} is described anew.")
+            return self.back(collection)
+        return self.page(request, "knowledge/describe.html", title=f"What {collection.name} is for", form=form, collection=collection)
+
+    def discard(self, request: HttpRequest, collection_id: UUID) -> HttpResponse:
+        """Ask first, with what goes with it; its name is to be written."""
+        collection = self._collection(request, collection_id)
+        if not self.may_change(request, collection):
+            messages.error(request, _NO_CHANGE)
+            return self.back(collection)
+        if request.method == "POST":
+            asked = {"name": request.POST.get("name", "").strip(), "reason": reason_of(request, is_needed=False)}
+            try:
+                documents = actions.delete_collection(collection_id=collection.pk, now=current_time(), **asked)
+            except ApiError as refused:
+                messages.error(request, refused.message)
+                return HttpResponseRedirect(request.path)
+            messages.success(request, f"{collection.name} is deleted, with {documents:,} documents.")
+            return HttpResponseRedirect(reverse("admin:knowledge_collection_changelist"))
+        return self.page(
+            request,
+            "knowledge/discard_collection.html",
+            title=f"Delete {collection.name}?",
+            collection=collection,
+            statuses=count_statuses(collection.pk),
         )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Collection]:
+        found: QuerySet[Collection] = super().get_queryset(request).filter(deleted_at=None)
+        return found
 
     def _collection(self, request: HttpRequest, collection_id: UUID) -> Collection:
         collection: Collection = get_object_or_404(self.get_queryset(request), pk=collection_id)
         return collection
 
-    def _page(self, request: HttpRequest, template: str, **context: Any) -> HttpResponse:
-        return TemplateResponse(request, template, self.admin_site.each_context(request) | context | {"opts": self.opts})
-
 
 @admin.register(Document)
-class DocumentAdmin(ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class DocumentAdmin(ReadOnly, MadeByMembers, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """What was uploaded, how its reading stands, and what it says."""
 
     workspace_path = "collection__workspace"
@@ -195,7 +217,7 @@ class DocumentAdmin(ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  #
         context: dict[str, Any] = {}
         if document:
             context = _document_context(document, request.GET) | {
-                "may_change": ByWorkspace.has_change_permission(self, request, document),
+                "may_change": self.may_change(request, document),
             }
         response: HttpResponse = super().change_view(request, object_id, form_url, (extra_context or {}) | context)
         return response
@@ -203,15 +225,14 @@ class DocumentAdmin(ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  #
     def discard(self, request: HttpRequest, document_id: UUID) -> HttpResponse:
         """Ask first; then no search finds it any more."""
         document = get_object_or_404(self.get_queryset(request), pk=document_id)
-        if not ByWorkspace.has_change_permission(self, request, document):
+        if not self.may_change(request, document):
             messages.error(request, _NO_CHANGE)
-            return _back("document", document.pk)
+            return self.back(document)
         if request.method != "POST":
-            context = self.admin_site.each_context(request) | {"title": "Delete this document?", "document": document, "opts": self.opts}
-            return TemplateResponse(request, "knowledge/discard.html", context)
+            return self.page(request, "knowledge/discard.html", title="Delete this document?", document=document)
         if actions.delete_document(document_id=document.pk, now=current_time(), reason=reason_of(request, is_needed=False)):
             messages.success(request, f"{document.name} is deleted: no search finds it any more.")
-        return _back("collection", document.collection_id)
+        return self.back(document.collection)
 
 
 def _take(collection: Collection, files: list[Any]) -> str:
@@ -247,7 +268,3 @@ def _document_context(document: Document, query: Any) -> dict[str, Any]:
         "is_cut": (version.characters or 0) > _SHOWN_CHARACTERS,
         "chunks": list(chunks_of(version.pk)[:_SHOWN]),
     }
-
-
-def _back(page: str, key: UUID) -> HttpResponse:
-    return HttpResponseRedirect(reverse(f"admin:knowledge_{page}_change", args=[key]))

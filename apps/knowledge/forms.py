@@ -29,3 +29,9 @@ class UploadForm(forms.Form):
         max_length=255,
         help_text=f"One or several, at most {MOST_AT_ONCE}; zips are unpacked. A name that the collection has gets a new version.",
     )
+
+
+class DescribeForm(forms.Form):
+    """What a collection is for."""
+
+    description = forms.CharField(label="Description", max_length=500, required=False, help_text="What it is for.")

@@ -68,6 +68,7 @@ class Collection(models.Model):
     chunk_count = models.BigIntegerField("chunks", default=0, editable=False, help_text="Of the versions that searches find now.")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["workspace", "name"], name="knowledge_collection_name")]
@@ -86,7 +87,7 @@ class Collection(models.Model):
 
 
 class Document(models.Model):
-    """A name in a collection, with its versions. A deleted one keeps its row for the snapshots that cite it."""
+    """A name in a collection, with its versions. A deleted one keeps its row for the snapshots that cite it, and loses its text."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     collection = models.ForeignKey("knowledge.Collection", on_delete=models.CASCADE, related_name="documents", db_index=False)
@@ -97,12 +98,20 @@ class Document(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    forgotten_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="Since when nothing is left of what it said.")
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["collection", "name"], condition=models.Q(deleted_at=None), name="knowledge_document_name")
         ]
-        indexes = [models.Index(fields=["collection", "id"], name="knowledge_document_newest")]
+        indexes = [
+            models.Index(fields=["collection", "id"], name="knowledge_document_newest"),
+            models.Index(
+                fields=["collection"],
+                condition=models.Q(deleted_at__isnull=False, forgotten_at=None),
+                name="knowledge_document_unforgotten",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

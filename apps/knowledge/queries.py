@@ -30,7 +30,7 @@ _DIGEST_CHARACTERS = 64
 
 def collections_of(workspace_id: UUID) -> QuerySet[Collection]:
     """A workspace's collections."""
-    return Collection.objects.filter(workspace_id=workspace_id)
+    return Collection.objects.filter(workspace_id=workspace_id, deleted_at=None)
 
 
 def find_collection(*, workspace_id: UUID, name: str) -> Collection:
@@ -47,7 +47,9 @@ def find_collection(*, workspace_id: UUID, name: str) -> Collection:
 
 def find_shown_collection(*, workspace_ids: Sequence[UUID] | None, collection_id: UUID) -> Collection | None:
     """One of these workspaces', of all when None."""
-    collections = Collection.objects.all() if workspace_ids is None else Collection.objects.filter(workspace_id__in=workspace_ids)
+    collections = Collection.objects.filter(deleted_at=None)
+    if workspace_ids is not None:
+        collections = collections.filter(workspace_id__in=workspace_ids)
     return collections.filter(id=collection_id).first()
 
 
@@ -197,26 +199,34 @@ def read_passages(snapshot: Snapshot) -> dict[UUID, Chunk]:
 
 
 def present_snapshot(snapshot: Snapshot) -> dict[str, Any]:
-    """As callers see it: with public ids, and the texts of its passages."""
+    """As callers see it: with public ids, and the texts of its passages; null for those whose document was deleted."""
     passages = read_passages(snapshot)
+    names = _names(snapshot)
     told = {name: snapshot.content[name] for name in ("revision", "query", "mode", "top_k", "embedder")}
     return told | {
         "id": snapshot.public_id,
         "collection": public_id(COLLECTION_PREFIX, snapshot.collection_id),
-        "results": [_present(result, passages[UUID(result["chunk"])]) for result in snapshot.results],
+        "results": [_present(result, passages.get(UUID(result["chunk"])), names) for result in snapshot.results],
         "created_at": snapshot.created_at,
     }
 
 
-def _present(result: dict[str, Any], chunk: Chunk) -> dict[str, Any]:
+def _names(snapshot: Snapshot) -> dict[UUID, str]:
+    """Of the documents that it cites, deleted ones too."""
+    ids = {UUID(result["document"]) for result in snapshot.results}
+    return dict(Document.objects.filter(id__in=ids).values_list("id", "name"))
+
+
+def _present(result: dict[str, Any], chunk: Chunk | None, names: Mapping[UUID, str]) -> dict[str, Any]:
+    document_id = UUID(result["document"])
     return result | {
-        "chunk": public_id(CHUNK_PREFIX, chunk.id),
-        "document": public_id(DOCUMENT_PREFIX, chunk.document_id),
-        "document_name": chunk.document.name,
-        "heading": chunk.heading,
-        "start": chunk.start,
-        "end": chunk.end,
-        "text": chunk.text,
+        "chunk": public_id(CHUNK_PREFIX, UUID(result["chunk"])),
+        "document": public_id(DOCUMENT_PREFIX, document_id),
+        "document_name": names.get(document_id, ""),
+        "heading": chunk.heading if chunk else "",
+        "start": chunk.start if chunk else None,
+        "end": chunk.end if chunk else None,
+        "text": chunk.text if chunk else None,
     }
 
 

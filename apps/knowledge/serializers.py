@@ -58,6 +58,12 @@ class CollectionRequestSerializer(serializers.Serializer[Any]):
     )
 
 
+class DescriptionSerializer(serializers.Serializer[Any]):
+    """What of a collection can be said anew."""
+
+    description = BlankTextField(max_length=500, help_text="What it is for.")
+
+
 class RefusalSerializer(serializers.Serializer[Any]):
     """Why a document was not taken."""
 

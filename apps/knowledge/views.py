@@ -30,6 +30,7 @@ from apps.knowledge.queries import (
 from apps.knowledge.serializers import (
     CollectionRequestSerializer,
     CollectionSerializer,
+    DescriptionSerializer,
     DocumentSerializer,
     DocumentTextSerializer,
     DocumentUploadSerializer,
@@ -79,6 +80,33 @@ class CollectionView(APIView):
     @extend_schema(operation_id="retrieve_collection", tags=["documents"], responses=CollectionSerializer)
     def get(self, request: Request, collection_id: str) -> Response:
         return Response(CollectionSerializer(_collection(request, collection_id)).data)
+
+    @extend_schema(operation_id="describe_collection", tags=["documents"], request=DescriptionSerializer, responses=CollectionSerializer)
+    def patch(self, request: Request, collection_id: str) -> Response:
+        """Say anew what it is for. Its name, language and embedder stay."""
+        collection = _collection(request, collection_id)
+        wanted = DescriptionSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        described = actions.describe_collection(
+            collection_id=collection.id, description=wanted.validated_data["description"], now=current_time()
+        )
+        return Response(CollectionSerializer(described).data)
+
+    @extend_schema(
+        operation_id="delete_collection",
+        tags=["documents"],
+        parameters=[
+            OpenApiParameter(
+                "name", {"type": "string", "minLength": 1, "maxLength": 50}, required=True, description="The collection's name, once more."
+            )
+        ],
+        responses={204: None},
+    )
+    def delete(self, request: Request, collection_id: str) -> Response:
+        """It goes with all of its documents, for good. Passages that kept answers cite stay for as long as these are kept."""
+        collection = _collection(request, collection_id)
+        actions.delete_collection(collection_id=collection.id, name=request.query_params.get("name", ""), now=current_time())
+        return Response(status=204)
 
 
 class DocumentFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types

@@ -6,13 +6,11 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.views.decorators.http import require_safe
 from unfold.admin import ModelAdmin
 
-from apps.accounts.permissions import Audited, ByWorkspace, ReadOnly, WorkspaceFilter
-from apps.accounts.queries import may_submit, workspaces_for_submitting
+from apps.accounts.permissions import Audited, ByWorkspace, MadeByMembers, ReadOnly, WorkspaceFilter
 from apps.lib.clock import current_time
 from apps.lib.http_errors import ApiError
 from apps.prompts import actions
@@ -26,7 +24,7 @@ _SHOWN = 50
 
 
 @admin.register(Prompt)
-class PromptAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class PromptAdmin(MadeByMembers, Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """A workspace's prompts. Its members make and change them; the actions write it down."""
 
     asks_why = False
@@ -64,24 +62,11 @@ class PromptAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[m
 
     # --- who may ------------------------------------------------------------------------------------------------
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return may_submit(request.user)
-
-    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
-        if db_field.name == "workspace":
-            options["queryset"] = choices = workspaces_for_submitting(request.user)
-            only = list(choices[:2])
-            options["initial"] = only[0] if len(only) == 1 else None
-        return super().formfield_for_foreignkey(db_field, request, **options)
-
-    def _may_change(self, request: HttpRequest, prompt: Prompt) -> bool:
-        return ByWorkspace.has_change_permission(self, request, prompt)
-
     def _refusal(self, request: HttpRequest, prompt: Prompt) -> HttpResponse | None:
-        if self._may_change(request, prompt):
+        if self.may_change(request, prompt):
             return None
         messages.error(request, "Members of the workspace change its prompts; your role lets you look.")
-        return _back(prompt)
+        return self.back(prompt)
 
     # --- changes ------------------------------------------------------------------------------------------------
 
@@ -92,9 +77,6 @@ class PromptAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[m
 
     def response_add(self, request: HttpRequest, obj: Prompt, post_url_continue: str | None = None) -> HttpResponse:  # noqa: ARG002 -- Django's signature
         return HttpResponseRedirect(reverse("admin:prompts_prompt_draft", args=[obj.pk]))
-
-    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
-        """The action has written it down."""
 
     def draft(self, request: HttpRequest, prompt_id: UUID) -> HttpResponse:
         """The form of what is worked on; without a draft it begins with what the current version says."""
@@ -113,10 +95,10 @@ class PromptAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[m
                     now=current_time(),
                 )
                 messages.success(request, f"The draft is saved as version {saved.number}. Publish it when it is good.")
-                return _back(prompt)
+                return self.back(prompt)
             except ApiError as refused:
                 form.add_error(None, refused.message)
-        return self._page(request, "prompts/draft.html", title=f"Draft of {prompt.name}", prompt=prompt, form=form)
+        return self.page(request, "prompts/draft.html", title=f"Draft of {prompt.name}", prompt=prompt, form=form)
 
     def publish(self, request: HttpRequest, prompt_id: UUID) -> HttpResponse:
         """Ask first, with what will be different; then requests that name no version get this one."""
@@ -133,12 +115,12 @@ class PromptAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[m
         version = _version(prompt, request.POST.get("version") or request.GET.get("version"))
         if version is None:
             messages.error(request, "There is no such version.")
-            return _back(prompt)
+            return self.back(prompt)
         if request.method != "POST":
             current = _version(prompt, str(prompt.current_number or ""))
             parts = compare(current.content, version.content) if current and current.pk != version.pk else []
             context = {"prompt": prompt, "version": version, "current": current, "parts": parts, "verb": verb}
-            return self._page(request, "prompts/ask.html", title=f"{verb.capitalize()} {prompt.name}@{version.number}?", **context)
+            return self.page(request, "prompts/ask.html", title=f"{verb.capitalize()} {prompt.name}@{version.number}?", **context)
         which: dict[str, Any] = {"workspace_id": prompt.workspace_id, "prompt_id": prompt.pk, "number": version.number}
         try:
             if verb == "publish":
@@ -150,7 +132,7 @@ class PromptAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[m
             messages.error(request, refused.message)
             if refused.code == DRAFT_CHANGED:
                 return HttpResponseRedirect(f"{request.path}?version={version.number}")
-        return _back(prompt)
+        return self.back(prompt)
 
     # --- pages --------------------------------------------------------------------------------------------------
 
@@ -161,7 +143,7 @@ class PromptAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[m
         context: dict[str, Any] = {}
         if prompt:
             versions = list(versions_of(prompt.pk).order_by("-number")[:_SHOWN])
-            context = {"prompt": prompt, "versions": versions, "may_change": self._may_change(request, prompt)}
+            context = {"prompt": prompt, "versions": versions, "may_change": self.may_change(request, prompt)}
         response: HttpResponse = super().change_view(request, object_id, form_url, (extra_context or {}) | context)
         return response
 
@@ -176,18 +158,11 @@ class PromptAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[m
             raise Http404
         parts = compare(before.content, after.content) if before and after else []
         context = {"prompt": prompt, "before": before, "after": after, "parts": parts, "numbers": numbers}
-        return self._page(request, "prompts/compare.html", title=f"Versions of {prompt.name}", **context)
+        return self.page(request, "prompts/compare.html", title=f"Versions of {prompt.name}", **context)
 
     def _prompt(self, request: HttpRequest, prompt_id: UUID) -> Prompt:
         prompt: Prompt = get_object_or_404(self.get_queryset(request), pk=prompt_id)
         return prompt
-
-    def _page(self, request: HttpRequest, template: str, **context: Any) -> HttpResponse:
-        return TemplateResponse(request, template, self.admin_site.each_context(request) | context | {"opts": self.opts})
-
-
-def _back(prompt: Prompt) -> HttpResponse:
-    return HttpResponseRedirect(reverse("admin:prompts_prompt_change", args=[prompt.pk]))
 
 
 def _version(prompt: Prompt, number: str | None) -> PromptVersion | None:

@@ -388,6 +388,16 @@ CHANGES: dict[str, Case] = {
         "deleted",
         "document",
     ),
+    "knowledge_collection_describe": Case(
+        send("knowledge_collection_describe", {"description": "What we know."}, lambda: make_collection(name="old").pk),
+        "changed",
+        "collection",
+    ),
+    "knowledge_collection_discard": Case(
+        send("knowledge_collection_discard", {"name": "old", "reason": WHY}, lambda: make_collection(name="old").pk),
+        "deleted",
+        "collection",
+    ),
     "prompts_prompt_add": Case(
         lambda client: client.post(
             reverse("admin:prompts_prompt_add"), {"workspace": make_workspace().pk, "name": "letter", "description": "Answers."}
@@ -416,7 +426,7 @@ CHANGES: dict[str, Case] = {
 OTHER_WHY = dict.fromkeys(
     (
         "jobs_job_new", "jobs_job_try", "webhooks_endpoint_test", "password_change", "second-factor:set_up", "second-factor:renew",
-        "knowledge_collection_add", "knowledge_collection_upload",
+        "knowledge_collection_add", "knowledge_collection_upload", "knowledge_collection_describe",
         "prompts_prompt_add", "prompts_prompt_draft", "prompts_prompt_publish", "prompts_prompt_archive",
         "jobs_recipe_add", "jobs_recipe_archive", "jobs_job_answer",
     ),

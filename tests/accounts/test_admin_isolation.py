@@ -277,6 +277,8 @@ scoped   publish                    GET   302 404  404  302 200 200 200
 scoped   publish                    POST  302 404  404  302 302 302 302
 scoped   upload                     GET   302 404  404  302 200 200 200
 scoped   upload                     POST  302 404  404  302 200 200 200
+scoped   describe                   GET   302 404  404  302 200 200 200
+scoped   describe                   POST  302 404  404  302 302 302 302
 scoped   search                     GET   302 404  404  404 404 404 404
 scoped   search                     POST  302 405  405  405 405 405 405
 scoped   archive                    GET   302 404  404  302 200 200 200

@@ -78,7 +78,7 @@ api/prompts/<str:prompt_id>/draft    GET prompts  PUT prompts
 api/prompts/<str:prompt_id>/publish  POST prompts
 api/prompts/<str:prompt_id>/archive  POST prompts
 api/collections                      GET documents  POST documents
-api/collections/<str:collection_id>  GET documents
+api/collections/<str:collection_id>  GET documents  PATCH documents  DELETE documents
 api/collections/<str:collection_id>/search POST documents
 api/documents                        GET documents  POST documents
 api/documents/<str:document_id>      GET documents  DELETE documents

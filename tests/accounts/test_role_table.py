@@ -61,6 +61,8 @@ webhooks_alert_acknowledge       member
 files_file_discard               member
 knowledge_collection_add         member
 knowledge_collection_upload      member
+knowledge_collection_describe    member
+knowledge_collection_discard     member
 knowledge_document_discard       member
 prompts_prompt_add               member
 prompts_prompt_draft             member

@@ -55,6 +55,8 @@ _REFUSALS = {
     "a field that the kind of recipe has no use for, or wants and has not; a model that is not there": ("declare_recipe",),
     "'after' and 'limit' with what is downloaded whole": ("read_job_results",),
     "a text of blanks alone, a job or a document that has no answer": ("correct_answer",),
+    "a model that is not there, a number of dimensions that no graph is for": ("create_collection",),
+    "another name than the collection's": ("delete_collection",),
     "a revision that is yet to come, documents that are not there": ("search_collection",),
     "a collection that is not there, metadata that is no JSON, a file without a name; a cursor": ("upload_documents", "list_documents"),
     "a name that the scope has no use for, or wants and has not": ("create_budget",),
@@ -66,7 +68,12 @@ _REFUSALS = {
 _REPORT = "report.ndjson"
 _FINE = ["2xx", "400", "401", "403", "404", "409", "429"]
 # Operations that take something away: they get ids of their own, which nobody else asks for.
-_DELETES = {"file_id": ("delete_file", "delete_native_file"), "webhook_id": ("delete_webhook",), "document_id": ("delete_document",)}
+_DELETES = {
+    "file_id": ("delete_file", "delete_native_file"),
+    "webhook_id": ("delete_webhook",),
+    "document_id": ("delete_document",),
+    "collection_id": ("delete_collection",),
+}
 
 
 @dataclass(frozen=True)

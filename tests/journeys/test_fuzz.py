@@ -64,6 +64,8 @@ def prepare(live: Live, secret: str) -> dict[str, Any]:
     collection = make_collection(make_workspace(), name="fuzzed")
     read = make_document("Money is paid back within fourteen days.", collection=collection).document
     doomed = [upload(f"Text {n}.", collection=collection, name=f"{n}.txt").document.public_id for n in range(4)]
+    doomed_collections = [make_collection(make_workspace(), name=f"doomed-{n}").public_id for n in range(4)]
+    ids |= {"doomed_collection_id": doomed_collections}
     ids |= {"collection_id": [collection.public_id], "document_id": [read.public_id], "doomed_document_id": doomed}
     ids |= {"snapshot_id": [make_snapshot(collection).public_id]}
     # A fuzzed cap bounds nobody's work.

@@ -208,3 +208,14 @@ def test_a_damaged_office_document_is_refused_by_its_reader() -> None:
     assert send_bytes(client, "letter.docx", zipped(**{"word/document.xml": "<w/>"})[:60])[0] == 201
     read_all()
     assert ask(client, "GET", "/api/documents")[1]["data"][0]["newest"]["status"] == "refused"
+
+
+def test_a_collection_is_described_anew_and_deleted_by_its_name() -> None:
+    client = make_client("acme")
+    path = "/api/collections/" + client.post("/api/collections", {"name": "old"}, "application/json").json()["id"]
+    assert client.patch(path, {"description": "Rules."}, "application/json").json()["description"] == "Rules."
+    refused = client.delete(path)
+    assert (refused.status_code, refused.json()["param"]) == (400, "name")
+    assert client.delete(path, query_params={"name": "old"}).status_code == 204
+    assert client.get(path).status_code == 404
+    assert client.get("/api/collections").json()["data"] == []

@@ -16,7 +16,7 @@ from tests.browser.lived_in import live_in
 from tests.factories.accounts import make_api_key, make_office_client, make_user, make_workspace
 from tests.factories.files import make_file
 from tests.factories.jobs import make_job
-from tests.factories.knowledge import upload
+from tests.factories.knowledge import make_collection, upload
 from tests.factories.prompts import make_version
 from tests.factories.recipes import make_recipe
 
@@ -27,12 +27,13 @@ _AT_ONCE = {
     "jobs_job_pause", "jobs_job_resume", "jobs_job_lane", "auth_user_password_change", "webhooks_endpoint_test", "webhooks_delivery_again",
     "webhooks_alert_acknowledge",
 }  # fmt: skip
-_FORMS = ("_add", "jobs_job_answer", "_change", "_draft", "_upload", "jobs_job_new", "jobs_job_try", "second-factor")
+_FORMS = ("_add", "_describe", "jobs_job_answer", "_change", "_draft", "_upload", "jobs_job_new", "jobs_job_try", "second-factor")
 # A page of its own asks; lists ask after their action was chosen.
 _ASKED = {
     "jobs_job_cancel", "jobs_job_rerun", "files_file_discard", "jobs_item_dead", "webhooks_endpoint_rotate", "providers_provider_switch",
     "providers_provider_switch_target", "spend_budget_top_up", "providers_provider_prices",
-    "prompts_prompt_publish", "prompts_prompt_archive", "jobs_recipe_archive", "knowledge_document_discard", "accounts_workspace_erase",
+    "prompts_prompt_publish", "prompts_prompt_archive", "jobs_recipe_archive", "knowledge_document_discard", "knowledge_collection_discard",
+    "accounts_workspace_erase",
 }  # fmt: skip
 _ASKED_ENDINGS = ("_delete", "_changelist")
 
@@ -75,6 +76,7 @@ QUESTIONS: dict[str, tuple[str, Any]] = {
     "prompts_prompt_archive": ("are refused from now on", lambda: make_version().prompt_id),
     "jobs_recipe_archive": ("can&#x27;t use|can't use", lambda: make_recipe(make_workspace()).pk),
     "knowledge_document_discard": ("deleted for good", lambda: upload("Text.").document.pk),
+    "knowledge_collection_discard": ("Write its name to delete it", lambda: make_collection().pk),
     "files_file_discard": ("at once and for good", lambda: make_file().pk),
     "accounts_user_delete": ("Are you sure", lambda: make_user("grace").pk),
 }

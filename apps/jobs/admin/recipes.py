@@ -8,16 +8,15 @@ import orjson
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
-from django.urls import path, reverse
+from django.urls import path
 from django.views.decorators.http import require_safe
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from apps.accounts.permissions import Audited, ByWorkspace, ReadOnly, WorkspaceFilter
-from apps.accounts.queries import may_submit, workspaces_for_submitting
+from apps.accounts.permissions import Audited, ByWorkspace, MadeByMembers, ReadOnly, WorkspaceFilter
+from apps.accounts.queries import workspaces_for_submitting
 from apps.jobs import actions
 from apps.jobs.domain.recipe import Plan, load_plan
 from apps.jobs.domain.recipe_difference import compare_plans
@@ -53,7 +52,7 @@ class _Numbers(admin.SimpleListFilter):
 
 
 @admin.register(Recipe)
-class RecipeAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class RecipeAdmin(MadeByMembers, Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """A workspace's recipes. Its members declare and archive them; the actions write it down."""
 
     asks_why = False
@@ -90,14 +89,6 @@ class RecipeAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[m
     def standing(self, recipe: Recipe) -> str:
         return "archived" if recipe.archived_at else "can be used"
 
-    # --- who may ------------------------------------------------------------------------------------------------
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return may_submit(request.user)
-
-    def _may_change(self, request: HttpRequest, recipe: Recipe) -> bool:
-        return ByWorkspace.has_change_permission(self, request, recipe)
-
     # --- changes ------------------------------------------------------------------------------------------------
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None) -> HttpResponse:  # noqa: ARG002 -- Django's signature
@@ -108,7 +99,7 @@ class RecipeAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[m
         told = orjson.loads(model.declared) if model else {}
         kind = kind_of(model.kind, told) if model else KINDS.get(request.GET.get("kind", ""))
         if kind is None:
-            return self._page(request, "jobs/recipe_kinds.html", title="New recipe", kinds=KINDS.values())
+            return self.page(request, "jobs/recipe_kinds.html", title="New recipe", kinds=KINDS.values())
         named = {"workspace": model.workspace_id, "name": model.name, "description": model.description} if model else {}
         models = [callable_model.name for callable_model in list_callable()]
         form = RecipeForm(
@@ -119,21 +110,21 @@ class RecipeAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[m
             initial=(named | initial_of(kind, told)) if model else {},
         )
         if request.method == "POST" and form.is_valid() and (recipe := _declared(request, form)):
-            return _back(recipe)
+            return self.back(recipe)
         title = f"Another number of {model.name}" if model else f"New recipe: {kind.title.lower()}"
-        return self._page(request, "jobs/recipe_form.html", title=title, form=form, kind=kind, has_models=bool(models), model=model)
+        return self.page(request, "jobs/recipe_form.html", title=title, form=form, kind=kind, has_models=bool(models), model=model)
 
     def archive(self, request: HttpRequest, recipe_id: UUID) -> HttpResponse:
         """Ask first; then new jobs can't use this number."""
         recipe = self._recipe(request, recipe_id)
-        if not self._may_change(request, recipe):
+        if not self.may_change(request, recipe):
             messages.error(request, "Members of the workspace change its recipes; your role lets you look.")
-            return _back(recipe)
+            return self.back(recipe)
         if request.method != "POST":
-            return self._page(request, "jobs/recipe_archive.html", title=f"Archive {recipe}?", recipe=recipe)
+            return self.page(request, "jobs/recipe_archive.html", title=f"Archive {recipe}?", recipe=recipe)
         actions.archive_recipe(workspace_id=recipe.workspace_id, recipe_id=recipe.pk, now=current_time())
         messages.success(request, f"{recipe} is archived: new jobs can't use it.")
-        return _back(recipe)
+        return self.back(recipe)
 
     # --- pages --------------------------------------------------------------------------------------------------
 
@@ -147,7 +138,7 @@ class RecipeAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[m
                 "recipe": recipe,
                 "plan": load_plan(recipe.plan),
                 "numbers": list(_numbers(recipe)[:_SHOWN]),
-                "may_change": self._may_change(request, recipe),
+                "may_change": self.may_change(request, recipe),
             }
         response: HttpResponse = super().change_view(request, object_id, form_url, (extra_context or {}) | context)
         return response
@@ -162,7 +153,7 @@ class RecipeAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[m
             raise Http404
         parts = compare_plans(_plan(before), _plan(after))
         context = {"recipe": recipe, "before": before, "after": after, "parts": parts, "numbers": numbers}
-        return self._page(request, "jobs/recipe_compare.html", title=f"Numbers of {recipe.name}", **context)
+        return self.page(request, "jobs/recipe_compare.html", title=f"Numbers of {recipe.name}", **context)
 
     def _model_recipe(self, request: HttpRequest) -> Recipe | None:
         """What another number begins with: one of a workspace that the user may declare recipes in."""
@@ -174,9 +165,6 @@ class RecipeAdmin(Audited, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[m
     def _recipe(self, request: HttpRequest, recipe_id: UUID) -> Recipe:
         recipe: Recipe = get_object_or_404(self.get_queryset(request), pk=recipe_id)
         return recipe
-
-    def _page(self, request: HttpRequest, template: str, **context: Any) -> HttpResponse:
-        return TemplateResponse(request, template, self.admin_site.each_context(request) | context | {"opts": self.opts})
 
 
 def _declared(request: HttpRequest, form: RecipeForm) -> Recipe | None:
@@ -212,7 +200,3 @@ def _of_number(recipe: Recipe, number: str) -> Recipe | None:
 
 def _plan(recipe: Recipe) -> Plan:
     return load_plan(recipe.plan)
-
-
-def _back(recipe: Recipe) -> HttpResponse:
-    return HttpResponseRedirect(reverse("admin:jobs_recipe_change", args=[recipe.pk]))

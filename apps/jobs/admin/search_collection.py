@@ -51,7 +51,9 @@ class SearchPages:
                 form.add_error(None, refused.message)
             else:
                 passages = read_passages(snapshot)
-                found = [result | {"passage": passages[UUID(result["chunk"])]} for result in snapshot.results]
+                # What was deleted at this very moment is not there any more.
+                there = [result for result in snapshot.results if UUID(result["chunk"]) in passages]
+                found = [result | {"passage": passages[UUID(result["chunk"])]} for result in there]
                 context |= {"snapshot": snapshot, "found": found}
         return TemplateResponse(request, "jobs/search_collection.html", self.admin_site.each_context(request) | context)  # type: ignore[attr-defined]  # a mixin
 

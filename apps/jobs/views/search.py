@@ -46,5 +46,5 @@ class SnapshotView(APIView):
 
     @extend_schema(operation_id="retrieve_snapshot", tags=["documents"], responses=SnapshotSerializer)
     def get(self, request: Request, snapshot_id: str) -> Response:
-        """It stays as it is, whatever becomes of the documents that it cites."""
+        """It stays as it is; of a document that was deleted the places are left, without the text."""
         return Response(present_snapshot(find_snapshot(workspace_id=key_of(request).workspace_id, public_id=snapshot_id)))

@@ -13,8 +13,10 @@ from apps.knowledge.actions.await_vectors import (
     reuse_vectors,
 )
 from apps.knowledge.actions.create_collection import create_collection
+from apps.knowledge.actions.delete_collection import delete_collection, describe_collection
 from apps.knowledge.actions.delete_document import delete_document
 from apps.knowledge.actions.extract_document import extract_document
+from apps.knowledge.actions.forget_deleted import forget_deleted
 from apps.knowledge.actions.pin_snapshot import PinTo, pin_snapshot
 from apps.knowledge.actions.search_collection import needed_embedder, search_collection
 from apps.knowledge.actions.store_vectors import publish_complete, store_vectors, tell_not_embedded, tell_unasked
@@ -28,8 +30,11 @@ __all__ = [
     "add_upload",
     "assign_items",
     "create_collection",
+    "delete_collection",
     "delete_document",
+    "describe_collection",
     "extract_document",
+    "forget_deleted",
     "join_items",
     "list_asked",
     "list_awaited",

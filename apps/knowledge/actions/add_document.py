@@ -78,7 +78,10 @@ def add_document(
 
 def _lock(collection_id: UUID) -> Collection:
     """Uploads of one collection are taken one after the other, each for a moment: a name gets one document, a document one next number."""
-    return Collection.objects.select_for_update(no_key=True).get(id=collection_id)
+    collection = Collection.objects.select_for_update(no_key=True).filter(id=collection_id, deleted_at=None).first()
+    if collection is None:
+        raise ApiError(404, "not_found", "The collection was deleted.")
+    return collection
 
 
 def _find_same(collection: Collection, name: str, digest: str) -> DocumentVersion | None:

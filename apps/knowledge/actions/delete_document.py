@@ -1,4 +1,4 @@
-"""Delete a document: from the next revision on no search finds it. Older revisions and snapshots keep what they cite."""
+"""Delete a document: from the next revision on no search finds it, and its bytes are gone at once, its text a moment later."""
 
 from datetime import datetime
 from uuid import UUID
@@ -7,27 +7,19 @@ from django.db import transaction
 
 from apps.accounts.actions import record_audit
 from apps.files.actions.delete_file import remove_file
+from apps.knowledge.actions.end_documents import end_documents
 from apps.knowledge.models import Collection, Document, DocumentVersion
 
 
 @transaction.atomic
 def delete_document(*, document_id: UUID, now: datetime, reason: str = "") -> bool:
-    """True when it was there until now. The uploaded bytes go at once."""
-    found = Document.objects.filter(id=document_id).first()
-    if found is None:
+    """True when it was there until now. Passages that a kept answer cites stay as long as that (`forget_deleted`)."""
+    document = Document.objects.filter(id=document_id).first()
+    if document is None:
         return False
-    collection = Collection.objects.select_for_update(no_key=True).get(id=found.collection_id)
-    document = Document.objects.get(id=document_id)
-    if document.deleted_at is not None:
+    collection = Collection.objects.select_for_update(no_key=True).get(id=document.collection_id)
+    if not end_documents(collection, Document.objects.filter(id=document_id), now=now):
         return False
-    document.deleted_at, document.updated_at = now, now
-    document.save(update_fields=["deleted_at", "updated_at"])
-    current = DocumentVersion.objects.filter(document=document, from_revision__isnull=False, to_revision=None)
-    if gone := sum(current.values_list("chunk_count", flat=True)):
-        collection.chunk_count -= gone
-    if current.update(to_revision=collection.revision + 1):
-        collection.revision += 1
-        collection.save(update_fields=["revision", "chunk_count"])
     for file_id in DocumentVersion.objects.filter(document=document, file__isnull=False).values_list("file_id", flat=True):
         remove_file(file_id=file_id, now=now)
     record_audit(

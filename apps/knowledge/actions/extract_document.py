@@ -68,13 +68,12 @@ def _read(claim: Claim) -> str:
 def _reuse(claim: Claim, version: DocumentVersion) -> Reading | None:
     """The same bytes under another name of the collection were read before: their text and vectors serve again."""
     known = DocumentVersion.objects.filter(
-        document__collection=version.document.collection, sha256=version.sha256, status=VersionStatus.READY
+        document__collection=version.document.collection, sha256=version.sha256, status=VersionStatus.READY, content__isnull=False
     )
     ending = Path(version.document.name).suffix.lower()
     twin = next((one for one in known.select_related("document")[:10] if Path(one.document.name).suffix.lower() == ending), None)
-    if twin is None or twin.content is None:
+    if twin is None or twin.content is None or not copy_chunks(claim, version, twin=twin):
         return None
-    copy_chunks(claim, version, twin=twin)
     return Reading(
         media_type=twin.media_type,
         title=twin.title,

@@ -62,13 +62,14 @@ def store_chunks(claim: Claim, version: DocumentVersion, pieces: Sequence[Piece]
         failpoint("extract.group_stored")
 
 
-def copy_chunks(claim: Claim, version: DocumentVersion, *, twin: DocumentVersion) -> None:
-    """The same chunks as another version of the same bytes has, which is of the same collection."""
+def copy_chunks(claim: Claim, version: DocumentVersion, *, twin: DocumentVersion) -> bool:
+    """The same chunks as another version of the same bytes has, which is of the same collection; False when it has lost some meanwhile."""
     _begin(claim)
     values = {"document": version.document_id, "version": version.id, "twin": twin.id, "ids": ids_in_order(twin.chunk_count)}
     with transaction.atomic(), server_cursor() as cursor:
         _require(cursor, claim)
         cursor.execute(_COPY, values)
+        return cursor.rowcount == twin.chunk_count
 
 
 def _begin(claim: Claim) -> None:

@@ -1,20 +1,33 @@
 """Documents come in, are read once, take each other's place, and go."""
 
+import sys
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from apps.accounts.models import AuditEntry
 from apps.files.models import File
-from apps.knowledge.actions import delete_document, extract_document, sweep_documents
+from apps.knowledge.actions import (
+    PinTo,
+    delete_collection,
+    delete_document,
+    extract_document,
+    forget_deleted,
+    search_collection,
+    sweep_documents,
+)
 from apps.knowledge.actions.hold_version import ClaimLostError, hold_version, refuse_version
 from apps.knowledge.actions.publish_reading import Reading, publish_reading
 from apps.knowledge.actions.store_chunks import store_chunks
 from apps.knowledge.adapters import local_embedder
 from apps.knowledge.domain.chunks import Piece
-from apps.knowledge.models import Chunk, Document, DocumentVersion, VersionStatus
-from apps.knowledge.queries import place_sections
+from apps.knowledge.domain.request import Mode, SearchRequest
+from apps.knowledge.models import Chunk, Collection, Document, DocumentVersion, Snapshot, VersionStatus
+from apps.knowledge.queries import collections_of, place_sections, present_snapshot
+from apps.lib.http_errors import ApiError
 from tests.factories.knowledge import make_collection, make_document, upload
 
 pytestmark = pytest.mark.django_db
@@ -97,8 +110,67 @@ def test_a_deleted_document_ends_and_its_name_is_free() -> None:
     collection.refresh_from_db()
     assert (version.to_revision, collection.revision, collection.chunk_count) == (2, 2, 0)
     assert not File.objects.present().exists()
-    assert Chunk.objects.filter(version=version).exists()
     assert make_document(REFUNDS, collection=collection).document_id != version.document_id
+
+
+def test_what_a_deleted_document_said_is_forgotten_but_for_what_a_kept_answer_cites() -> None:
+    collection = make_collection()
+    cited, other = (
+        make_document(text, collection=collection, name=name, team="a") for text, name in ((REFUNDS, "a.txt"), ("Rain.", "b.txt"))
+    )
+    request = SearchRequest(query="money", mode=Mode.TEXT)
+    search_collection(collection_id=collection.id, request=SearchRequest(query="rain", mode=Mode.TEXT))
+    pinned = search_collection(collection_id=collection.id, request=request, pin_to=PinTo("job", 0))
+    for version in (cited, other):
+        delete_document(document_id=version.document_id, now=timezone.now())
+    assert forget_deleted(now=timezone.now()) == 1
+    (kept,) = Chunk.objects.all()
+    assert (kept.version_id, present_snapshot(pinned)["results"][0]["text"]) == (cited.id, kept.text)
+    assert not DocumentVersion.objects.exclude(content=None).exists()
+    assert [document.metadata for document in Document.objects.all()] == [{}, {}]
+    # Once answers of that age are forgotten, so is what they cite; the snapshot keeps the places.
+    later = timezone.now() + timedelta(days=91)
+    assert forget_deleted(now=later) == 1
+    assert not Chunk.objects.exists()
+    told = present_snapshot(pinned)["results"][0]
+    assert (told["text"], told["document_name"], told["anchor"]) == (None, "a.txt", kept.anchor)
+    assert forget_deleted(now=later) == 0
+
+
+def test_a_document_that_is_deleted_while_it_is_read_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    added = upload(REFUNDS)
+    reading = sys.modules["apps.knowledge.actions.extract_document"]
+
+    def late(*values: Any, **more: Any) -> Any:
+        delete_document(document_id=added.document.id, now=timezone.now())
+        return extract(*values, **more)
+
+    extract = reading.extract
+    monkeypatch.setattr(reading, "extract", late)
+    assert extract_document(version_id=added.version.id) == ""
+    assert (DocumentVersion.objects.get().refusal_code, Chunk.objects.count()) == ("deleted", 0)
+
+
+def test_a_deleted_collection_goes_with_everything_once_its_name_was_written() -> None:
+    collection = make_collection()
+    make_document(REFUNDS, collection=collection, name="a.txt")
+    upload("Waiting.", collection=collection, name="b.txt")
+    search_collection(collection_id=collection.id, request=SearchRequest(query="money"), pin_to=PinTo("job", 0))
+    values = {"collection_id": collection.id, "now": timezone.now(), "reason": "old"}
+    with pytest.raises(ApiError, match="write its name: handbook"):
+        delete_collection(**values, name="handbok")
+    assert delete_collection(**values, name="handbook") == 2
+    with pytest.raises(ApiError, match="gone already"):
+        delete_collection(**values, name="handbook")
+    told = AuditEntry.objects.get(verb="deleted", object_type="collection")
+    assert (told.object_label, told.reason, told.changes["documents"]["before"]) == ("handbook", "old", 2)
+    assert not collections_of(collection.workspace_id).exists()
+    assert make_collection(collection.workspace).name == "handbook"
+    forget_deleted(now=timezone.now())
+    assert not File.objects.present().exists()
+    assert Chunk.objects.count() == Snapshot.objects.count() == 1
+    forget_deleted(now=timezone.now() + timedelta(days=91))
+    assert (Chunk.objects.count(), Document.objects.count(), Snapshot.objects.count(), Collection.objects.count()) == (0, 0, 0, 1)
 
 
 def test_what_cannot_be_read_is_refused_with_its_reason_and_tried_again_when_it_comes_again() -> None:
