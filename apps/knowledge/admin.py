@@ -130,7 +130,7 @@ class CollectionAdmin(MadeByMembers, Audited, ReadOnly, ByWorkspace, ModelAdmin)
         if not self.may_change(request, collection):
             messages.error(request, _NO_CHANGE)
             return self.back(collection)
-        form = DescribeForm(request.POST or None, initial={"description": collection.description})
+        form = DescribeForm(request.POST if request.method == "POST" else None, initial={"description": collection.description})
         if request.method == "POST" and form.is_valid():
             actions.describe_collection(collection_id=collection.pk, description=form.cleaned_data["description"], now=current_time())
             messages.success(request, f"{collection.name} is described anew.")
