@@ -33,6 +33,11 @@ def collections_of(workspace_id: UUID) -> QuerySet[Collection]:
     return Collection.objects.filter(workspace_id=workspace_id, deleted_at=None)
 
 
+def list_collections(workspace_ids: Sequence[UUID]) -> QuerySet[Collection]:
+    """Of these workspaces, by name."""
+    return Collection.objects.filter(workspace_id__in=workspace_ids).order_by("name", "workspace_id")
+
+
 def find_collection(*, workspace_id: UUID, name: str) -> Collection:
     """By its public id or its name; ApiError 404 when there is none, told no differently for another workspace's."""
     key = parse_public_id(COLLECTION_PREFIX, name)
@@ -129,7 +134,11 @@ class NewestVersion:
 
 
 def list_newest(
-    collection_id: UUID, *, document_ids: Sequence[UUID] | None = None, metadata: Mapping[str, str] | None = None
+    collection_id: UUID,
+    *,
+    document_ids: Sequence[UUID] | None = None,
+    metadata: Mapping[str, str] | None = None,
+    most: int | None = None,
 ) -> list[NewestVersion]:
     """Of a collection's documents that were not deleted, in the order that they came: of all, or those with these ids or this metadata."""
     versions = DocumentVersion.objects.filter(document__collection_id=collection_id, document__deleted_at=None)
@@ -138,7 +147,7 @@ def list_newest(
     if metadata:
         versions = versions.filter(document__metadata__contains=dict(metadata))
     newest = versions.order_by("document_id", "-number").distinct("document_id")
-    return [NewestVersion(*row) for row in newest.values_list("document_id", "id", "number", "document__name")]
+    return [NewestVersion(*row) for row in newest.values_list("document_id", "id", "number", "document__name")[:most]]
 
 
 def find_revision(collection_id: UUID) -> int | None:

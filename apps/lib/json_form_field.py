@@ -35,3 +35,10 @@ class JsonField(forms.JSONField):
             why = refused.message.replace("The body", "It").replace(" of the body", "")
             raise forms.ValidationError(f"Enter a valid JSON. {why}") from refused
         return super().to_python(value)
+
+
+class BlankJsonField(JsonField):
+    """Nothing is shown as nothing, not as `null`."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return "" if value is None else super().prepare_value(value)

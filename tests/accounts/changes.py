@@ -178,6 +178,16 @@ def new_job(client: Client) -> Any:
     return client.post(reverse("admin:jobs_job_new"), form)
 
 
+def new_document_job(client: Client) -> Any:
+    make_route("tiny")
+    collection = make_collection(name="answers")
+    upload("Text.", collection=collection)
+    form = {
+        "collection": collection.pk, "recipe": make_recipe(make_workspace()).pk, "which": "all", "lane": "default", "step": "submit",
+    }  # fmt: skip
+    return client.post(reverse("admin:jobs_job_new_documents"), form)
+
+
 def try_out(client: Client) -> Any:
     make_route()
     version = make_version(user="Say {{ what }}.", variables=[{"name": "what"}])
@@ -417,6 +427,7 @@ CHANGES: dict[str, Case] = {
     "jobs_job_answer": Case(
         send("jobs_job_answer", {"answer": "Better."}, lambda: make_document_job(make_workspace()).pk), "corrected", "job"
     ),
+    "jobs_job_new_documents": Case(new_document_job, "submitted", "job"),
     "jobs_recipe_add": Case(declare_recipe_page, "declared", "recipe"),
     "jobs_recipe_archive": Case(send("jobs_recipe_archive", {}, lambda: make_recipe(make_workspace()).pk), "archived", "recipe"),
     "spend_price_add": Case(lambda client: client.post(reverse("admin:spend_price_add"), price_form()), "added", "price"),
@@ -428,7 +439,7 @@ OTHER_WHY = dict.fromkeys(
         "jobs_job_new", "jobs_job_try", "webhooks_endpoint_test", "password_change", "second-factor:set_up", "second-factor:renew",
         "knowledge_collection_add", "knowledge_collection_upload", "knowledge_collection_describe",
         "prompts_prompt_add", "prompts_prompt_draft", "prompts_prompt_publish", "prompts_prompt_archive",
-        "jobs_recipe_add", "jobs_recipe_archive", "jobs_job_answer",
+        "jobs_recipe_add", "jobs_recipe_archive", "jobs_job_answer", "jobs_job_new_documents",
     ),
     "",
 ) | {"second-factor:end": "by themselves"}  # fmt: skip
@@ -465,6 +476,8 @@ BUTTONS = {
     ("jobs/dead.html", "discard"): "jobs_item_dead:discard",
     ("jobs/new_job.html", "preview"): None,
     ("jobs/new_job.html", "submit"): "jobs_job_new",
+    ("jobs/new_documents.html", "preview"): None,
+    ("jobs/new_documents.html", "submit"): "jobs_job_new_documents",
     ("jobs/try_prompt.html", "preview"): None,
     ("jobs/try_prompt.html", "submit"): "jobs_job_try",
 }

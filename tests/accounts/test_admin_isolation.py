@@ -245,6 +245,8 @@ scoped   by_model                   GET   302 200  200  200 200 200 200
 scoped   by_model                   POST  302 200  200  200 200 200 200
 scoped   download                   GET   302 404  404  200 200 200 200
 scoped   download                   POST  302 404  404  200 200 200 200
+scoped   new_documents              GET   302 403  200  403 200 200 200
+scoped   new_documents              POST  302 403  200  403 200 200 200
 scoped   documents                  GET   302 404  404  200 200 200 200
 scoped   documents                  POST  302 405  405  405 405 405 405
 scoped   answer                     GET   302 404  404  302 302 302 302

@@ -69,6 +69,7 @@ prompts_prompt_draft             member
 prompts_prompt_publish           member
 prompts_prompt_archive           member
 jobs_job_answer                  member
+jobs_job_new_documents           member
 jobs_recipe_add                  member
 jobs_recipe_archive              member
 jobs_job_new                     member

@@ -14,10 +14,24 @@ from tests.accounts.test_admin_isolation import pages
 from tests.browser.audit import contrast_of, narrowness_of, structure_of
 from tests.browser.lived_in import live_in
 from tests.browser.looks import NARROW, WIDE
+from tests.jobs.answered import asked_job, extracted_job
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(1200)]
 # Parts of pages, files, redirects and what takes a POST alone.
-_NO_PAGES = {"progress", "errors", "download", "content", "history", "pause", "resume", "lane", "bare", "overview_csv"}
+_NO_PAGES = {
+    "progress",
+    "documents",
+    "answer",
+    "errors",
+    "download",
+    "content",
+    "history",
+    "pause",
+    "resume",
+    "lane",
+    "bare",
+    "overview_csv",
+}
 
 
 def paths(job: Job) -> Iterator[str]:
@@ -28,6 +42,11 @@ def paths(job: Job) -> Iterator[str]:
     yield from ("/admin/", "/admin/jobs/", "/admin/password_change/", f"/admin/jobs/item/{dead_item(job)}/change/")
     version = PromptVersion.objects.latest("id")
     yield f"/admin/jobs/job/try-prompt/?prompt={version.prompt_id}&version={version.number}"
+    asked, extracted = asked_job(job.workspace), extracted_job(job.workspace)
+    yield f"/admin/jobs/job/{asked.pk}/change/"
+    yield from (f"/admin/jobs/job/{one.pk}/answer/?document={position}" for one in (asked, extracted) for position in (1, 3))
+    kinds = ("extract", "cascade-classify", "custom", "steps")
+    yield from (f"/admin/jobs/recipe/add/?kind={kind}" for kind in kinds)
     for status in ("failed", "paused", "completed"):
         yield f"/admin/jobs/job/{Job.objects.filter(status=status).latest('id').pk}/change/"
     for page in pages():

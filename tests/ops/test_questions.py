@@ -27,7 +27,10 @@ _AT_ONCE = {
     "jobs_job_pause", "jobs_job_resume", "jobs_job_lane", "auth_user_password_change", "webhooks_endpoint_test", "webhooks_delivery_again",
     "webhooks_alert_acknowledge",
 }  # fmt: skip
-_FORMS = ("_add", "_describe", "jobs_job_answer", "_change", "_draft", "_upload", "jobs_job_new", "jobs_job_try", "second-factor")
+_FORMS = (
+    *("_add", "_describe", "jobs_job_answer", "jobs_job_new_documents", "_change", "_draft", "_upload", "jobs_job_new", "jobs_job_try"),
+    "second-factor",
+)
 # A page of its own asks; lists ask after their action was chosen.
 _ASKED = {
     "jobs_job_cancel", "jobs_job_rerun", "files_file_discard", "jobs_item_dead", "webhooks_endpoint_rotate", "providers_provider_switch",

@@ -76,7 +76,7 @@ class DocumentPages:
             if form.is_valid() and _corrected(request, job, document, form):
                 return HttpResponseRedirect(_address(job, document.position))
         context = _answer_context(job, plan, document, row) | {"form": form, "may_change": may_change}
-        page = self.admin_site.each_context(request) | context | {"title": document.name, "opts": self.opts}  # type: ignore[attr-defined]  # a mixin
+        page = self.admin_site.each_context(request) | context | {"title": document.name}  # type: ignore[attr-defined]  # a mixin
         return TemplateResponse(request, "jobs/answer.html", page)
 
     def _documents_job(self, request: HttpRequest, job_id: UUID) -> Job:

@@ -26,6 +26,7 @@ from apps.accounts.permissions import ByWorkspace, ReadOnly, WorkspaceFilter, re
 from apps.accounts.queries import workspaces_for_submitting
 from apps.jobs.actions import cancel_job, change_lane, pause_job, rerun_failed, resume_job
 from apps.jobs.admin.document_pages import DocumentPages, documents_context
+from apps.jobs.admin.new_documents import NewDocumentJobPages
 from apps.jobs.admin.new_job import NewJobPages
 from apps.jobs.admin.search_collection import SearchPages
 from apps.jobs.admin.try_prompt import TryPromptPages
@@ -57,7 +58,7 @@ def progress_of(job: Job) -> Progress:
 
 
 @admin.register(Job)
-class JobAdmin(DocumentPages, SearchPages, TryPromptPages, NewJobPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class JobAdmin(DocumentPages, NewDocumentJobPages, SearchPages, TryPromptPages, NewJobPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """What was submitted and how far it is."""
 
     list_display = ("named", "workspace", "standing", "lane", "progress", "tokens", "cost", "age")

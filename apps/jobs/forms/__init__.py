@@ -26,7 +26,7 @@ from apps.providers.domain.policy import AnswerPolicy, CacheTimes, PolicyRefused
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-_LANES = {
+LANES = {
     Lane.DEFAULT: "default: in turn with other jobs",
     Lane.BULK: "bulk: big or overnight; others go first",
     Lane.INTERACTIVE: "interactive: urgent; next to people's own calls",
@@ -80,7 +80,7 @@ class NewJobForm(forms.Form):
     sheet = forms.CharField(
         required=False, max_length=100, widget=UnfoldAdminTextInputWidget, help_text="Of a workbook; empty: its first sheet."
     )
-    lane = forms.ChoiceField(choices=[(lane.value, text) for lane, text in _LANES.items()], widget=UnfoldAdminSelectWidget)
+    lane = forms.ChoiceField(choices=[(lane.value, text) for lane, text in LANES.items()], widget=UnfoldAdminSelectWidget)
     reuse = forms.CharField(
         required=False,
         max_length=80,

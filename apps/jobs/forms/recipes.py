@@ -17,7 +17,7 @@ from unfold.widgets import (
 
 from apps.jobs.domain.recipe import NAME_RULE
 from apps.jobs.domain.recipe_reading import MOST_DECLARED
-from apps.lib.json_form_field import JsonField
+from apps.lib.json_form_field import BlankJsonField
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -88,8 +88,8 @@ def _line(hint: str, **options: Any) -> forms.CharField:
     return forms.CharField(required=False, max_length=1000, widget=UnfoldAdminTextInputWidget, help_text=hint, **options)
 
 
-def _json(rows: int, hint: str) -> JsonField:
-    return JsonField(required=False, widget=_text(rows), help_text=hint)
+def _json(rows: int, hint: str) -> BlankJsonField:
+    return BlankJsonField(required=False, widget=_text(rows), help_text=hint)
 
 
 def _number(hint: str, **options: Any) -> forms.IntegerField:

@@ -1,6 +1,7 @@
 """Find recipes."""
 
 import re
+from collections.abc import Sequence
 from uuid import UUID
 
 from django.db.models import F, QuerySet
@@ -32,6 +33,13 @@ def find_recipe(*, workspace_id: UUID, name: str) -> Recipe:
     if recipe is None:
         raise no_such_recipe(name)
     return recipe
+
+
+def usable_recipes(workspace_ids: Sequence[UUID]) -> QuerySet[Recipe]:
+    """Of these workspaces: the newest number of each name that isn't archived, by name."""
+    usable = Recipe.objects.filter(workspace_id__in=workspace_ids, archived_at=None)
+    newest = usable.order_by("workspace_id", "name", "-number").distinct("workspace_id", "name")
+    return Recipe.objects.filter(id__in=newest.values("id")).order_by("name", "workspace_id")
 
 
 def no_such_recipe(name: str) -> ApiError:
