@@ -29,6 +29,8 @@ _REST = {406, 429}
 _CHANGES = {"cancel_batch", "pause_job", "resume_job", "cancel_job", "change_lane", "rerun_failed", "revoke_key"}
 _CHANGES |= {"rotate_webhook_secret", "test_webhook", "replay_delivery", "create_webhook"}
 _CHANGES |= {"add_upload_part", "complete_upload", "cancel_upload"}
+# Their bodies name what may not be there.
+_NAMING = {"requeue_dead_items", "create_document_job"}
 _ONCE = {
     "name": KEY_HEADER,
     "in": "header",
@@ -113,7 +115,7 @@ def _is_call(path: str) -> bool:
 
 def _statuses(path: str, method: str, operation: dict[str, Any]) -> list[int]:
     found = _ALWAYS | (set() if _is_async(path) else _REST)
-    found |= {404} if "{" in path or _is_call(path) or operation["operationId"] == "requeue_dead_items" else set()
+    found |= {404} if "{" in path or _is_call(path) or operation["operationId"] in _NAMING else set()
     found |= {409, 422} if method == "post" else {409} if operation["operationId"] in _CHANGES else set()
     found |= {413, 415} if "requestBody" in operation and not _is_call(path) else set()
     return sorted(found | ({409, 413, 429, 502, 504} if _is_call(path) else set()))
