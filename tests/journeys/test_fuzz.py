@@ -60,7 +60,7 @@ def prepare(live: Live, secret: str) -> dict[str, Any]:
     prompt = make_prompt(make_workspace(), name="fuzzed")
     make_version(prompt, is_published=False)
     ids |= {"prompt_id": [prompt.public_id]}
-    ids |= {"recipe_id": [make_recipe(make_workspace()).public_id]}
+    ids |= {"recipe_id": [make_recipe(make_workspace()).public_id], "position": ["1"]}
     collection = make_collection(make_workspace(), name="fuzzed")
     read = make_document("Money is paid back within fourteen days.", collection=collection).document
     doomed = [upload(f"Text {n}.", collection=collection, name=f"{n}.txt").document.public_id for n in range(4)]
