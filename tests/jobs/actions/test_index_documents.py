@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from apps.jobs.models import Item, Job
 from apps.knowledge.actions import extract_document
 from apps.knowledge.domain.embedders import VectorRefusedError, read_vectors
 from apps.knowledge.models import Chunk, Collection, DocumentVersion
-from apps.lib import shutdown
+from apps.lib import failpoints, shutdown
 from apps.providers.models import Model, Provider, Target
 from apps.spend.models import Charge, Price
 from tests.factories.accounts import make_client, make_office_client, make_user
@@ -115,6 +116,25 @@ def test_a_document_is_found_once_its_vectors_were_made_in_groups_and_paid_for_o
     assert index()["asked"] == 0
     copy.refresh_from_db()
     assert (copy.standing, simulator.calls()["total"]) == ("ready", 3)
+
+
+@pytest.mark.parametrize("point", [point for point in failpoints.POINTS if point.startswith("index.")])
+def test_broken_off_at_any_point_nothing_is_asked_for_twice(
+    point: str, collection: Collection, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = make_document("Money is paid back.", collection=collection, name="a.txt")
+    monkeypatch.setattr(failpoints, "_FOLDER", str(tmp_path))
+    (tmp_path / point).write_text("raise")
+    broken = 0
+    for _ in range(3):
+        try:
+            index()
+        except failpoints.FailpointError:
+            broken += 1
+        run()
+    version.refresh_from_db()
+    assert (broken, version.standing, version.from_revision) == (1, "ready", 1)
+    assert (Job.objects.count(), simulator.calls()["total"], Charge.objects.count()) == (1, 1, 1)
 
 
 def test_two_that_say_the_same_wait_for_one_item(collection: Collection, simulator: Simulator) -> None:
