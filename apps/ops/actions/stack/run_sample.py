@@ -10,7 +10,8 @@ from apps.ops.domain.sample import SampleResult, read_answers, read_prompts
 from apps.ops.domain.stack import StackError
 
 _POLL_SECONDS = 0.3
-_BATCH_SECONDS = 120.0
+# A local model on a machine that is busy with other things takes a while; the bar shows that it goes on.
+_BATCH_SECONDS = 600.0
 _OVER = {"completed", "failed", "expired", "cancelled"}
 
 
