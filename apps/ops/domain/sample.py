@@ -1,8 +1,9 @@
-"""What the sample batch came to, for showing."""
+"""What the sample batch and the sample documents came to, for showing."""
 
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +43,35 @@ def read_answers(lines: Iterable[str], prompts: Mapping[str, str]) -> tuple[Samp
         body = result["response"]["body"]
         found[result["custom_id"]] = (body["choices"][0]["message"]["content"].strip(), body["usage"]["total_tokens"])
     return tuple(SampleAnswer(name, prompt, *found[name]) for name, prompt in prompts.items() if name in found)
+
+
+@dataclass(frozen=True, slots=True)
+class CitedAnswer:
+    """What was answered for a document, and the places that the answer cites, like `[1] returns.pdf, page 1`."""
+
+    document: str
+    answer: str
+    cited: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentsResult:
+    """The whole job of documents; seconds from its submission to its end."""
+
+    job_id: str
+    question: str
+    answers: tuple[CitedAnswer, ...]
+    seconds: float
+    tokens: int
+    cost_usd: str
+
+
+def read_cited_answers(lines: Iterable[str]) -> tuple[CitedAnswer, ...]:
+    """The lines of a job's results; a document without an answer tells why."""
+    return tuple(_cited_answer(json.loads(line)) for line in lines if line.strip())
+
+
+def _cited_answer(line: Mapping[str, Any]) -> CitedAnswer:
+    answer = line["answer"] if line["error"] is None else f"({line['error']['message']})"
+    places = [(one["number"], ", ".join(filter(None, (one["document"]["name"], one["anchor"])))) for one in line["citations"]]
+    return CitedAnswer(line["document"]["name"], str(answer).strip(), tuple(f"[{number}] {place}" for number, place in places))

@@ -1,4 +1,4 @@
-"""manage.py demo: the whole platform at work on a real sample batch, with what it said and what it cost."""
+"""manage.py demo: the whole platform at work on a real sample batch and some documents, with what it said and what it cost."""
 
 import logging
 import signal
@@ -14,8 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from apps.ops.actions.stack import addresses_of, is_locked, load_state, start_detached, stop_supervisor
+from apps.ops.actions.stack.run_documents import QUESTION, run_documents
 from apps.ops.actions.stack.run_sample import make_api_key, run_sample
-from apps.ops.domain.sample import SampleResult
+from apps.ops.actions.stack.serve_model import LOCAL_MODEL
+from apps.ops.domain.sample import DocumentsResult, SampleResult
 from apps.ops.domain.stack import Addresses, StackError
 from apps.ops.management.progress import Progress as PartProgress
 from apps.ops.management.progress import wide_console
@@ -78,10 +80,47 @@ class Command(BaseCommand):
         if result.failed or not result.answers:
             msg = f"{result.failed} of the sample prompts failed; the batch is {result.batch_id}."
             raise StackError(msg)
-        _show(console, result, addresses)
+        documents = self._run_documents(console, addresses, key)
+        _show(console, result)
+        _show_documents(console, documents)
+        _show_addresses(console, addresses)
+
+    def _run_documents(self, console: Console, addresses: Addresses, key: str) -> DocumentsResult:
+        folder = Path(settings.BASE_DIR) / "samples" / "documents"
+        console.print(f"Uploading {folder.relative_to(settings.BASE_DIR)}, and asking each of them: {QUESTION}")
+        columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task("read and answered", total=None)
+            return run_documents(
+                url=addresses.url,
+                api_key=key,
+                folder=folder,
+                model=LOCAL_MODEL,
+                report=lambda done, total: bar.update(task, completed=done, total=total or None),
+            )
 
 
-def _show(console: Console, result: SampleResult, addresses: Addresses) -> None:
+def _show_documents(console: Console, result: DocumentsResult) -> None:
+    table = Table("document", "answer", "cites", title=result.question, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for one in result.answers:
+        table.add_row(one.document, _short(one.answer), "; ".join(one.cited) or "-")
+    console.print(table, markup=False)
+    console.print(
+        f"\n{len(result.answers)} documents were read, searched and asked in {result.seconds:.1f} s:"
+        f" {result.tokens} tokens, cost ${result.cost_usd}.",
+        markup=False,
+    )
+
+
+def _show_addresses(console: Console, addresses: Addresses) -> None:
+    console.print(
+        f"\nWhere to look:\n  Admin     {addresses.admin_url}\n  Flower    {addresses.flower_url}\n  API       {addresses.url}/v1"
+        f"\n  Login     admin / {addresses.admin_password}  (for both)\n",
+        markup=False,
+    )
+
+
+def _show(console: Console, result: SampleResult) -> None:
     table = Table(
         "request", "prompt", "answer", "tokens", title="Some of the answers", title_justify="left", box=None, padding=(0, 2, 0, 0)
     )
@@ -93,9 +132,7 @@ def _show(console: Console, result: SampleResult, addresses: Addresses) -> None:
         f"\n{len(result.answers)} prompts answered in {result.seconds:.1f} s"
         f" ({len(result.answers) / result.seconds:.1f} a second, {result.output_tokens / result.seconds:.0f} tokens a second written)."
         f"\n{tokens} tokens ({result.input_tokens} in, {result.output_tokens} out), cost ${result.cost_usd}"
-        f" at the sample price of the local model.\n"
-        f"\nWhere to look:\n  Admin     {addresses.admin_url}\n  Flower    {addresses.flower_url}\n  API       {addresses.url}/v1"
-        f"\n  Login     admin / {addresses.admin_password}  (for both)\n",
+        f" at the sample price of the local model.\n",
         markup=False,
     )
 
