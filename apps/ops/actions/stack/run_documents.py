@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 QUESTION = "Within how many days is the money paid back?"
 _COLLECTION, _RECIPE = "demo", "demo-question"
 _POLL_SECONDS = 0.5
-_SECONDS = 120.0
+_SECONDS = 600.0
 _Answer = dict[str, Any]
 
 
