@@ -61,7 +61,7 @@ class CollectionRequestSerializer(serializers.Serializer[Any]):
 class DescriptionSerializer(serializers.Serializer[Any]):
     """What of a collection can be said anew."""
 
-    description = BlankTextField(max_length=500, help_text="What it is for.")
+    description = BlankTextField(max_length=500, required=False, help_text="What it is for. Left out, it stays.")
 
 
 class RefusalSerializer(serializers.Serializer[Any]):

@@ -87,9 +87,8 @@ class CollectionView(APIView):
         collection = _collection(request, collection_id)
         wanted = DescriptionSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
-        described = actions.describe_collection(
-            collection_id=collection.id, description=wanted.validated_data["description"], now=current_time()
-        )
+        description = wanted.validated_data.get("description", collection.description)
+        described = actions.describe_collection(collection_id=collection.id, description=description, now=current_time())
         return Response(CollectionSerializer(described).data)
 
     @extend_schema(

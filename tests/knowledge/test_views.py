@@ -10,6 +10,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from apps.accounts.models import AuditEntry
 from apps.knowledge.actions import extract_document
 from apps.knowledge.domain.limits import Limits
 from apps.knowledge.models import DocumentVersion
@@ -214,6 +215,8 @@ def test_a_collection_is_described_anew_and_deleted_by_its_name() -> None:
     client = make_client("acme")
     path = "/api/collections/" + client.post("/api/collections", {"name": "old"}, "application/json").json()["id"]
     assert client.patch(path, {"description": "Rules."}, "application/json").json()["description"] == "Rules."
+    assert client.patch(path, {}, "application/json").json()["description"] == "Rules."
+    assert AuditEntry.objects.filter(verb="changed", object_type="collection").count() == 1
     refused = client.delete(path)
     assert (refused.status_code, refused.json()["param"]) == (400, "name")
     assert client.delete(path, query_params={"name": "old"}).status_code == 204

@@ -40,9 +40,11 @@ def delete_collection(*, collection_id: UUID, name: str, now: datetime, reason: 
 
 @transaction.atomic
 def describe_collection(*, collection_id: UUID, description: str, now: datetime) -> Collection:
-    """What it is for, anew."""
+    """What it is for, anew; the same again changes nothing."""
     collection = Collection.objects.select_for_update(no_key=True).get(id=collection_id)
     before = collection.description
+    if description == before:
+        return collection
     collection.description, collection.updated_at = description, now
     collection.save(update_fields=["description", "updated_at"])
     record_audit(
