@@ -11,6 +11,7 @@ from apps.jobs.actions.read_places import Answered, DocumentOfJob, Places, last_
 from apps.jobs.actions.retrieve_passages import retrieve_passages
 from apps.jobs.actions.write_items import NewItem
 from apps.jobs.domain.export_table import answer_text
+from apps.jobs.domain.fit_passages import with_passages
 from apps.jobs.domain.fold import Place, cut_groups, groups_of_round
 from apps.jobs.domain.next_asks import Ask
 from apps.jobs.domain.recipe import Each, Plan, Step
@@ -23,7 +24,6 @@ from apps.jobs.domain.step_request import (
     join_answers,
     join_documents,
     name_item,
-    number_passages,
     reads_text,
 )
 from apps.jobs.models import Job
@@ -90,7 +90,7 @@ class Recipe:
         if step.passages:
             query = fill_query(step, told)
             snapshot_id, found = retrieve_passages(self.job, query=query, most=step.passages, document_ids=searched)
-            told = told.with_passages(number_passages(found))
+            told = with_passages(step, told, found)
         body = compose_request(step, told, policy=policy, most_bytes=settings.MAX_LINE_BYTES)
         position = document.position if document else None
         return NewItem(

@@ -4,11 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from apps.jobs.domain import recipe_texts as texts
-from apps.jobs.domain.own_prompt import FindPrompt, own_prompt
+from apps.jobs.domain.own_prompt import MOST_PASSAGES, MOST_WINDOW_TOKENS, FindPrompt, own_prompt
 from apps.jobs.domain.recipe import Each, Step
 from apps.jobs.domain.recipe_fields import Fields
 
-MOST_PASSAGES = 50
 _MOST_LABELS = 200
 _MOST_INSTRUCTIONS = 20_000
 _LABEL_LENGTH = 200
@@ -111,6 +110,7 @@ def _ask(fields: Fields, _: FindPrompt) -> tuple[Step, ...]:
         parameters=fields.mapping("parameters"),
         query="{{ query }}" if query else "{{ question }}",
         passages=fields.whole("passages", 8, least=1, most=MOST_PASSAGES),
+        window_tokens=fields.whole("window_tokens", 0, least=0, most=MOST_WINDOW_TOKENS),
     )
     return (step,)
 
@@ -146,6 +146,7 @@ def _reading_step(
         output_schema=schema,
         query="{{ query }}" if query else "",
         passages=passages,
+        window_tokens=fields.whole("window_tokens", 0, least=0, most=MOST_WINDOW_TOKENS),
     )
 
 

@@ -16,6 +16,7 @@ from apps.prompts.domain.variables import Variable, VariableRefusedError, Variab
 # By name and number; without a number the one that is current when the recipe is declared.
 FindPrompt = Callable[[str, int | None], PublishedPrompt]
 MOST_PASSAGES = 50
+MOST_WINDOW_TOKENS = 10_000_000
 MOST_GROUP = 1000
 _REFERENCE = re.compile(rf"({NAME.pattern})(?:@([1-9][0-9]{{0,8}}))?")
 _ALONE = re.compile(rf"\{{\{{[ \t]*({VARIABLE.pattern})[ \t]*\}}\}}")
@@ -36,6 +37,7 @@ def own_prompt(fields: Fields, find_prompt: FindPrompt, *, name: str, each: Each
         output_schema=fields.schema("schema"),
         query=fields.text("query", ""),
         passages=fields.whole("passages", 0, least=0, most=MOST_PASSAGES),
+        window_tokens=fields.whole("window_tokens", 0, least=0, most=MOST_WINDOW_TOKENS),
     )
     reference, variables = fields.text("prompt", "", most=100), fields.mapping("variables")
     if reference:

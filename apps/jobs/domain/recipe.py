@@ -32,6 +32,7 @@ class Step:
     """One stage. `after`: steps whose results it uses. `values`: what its texts' own variables mean; data, never read for placeholders.
 
     `passages`: how many are retrieved for `query` (a template as `user` is): from the document, or from all for a step of the job.
+    Of these the best that fit `window_tokens` together with the rest of the request and its answer; 0: all.
     `group`: so many results go into one request at most; what comes of several groups is grouped again until one is left. 0: all at once.
     `part_tokens`: how long a part is, for a step that asks for each part.
     """
@@ -48,6 +49,7 @@ class Step:
     prompt_version: str = ""
     query: str = ""
     passages: int = 0
+    window_tokens: int = 0
     group: int = 0
     part_tokens: int = 0
 
@@ -63,7 +65,7 @@ class Step:
         return told
 
 
-_TEXTS_AND_NUMBERS = ("system", "prompt_version", "query", "passages", "group", "part_tokens")
+_TEXTS_AND_NUMBERS = ("system", "prompt_version", "query", "passages", "window_tokens", "group", "part_tokens")
 
 
 @dataclass(frozen=True, slots=True)

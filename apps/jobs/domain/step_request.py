@@ -79,9 +79,15 @@ def fill_query(step: Step, told: Told) -> str:
     return _fill(step.query, told.as_variables(step)).strip()
 
 
+def fill_texts(step: Step, told: Told) -> tuple[str, str]:
+    """What it says as system and as user; StepRefusedError when that can't be filled."""
+    variables = told.as_variables(step)
+    return _fill(step.system, variables), _fill(step.user, variables)
+
+
 def number_passages(passages: Sequence[Passage]) -> str:
     """As they stand in a request: an answer cites them by their numbers."""
-    return _BETWEEN.join(f"[{number}] {_place(passage)}:\n{passage.text}" for number, passage in enumerate(passages, start=1))
+    return _BETWEEN.join(f"[{number}] {place_of(passage)}:\n{passage.text}" for number, passage in enumerate(passages, start=1))
 
 
 def join_answers(answers: Sequence[str]) -> str:
@@ -96,13 +102,12 @@ def join_documents(answers: Sequence[tuple[str, str]]) -> str:
 
 def compose_request(step: Step, told: Told, *, policy: AnswerPolicy, most_bytes: int) -> bytes:
     """The body of a chat completion; StepRefusedError when it gets too long, or its texts can't be filled."""
-    variables = told.as_variables(step)
-    texts = [("system", step.system), ("user", step.user)]
+    texts = zip(("system", "user"), fill_texts(step, told), strict=True)
     body: dict[str, Any] = {"model": step.model} | dict(step.parameters)
     if step.output_schema is not None:
         name = _NOT_IN_A_SCHEMA_NAME.sub("_", step.name)
         body["response_format"] = {"type": "json_schema", "json_schema": {"name": name, "schema": dict(step.output_schema)}}
-    body["messages"] = [{"role": role, "content": _fill(text, variables)} for role, text in texts if text.strip()]
+    body["messages"] = [{"role": role, "content": text} for role, text in texts if text.strip()]
     try:
         check_request(policy, body, endpoint=ENDPOINT)
         content = orjson.dumps(body)
@@ -141,5 +146,6 @@ def _fill(text: str, variables: Mapping[str, str]) -> str:
         raise StepRefusedError("request_too_large", refused.message) from refused
 
 
-def _place(passage: Passage) -> str:
+def place_of(passage: Passage) -> str:
+    """Where it is from."""
     return ", ".join(filter(None, (passage.document, passage.anchor)))

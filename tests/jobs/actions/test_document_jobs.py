@@ -23,6 +23,7 @@ from apps.jobs.models import Item, Job, JobDocument, StepItem
 from apps.knowledge.models import Collection, Pin, Snapshot
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import uuid7
+from apps.lib.tokenizer import count_tokens
 from apps.providers.domain.policy import AnswerPolicy
 from apps.traces.queries import read_bodies
 from tests.factories.knowledge import make_collection, make_document, make_read, upload
@@ -177,6 +178,23 @@ def test_passages_are_retrieved_once_for_a_job_and_stand_numbered_in_the_request
     snapshots = Snapshot.objects.in_bulk([place.snapshot_id for place in places])
     assert {snapshot.revision for snapshot in snapshots.values()} == {job.collection_revision}
     assert Pin.objects.filter(scope=job.public_id).count() == 2
+
+
+def test_as_many_passages_are_given_as_the_window_holds_and_a_window_too_small_is_told() -> None:
+    collection = make_collection()
+    make_document(
+        "\n\n".join(f"Rule {number}. {'Refunds are paid. ' * 60}" for number in range(12)), collection=collection, name="rules.txt"
+    )
+    step = Step("ask", Each.DOCUMENT, "{{ passages }}\n\nWhen?", "small", query="refunds paid", passages=8, parameters={"max_tokens": 100})
+    everything = questions(started(Plan((step,)), collection))["doc-1/ask"]
+    fitted = questions(started(Plan((replace(step, window_tokens=1_000),)), collection))["doc-1/ask"]
+    kept = fitted.removesuffix("\n\nWhen?")
+    assert everything.startswith(kept)
+    assert 0 < kept.count("] rules.txt") < everything.count("] rules.txt")
+    assert count_tokens(fitted) <= 900
+    failed = JobDocument.objects.get(job=started(Plan((replace(step, window_tokens=101),)), collection))
+    assert (failed.state, failed.error_code) == ("failed", "request_too_large")
+    assert "window_tokens" in failed.error_message
 
 
 def test_a_search_for_all_documents_is_over_the_whole_collection_and_over_those_that_were_chosen() -> None:
