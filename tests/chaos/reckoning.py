@@ -21,8 +21,10 @@ from tests.chaos.stack import Stack
 from tests.chaos.workers import own_database_url
 from tests.simulated import Simulator
 
-# Runs whose answers nobody was there to take.
-_UNUSED = "SELECT id FROM traces_run WHERE outcome IN ('lost', 'given_back')"
+# Runs whose answers nobody was there to take, or that the platform failed over.
+_UNUSED = """
+SELECT id FROM traces_run WHERE outcome IN ('lost', 'given_back') UNION SELECT run_id FROM spend_waste WHERE provider_id IS NULL
+"""
 _WASTED = "SELECT run_id, count(*) FROM spend_waste GROUP BY run_id"
 _CHARGED = """
 SELECT run_id, upstream_model, (input_tokens + cached_input_tokens + cache_write_tokens)::int8, (output_tokens + reasoning_tokens)::int8

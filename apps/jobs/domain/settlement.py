@@ -265,7 +265,10 @@ def _charge_record(charge_id: UUID, finished: Finished, paid: PaidCall, prices: 
 
 def _waste_records(new_id: Callable[[], UUID], finished: Finished, prices: PriceBook, *, charged_usd: Decimal) -> list[WasteRecord]:
     """Calls that may have been billed, and brought no answer: together with the charges at most what had been set aside for the run."""
-    item, records = finished.item, []
+    item, records = finished.item, list[WasteRecord]()
+    if finished.completion.outcome is Outcome.AMBIGUOUS and not finished.completion.exchanges:
+        # The platform failed over it: what was sent, and to whom, nobody knows any more.
+        return [_waste_record(new_id(), finished, None, item.reserved_usd or _NOTHING, seq=0)]
     left = None if item.reserved_usd is None else max(item.reserved_usd - charged_usd, _NOTHING)
     for seq, exchange in enumerate(finished.completion.exchanges):
         if exchange.outcome is Outcome.AMBIGUOUS:
@@ -289,7 +292,7 @@ def _most_cost(finished: Finished, exchange: Exchange, prices: PriceBook) -> Dec
     )
 
 
-def _waste_record(waste_id: UUID, finished: Finished, exchange: Exchange, amount_usd: Decimal, *, seq: int) -> WasteRecord:
+def _waste_record(waste_id: UUID, finished: Finished, exchange: Exchange | None, amount_usd: Decimal, *, seq: int) -> WasteRecord:
     item = finished.item
     return WasteRecord(
         id=waste_id,
@@ -299,8 +302,8 @@ def _waste_record(waste_id: UUID, finished: Finished, exchange: Exchange, amount
         run_id=item.run_id,
         seq=seq,
         reason="ambiguous",
-        provider_id=exchange.provider_id,
-        upstream_model=exchange.upstream_model,
+        provider_id=exchange.provider_id if exchange else None,
+        upstream_model=exchange.upstream_model if exchange else "",
         amount_usd=amount_usd,
         model_id=item.model_id,
         api_key_id=item.api_key_id,

@@ -15,7 +15,7 @@ AND (provider_id = %(provider_id)s OR provider_id IS NULL)
 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
 _BY_RUN = """
-SELECT run_id, min(reason), count(*), sum(amount_usd) FROM spend_waste
+SELECT run_id, min(reason), CASE WHEN bool_and(provider_id IS NOT NULL) THEN count(*) END, sum(amount_usd) FROM spend_waste
 WHERE created_at >= %b AND (provider_id = %b OR provider_id IS NULL) GROUP BY 1
 """
 
@@ -29,8 +29,8 @@ def list_waste(days: Sequence[date], *, provider_id: UUID) -> list[WasteOfDay]:
         return [WasteOfDay(*row) for row in cursor]
 
 
-def waste_of_runs(*, provider_id: UUID, since: datetime) -> list[tuple[UUID, str, int, Decimal]]:
-    """(run, why, how many calls, the most that they cost), of the same."""
+def waste_of_runs(*, provider_id: UUID, since: datetime) -> list[tuple[UUID, str, int | None, Decimal]]:
+    """(run, why, how many calls, the most that they cost), of the same. None: who was asked, and so how often, nobody knows."""
     with server_cursor() as cursor:
         cursor.execute(_BY_RUN, (since, provider_id))
         return [(row[0], row[1], row[2], row[3]) for row in cursor]

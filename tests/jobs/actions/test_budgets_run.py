@@ -1,12 +1,15 @@
 """Whole pumps against the simulated provider, under budgets: a job stops at its cap, and ends complete once it is topped up."""
 
+import sys
 from datetime import UTC, datetime
 from decimal import Decimal
+from io import StringIO
 from typing import Any
 from uuid import UUID
 
 import orjson
 import pytest
+from django.core.management import call_command
 from django.utils import timezone
 
 from apps.jobs.actions import release_held, run_items
@@ -14,13 +17,14 @@ from apps.jobs.domain.lifecycle import ItemState
 from apps.jobs.models import Item, Job
 from apps.providers.models import Model, Provider, Target
 from apps.spend.actions import make_job_budget, top_up_budget
-from apps.spend.models import Budget, BudgetPeriod, Charge, Price, Reservation
+from apps.spend.models import Budget, BudgetPeriod, Charge, Price, Reservation, Waste
 from apps.spend.queries import check_counters, check_ledger
 from apps.traces.actions import store_bodies
 from apps.traces.domain.bodies import make_body
 from apps.traces.models import Run
 from tests.jobs.rows import make_job
 from tests.simulated import Simulator
+from tests.spend.purses import make_budget
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -56,6 +60,29 @@ def spent(job: Job) -> Decimal:
     period = BudgetPeriod.objects.get(budget__job_id=job.id)
     assert period.reserved_usd == 0
     return period.spent_usd
+
+
+def test_what_the_platform_fails_over_after_it_was_answered_is_waste(
+    model: Model, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("a defect of ours")
+
+    monkeypatch.setattr(sys.modules["apps.providers.actions.complete"], "check_reading", fail)
+    job = with_bodies(make_job(prompts=["x"], model_id=model.id), max_tokens=30)
+    make_budget(cap="1")
+    run()
+    assert simulator.calls()["total"] == 1
+    reserved = Reservation.objects.get()
+    waste = Waste.objects.get()
+    assert (waste.run_id, waste.reason, waste.provider_id, waste.amount_usd) == (reserved.id, "ambiguous", None, reserved.amount_usd)
+    period = BudgetPeriod.objects.get()
+    assert (period.reserved_usd, period.spent_usd, job.cost_usd) == (0, reserved.amount_usd, 0)
+    # The provider counts an answer that nobody was charged for, and it is known why.
+    out = StringIO()
+    call_command("reconcile", "simulated", simulator=simulator.root, stdout=out)
+    assert "delivered and not charged (ambiguous): 1 call\n" in out.getvalue()
+    assert check_counters() == check_ledger(since=BEGIN) == []
 
 
 def test_a_job_stops_below_its_cap_and_ends_complete_after_a_top_up(model: Model, simulator: Simulator) -> None:
