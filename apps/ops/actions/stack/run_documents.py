@@ -11,7 +11,7 @@ from apps.ops.domain.stack import StackError
 if TYPE_CHECKING:
     import openai
 
-QUESTION = "Within how many days is the money paid back?"
+QUESTION = "What is this about?"
 _COLLECTION, _RECIPE = "demo", "demo-question"
 _POLL_SECONDS = 0.5
 _SECONDS = 600.0
@@ -39,13 +39,14 @@ def run_documents(*, url: str, api_key: str, folder: Path, model: str, report: C
             seconds = time.monotonic() - began
             if job["status"] != "completed":
                 raise StackError(f"The job of documents {job['id']} ended {job['status']}, not completed.")
-            lines = client.get(f"/jobs/{job['id']}/results", cast_to=str)
+            lines = client.get(f"/jobs/{job['id']}/results", cast_to=str).splitlines()
+            answers = read_cited_answers(lines, lambda snapshot: client.get(f"/snapshots/{snapshot}", cast_to=_Answer))
         except openai.APIError as error:
             raise StackError(f"The API refused the sample documents: {error}") from error
     return DocumentsResult(
         job_id=job["id"],
         question=QUESTION,
-        answers=read_cited_answers(lines.splitlines()),
+        answers=answers,
         seconds=seconds,
         tokens=job["input_tokens"] + job["output_tokens"],
         cost_usd=str(job["cost_usd"]),
@@ -53,7 +54,7 @@ def run_documents(*, url: str, api_key: str, folder: Path, model: str, report: C
 
 
 def _declared(model: str) -> _Answer:
-    return {"model": model, "question": QUESTION, "passages": 2, "parameters": {"temperature": 0, "max_tokens": 60}}
+    return {"model": model, "question": QUESTION, "passages": 2, "parameters": {"temperature": 0, "max_tokens": 40}}
 
 
 def _upload(client: "openai.OpenAI", folder: Path) -> None:

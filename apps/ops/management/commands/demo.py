@@ -101,9 +101,10 @@ class Command(BaseCommand):
 
 
 def _show_documents(console: Console, result: DocumentsResult) -> None:
-    table = Table("document", "answer", "cites", title=result.question, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    columns = ("document", "answer", "cites", "was given")
+    table = Table(*columns, title=result.question, title_justify="left", box=None, padding=(0, 2, 0, 0))
     for one in result.answers:
-        table.add_row(one.document, _short(one.answer), "; ".join(one.cited) or "-")
+        table.add_row(one.document, _short(one.answer), "; ".join(one.cited) or "-", "; ".join(one.given) or "-")
     console.print(table, markup=False)
     console.print(
         f"\n{len(result.answers)} documents were read, searched and asked in {result.seconds:.1f} s:"
