@@ -139,7 +139,7 @@ def api_requests() -> Iterator[tuple[str, str]]:
         if not route.startswith(("v1/", "api/")) or route.startswith(("api/schema", "api/docs")):
             continue
         prefix = "file-" if "file_id" in route else "upload_" if "upload_id" in route else "batch_"
-        path = "/" + re.sub("<.*>", prefix + UUID(int=7).hex, route)
+        path = "/" + re.sub("<(?:str|path):[^>]*>", prefix + UUID(int=7).hex, re.sub("<int:[^>]*>", "1", route))
         yield from ((method, path) for method in ("GET", "POST", "DELETE"))
 
 
