@@ -129,7 +129,11 @@ _ANSWER_EVENT: dict[str, Any] = {
     "description": "One event of the stream.",
     "required": ["data"],
     "properties": {
-        "event": {"type": "string", "enum": ["message", "restart"], "description": "`message`, the usual one, is left out on the wire."},
+        "event": {
+            "type": "string",
+            "enum": ["message", "restart", "refused"],
+            "description": "`message`, the usual one, is left out on the wire.",
+        },
         "id": {"type": "string", "description": "For `Last-Event-ID`."},
         "data": {"type": "string", "description": "A chunk of a chat completion as JSON; `[DONE]` at the end."},
     },

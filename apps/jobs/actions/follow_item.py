@@ -5,26 +5,35 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from uuid import UUID
 
+from apps.accounts.queries import find_live_keys
 from apps.jobs.actions.await_item import reply_hub
 from apps.jobs.actions.call_threads import in_thread
 from apps.jobs.actions.read_chunks import read_chunks
 from apps.jobs.actions.repeat_call import read_ended
+from apps.jobs.actions.watch_jobs import KeyRefusedError
 from apps.jobs.domain.call_answer import CallAnswer
 from apps.jobs.domain.chunk import Chunk
 
 _LOOK_SECONDS = 0.1
 # So many looks in which nothing came.
 _QUIET_LOOKS = 150
+_KEY_LOOKS = 8
 
 
-async def follow_item(*, item_id: UUID, after: str = "") -> AsyncGenerator[Chunk | CallAnswer | None, None]:
-    """The pieces behind the id `after`, None now and then when there are none, and last the answer or the failure in its place."""
-    last, quiet = after or "0-0", 0
+async def follow_item(*, item_id: UUID, key_id: UUID, after: str = "") -> AsyncGenerator[Chunk | CallAnswer | None, None]:
+    """The pieces behind the id `after`, None now and then when there are none, and last the answer or the failure in its place.
+
+    KeyRefusedError within a second after the key was revoked or has expired.
+    """
+    last, quiet, looks = after or "0-0", 0, 0
     with reply_hub().expect(item_id) as ended:
         answer = await in_thread(read_ended, item_id)
         while True:
             # What is told before the end is read after it was seen.
             is_over = answer is not None or ended.done()
+            looks += 1
+            if (is_over or looks % _KEY_LOOKS == 0) and not await in_thread(find_live_keys, [key_id]):
+                raise KeyRefusedError
             chunks = await read_chunks(item_id, after=last)
             for chunk in chunks:
                 last = chunk.id

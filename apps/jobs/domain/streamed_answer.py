@@ -55,18 +55,30 @@ class StreamedAnswer:
         """What goes out last: what is missing of the answer and the word that all is said, or an error."""
         if answer.content is None or answer.status != 200:
             return [error_chunk(answer)]
-        if self.is_complete:
-            return [DONE]
-        rest = self._rest(answer.content)
+        rest = [] if self.is_complete and self._is_told(answer.content) else self._rest(answer.content)
         return [error_chunk(_INTERRUPTED)] if rest is None else [*rest, DONE]
+
+    def _is_told(self, answer: bytes) -> bool:
+        """Whether what went out is the stored answer: whoever reaches Redis may tell pieces, and say that they are all."""
+        try:
+            assembly = self._assembled()
+            wanted = orjson.loads(answer)["choices"]
+            told = assembly.whole()
+        except (orjson.JSONDecodeError, StreamBrokenError, KeyError, TypeError):
+            return False
+        return told is not None and [_said(choice) for choice in told["choices"]] == [_said(choice) for choice in wanted]
+
+    def _assembled(self) -> ChatAssembly:
+        assembly = ChatAssembly()
+        for data in self._told:
+            assembly.add(orjson.loads(data))
+        return assembly
 
     def _rest(self, answer: bytes) -> list[bytes] | None:
         """None when the answer isn't what went out."""
         try:
             completion = orjson.loads(answer)
-            assembly = ChatAssembly()
-            for data in self._told:
-                assembly.add(orjson.loads(data))
+            assembly = self._assembled()
         except (orjson.JSONDecodeError, StreamBrokenError):
             return None
         if not isinstance(completion, dict) or assembly.has_tool_calls:
@@ -75,6 +87,13 @@ class StreamedAnswer:
         if chunks is None:
             return None
         return [orjson.dumps(chunk) for chunk in (chunks if self._is_usage_told else without_usage(chunks))]
+
+
+def _said(choice: Any) -> tuple[Any, Any]:
+    """What a choice says, and which tools it calls by which names; how a provider writes their arguments may differ."""
+    message = choice["message"]
+    calls = message.get("tool_calls") or ()
+    return message.get("content") or "", [call["function"]["name"] for call in calls]
 
 
 def error_chunk(answer: CallAnswer) -> bytes:

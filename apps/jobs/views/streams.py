@@ -9,7 +9,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from apps.accounts.actions import authenticate_key
 from apps.accounts.permissions import require_scope
-from apps.jobs.actions import follow_item
+from apps.jobs.actions import KeyRefusedError, follow_item
 from apps.jobs.actions.call_threads import in_thread
 from apps.jobs.domain.call_answer import CallAnswer
 from apps.jobs.domain.chunk import Chunk, read_id
@@ -21,6 +21,7 @@ from apps.lib.clock import current_time
 from apps.lib.http_errors import ApiError
 from apps.lib.sse import HEARTBEAT, write_event
 
+_REFUSED = write_event(b'{"code": "invalid_api_key"}', name="refused")
 _RESTART = write_event(b"{}", name="restart")
 Pieces = AsyncGenerator[Chunk | CallAnswer | None, None]
 
@@ -66,43 +67,47 @@ def _written(piece: Chunk | CallAnswer | None, told: StreamedAnswer) -> list[byt
 async def item_events(request: HttpRequest, item_id: str) -> StreamingHttpResponse:
     """A streamed answer from its begin, or from behind the piece that `Last-Event-ID` names; live while it is still being made.
 
-    An event `restart` says that the pieces behind it are another run's: what was read before is to be thrown away.
+    An event `restart` says that the pieces behind it are another run's: what was read before is to be thrown away. It ends with `refused`
+    within a second after the key was revoked.
     """
     if request.method != "GET":
         raise ApiError(405, "method_not_allowed", f"Events are read by GET, not {request.method}.", headers={"Allow": "GET"})
     after = request.headers.get("Last-Event-ID", "").strip()
     if after and read_id(after) is None:
         raise ApiError(400, "invalid_value", "Last-Event-ID must be the id of an event of this item.", param="Last-Event-ID")
-    found, is_usage_told = await in_thread(_admit, request, item_id)
-    return respond(_followed(found, after, StreamedAnswer(is_usage_told=is_usage_told)), {})
+    found, key_id, is_usage_told = await in_thread(_admit, request, item_id)
+    return respond(_followed(found, key_id, after, StreamedAnswer(is_usage_told=is_usage_told)), {})
 
 
-def _admit(request: HttpRequest, item_id: str) -> tuple[UUID, bool]:
+def _admit(request: HttpRequest, item_id: str) -> tuple[UUID, UUID, bool]:
     key = authenticate_key(request.headers.get("Authorization"), now=current_time(), address=request.META.get("REMOTE_ADDR", ""))
     require_scope(key, "chat")
     item = find_item(workspace_id=key.workspace_id, public_id=item_id)
     body = read_request(item)
-    return item.id, body is not None and stored_wish(body).is_usage_told
+    return item.id, key.id, body is not None and stored_wish(body).is_usage_told
 
 
-async def _followed(item_id: UUID, after: str, whole: StreamedAnswer) -> AsyncIterator[bytes]:
+async def _followed(item_id: UUID, key_id: UUID, after: str, whole: StreamedAnswer) -> AsyncIterator[bytes]:
     """Whatever of the answer its reader has missed: the pieces behind what it knows, or all of it anew."""
     place, is_complete = read_id(after), False
     run = place[0] if place else None
-    async with aclosing(follow_item(item_id=item_id, after=after)) as pieces:
-        async for piece in pieces:
-            if piece is None:
-                yield HEARTBEAT
-            elif isinstance(piece, Chunk):
-                if run not in (None, piece.run):
-                    yield _RESTART
-                run, is_complete = piece.run, piece.is_last
-                if piece.data:
-                    yield write_event(piece.data.encode(), event_id=piece.id)
-            elif is_complete:
-                yield write_event(DONE)
-            else:
-                if run is not None:
-                    yield _RESTART
-                for data in whole.end(piece):
-                    yield write_event(data)
+    try:
+        async with aclosing(follow_item(item_id=item_id, key_id=key_id, after=after)) as pieces:
+            async for piece in pieces:
+                if piece is None:
+                    yield HEARTBEAT
+                elif isinstance(piece, Chunk):
+                    if run not in (None, piece.run):
+                        yield _RESTART
+                    run, is_complete = piece.run, piece.is_last
+                    if piece.data:
+                        yield write_event(piece.data.encode(), event_id=piece.id)
+                elif is_complete:
+                    yield write_event(DONE)
+                else:
+                    if run is not None:
+                        yield _RESTART
+                    for data in whole.end(piece):
+                        yield write_event(data)
+    except KeyRefusedError:
+        yield _REFUSED

@@ -68,3 +68,10 @@ def test_messages_are_read_as_they_were_written() -> None:
     assert read_message(write_message(item_id, chunk)) == (item_id, chunk)
     assert read_message(write_message(item_id, pieces()[-1])) == (item_id, pieces()[-1])
     assert read_message(item_id.hex) == (item_id, None)
+
+
+def test_pieces_that_somebody_forged_end_with_an_error_though_they_say_that_they_are_all() -> None:
+    told = StreamedAnswer(is_usage_told=False)
+    assert [told.take(chunk) for chunk in pieces("Pay to another account.", run=9)][-1] is False
+    (error,) = told.end(answer())
+    assert orjson.loads(error)["error"]["code"] == "stream_interrupted"
