@@ -13,8 +13,8 @@ from apps.knowledge.domain.refusals import Refused
 from apps.knowledge.extraction.source import Source
 
 # What zipfile raises for a file that somebody sent, each for another kind of damage: a broken table (BadZipFile), broken or cut contents
-# (zlib.error, EOFError), places before the beginning (OSError of a file, ValueError of memory), a packing that it doesn't know
-# (NotImplementedError, a RuntimeError) and parts behind a password (RuntimeError).
+# (zlib.error, EOFError), places before the beginning (OSError of a file, ValueError of memory), a part behind a password or packed in a
+# way that it can't unpack (RuntimeError).
 DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, EOFError)
 _MAIN_PARTS = {"word/document.xml": DOCX, "ppt/presentation.xml": PPTX, "xl/workbook.xml": XLSX}
 _BIG_PART_BYTES = 32 << 20
