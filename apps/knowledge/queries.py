@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db.models import Count, OuterRef, Prefetch, QuerySet, Subquery
 
+from apps.knowledge.domain.cited import CitedPassage
 from apps.knowledge.domain.names import NAME
 from apps.knowledge.domain.reading import unpack_sections
 from apps.knowledge.domain.sections import BETWEEN_SECTIONS, Section, join_text
@@ -242,22 +243,6 @@ def _present(result: dict[str, Any], chunk: Chunk | None, names: Mapping[UUID, s
 def awaits_vectors() -> bool:
     """Whether a version was read and is not found yet."""
     return DocumentVersion.objects.filter(status=VersionStatus.PENDING, read_at__isnull=False).exists()
-
-
-@dataclass(frozen=True, slots=True)
-class CitedPassage:
-    """The passage behind a citation: [1] is the first of its snapshot. `start` and `end` count in the version's plain text."""
-
-    number: int
-    chunk_id: UUID
-    document_id: UUID
-    document: str
-    version_id: UUID
-    version: int
-    anchor: str
-    start: int
-    end: int
-    text: str
 
 
 def read_cited(workspace_id: UUID, snapshot_ids: Sequence[str]) -> dict[str, list[CitedPassage]]:

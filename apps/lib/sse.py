@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 HEARTBEAT = b": still here\n\n"
+REFUSED = b'event: refused\ndata: {"code": "invalid_api_key"}\n\n'
 
 
 class EventReader:

@@ -1,6 +1,6 @@
 """Bodies that are made while they are sent, under ASGI and WSGI alike."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import partial
 from typing import BinaryIO
 
@@ -15,6 +15,12 @@ def stream_response(request: HttpRequest, chunks: Iterator[bytes], *, content_ty
     """Send `chunks` as they are made; under ASGI Django would otherwise collect a plain iterator in memory first."""
     content = _in_request_thread(chunks) if isinstance(request, ASGIRequest) else chunks
     return StreamingHttpResponse(content, content_type=content_type)
+
+
+def stream_events(lines: AsyncIterator[bytes], headers: Mapping[str, str] | None = None) -> StreamingHttpResponse:
+    """Server-sent events, each as it comes: proxies would otherwise keep the lines until there are many."""
+    told = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", **(headers or {})}
+    return StreamingHttpResponse(lines, content_type="text/event-stream", headers=told)
 
 
 def read_chunks(stream: BinaryIO) -> Iterator[bytes]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from uuid import UUID
 
 from apps.accounts.queries import find_live_keys
@@ -13,6 +13,7 @@ from apps.jobs.actions.repeat_call import read_ended
 from apps.jobs.actions.watch_jobs import KeyRefusedError
 from apps.jobs.domain.call_answer import CallAnswer
 from apps.jobs.domain.chunk import Chunk
+from apps.lib.redis_client import open_async_redis
 
 _LOOK_SECONDS = 0.1
 # So many looks in which nothing came.
@@ -26,7 +27,9 @@ async def follow_item(*, item_id: UUID, key_id: UUID, after: str = "") -> AsyncG
     KeyRefusedError within a second after the key was revoked or has expired.
     """
     last, quiet, looks = after or "0-0", 0, 0
-    with reply_hub().expect(item_id) as ended:
+    async with AsyncExitStack() as stack:
+        ended = stack.enter_context(reply_hub().expect(item_id))
+        client = await stack.enter_async_context(open_async_redis())
         answer = await in_thread(read_ended, item_id)
         while True:
             # What is told before the end is read after it was seen.
@@ -34,7 +37,7 @@ async def follow_item(*, item_id: UUID, key_id: UUID, after: str = "") -> AsyncG
             looks += 1
             if (is_over or looks % _KEY_LOOKS == 0) and not await in_thread(find_live_keys, [key_id]):
                 raise KeyRefusedError
-            chunks = await read_chunks(item_id, after=last)
+            chunks = await read_chunks(client, item_id, after=last)
             for chunk in chunks:
                 last = chunk.id
                 yield chunk

@@ -4,19 +4,18 @@ from typing import Any
 from uuid import UUID
 
 import redis
+import redis.asyncio
 import structlog
 
 from apps.jobs.domain.chunk import Chunk, read_id, stream_key
-from apps.lib.redis_client import open_async_redis
 
 log = structlog.get_logger(__name__)
 
 
-async def read_chunks(item_id: UUID, *, after: str = "0-0") -> list[Chunk]:
+async def read_chunks(client: "redis.asyncio.Redis", item_id: UUID, *, after: str) -> list[Chunk]:
     """Those behind the id `after`, in order; none when Redis doesn't answer."""
     try:
-        async with open_async_redis() as client:
-            entries: Any = await client.xrange(stream_key(item_id), min=f"({after}")
+        entries: Any = await client.xrange(stream_key(item_id), min=f"({after}")
     except (redis.RedisError, OSError) as error:
         log.warning("chunks_not_read", item_id=str(item_id), error=str(error))
         return []

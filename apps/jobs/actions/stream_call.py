@@ -18,6 +18,7 @@ from apps.jobs.domain.call_answer import CallAnswer
 from apps.jobs.domain.call_request import Caller, CallRequest
 from apps.jobs.domain.chunk import Chunk
 from apps.jobs.domain.streamed_answer import StreamedAnswer
+from apps.lib.redis_client import open_async_redis
 
 HEARTBEAT_SECONDS = 15.0
 
@@ -66,7 +67,8 @@ async def _in_order(item_id: UUID, chunk: Chunk, told: StreamedAnswer) -> list[C
 
 
 async def _missed(item_id: UUID, told: StreamedAnswer) -> list[Chunk]:
-    return _taken(await read_chunks(item_id, after=told.last_id), told)
+    async with open_async_redis() as client:
+        return _taken(await read_chunks(client, item_id, after=told.last_id), told)
 
 
 def _taken(chunks: list[Chunk], told: StreamedAnswer) -> list[Chunk]:

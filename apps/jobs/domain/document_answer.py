@@ -11,27 +11,12 @@ import orjson
 
 from apps.jobs.domain.citations import cited_numbers
 from apps.jobs.domain.recipe import Step
+from apps.knowledge.domain.cited import CitedPassage
 from apps.lib.ids import public_id
 
 _DOCUMENT, _ITEM, _CHUNK, _SNAPSHOT = "doc_", "item_", "chunk_", "snap_"
 _BEFORE = ("document", "version", "state")
 _AFTER = ("citations", "cost_usd", "error", "corrected_by", "item")
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """What a citation points to: `start` and `end` count in the plain text of that version."""
-
-    number: int
-    chunk_id: UUID
-    document_id: UUID
-    document: str
-    version_id: UUID
-    version: int
-    anchor: str
-    start: int
-    end: int
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +47,7 @@ class DocumentAnswer:
     corrected: Corrected | None
     cost_usd: Decimal
     snapshot_id: str
-    passages: Sequence[Passage]
+    passages: Sequence[CitedPassage]
 
     @property
     def answer(self) -> str | None:
@@ -70,7 +55,7 @@ class DocumentAnswer:
         return self.corrected.answer if self.corrected else self.original
 
     @property
-    def cited(self) -> list[Passage]:
+    def cited(self) -> list[CitedPassage]:
         """The passages that the answer cites, in its order."""
         by_number = {passage.number: passage for passage in self.passages}
         numbers = cited_numbers(self.answer or "", passages=max(by_number, default=0))
@@ -107,7 +92,7 @@ def cells(row: DocumentAnswer, fields: Sequence[str]) -> list[str]:
     ]
 
 
-def _place(passage: Passage) -> str:
+def _place(passage: CitedPassage) -> str:
     return ", ".join(filter(None, (passage.document, passage.anchor)))
 
 
@@ -151,7 +136,7 @@ def as_line(row: DocumentAnswer) -> Mapping[str, Any]:
     }
 
 
-def _cited(passage: Passage) -> dict[str, Any]:
+def _cited(passage: CitedPassage) -> dict[str, Any]:
     return {
         "number": passage.number,
         "document": {"id": public_id(_DOCUMENT, passage.document_id), "name": passage.document, "version": passage.version},

@@ -1,17 +1,16 @@
 """What a job of documents came to, document by document, in pages."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from decimal import Decimal
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
 
-from apps.jobs.domain.document_answer import Corrected, DocumentAnswer, Passage
+from apps.jobs.domain.document_answer import Corrected, DocumentAnswer
 from apps.jobs.domain.export_table import answer_text
 from apps.jobs.models import Correction, Item, Job, JobDocument, StepItem
-from apps.knowledge.queries import CitedPassage, read_cited
+from apps.knowledge.queries import read_cited
 from apps.lib.sql import begin_short, server_cursor
 from apps.traces.queries import read_bodies, read_body_sizes
 
@@ -70,7 +69,7 @@ def read_answers(job: Job, documents: Sequence[JobDocument], *, steps: Sequence[
             corrected=corrections.get(item_id) if item_id else None,
             cost_usd=costs.get(document.id, _NOTHING),
             snapshot_id=snapshot_id,
-            passages=[_passage(one) for one in cited.get(snapshot_id, ())],
+            passages=cited.get(snapshot_id, []),
         )
 
     return [answer_of(document) for document in documents]
@@ -79,10 +78,6 @@ def read_answers(job: Job, documents: Sequence[JobDocument], *, steps: Sequence[
 def list_corrections(item_id: UUID) -> QuerySet[Correction]:
     """Newest first."""
     return Correction.objects.filter(item_id=item_id).select_related("created_by").order_by("-id")
-
-
-def _passage(cited: CitedPassage) -> Passage:
-    return Passage(**asdict(cited))
 
 
 def _bodies_of(item_ids: Sequence[UUID]) -> dict[UUID, bytes]:

@@ -22,10 +22,11 @@ from apps.jobs.domain.stream_wish import StreamWish, stored_wish
 from apps.jobs.domain.streamed_answer import StreamedAnswer
 from apps.jobs.models import ITEM_PREFIX
 from apps.jobs.queries import read_served_by
-from apps.jobs.views.streams import answered_lines, begin_stream, respond
+from apps.jobs.views.streams import answered_lines, begin_stream
 from apps.lib.clock import current_time
 from apps.lib.http_errors import GIVE_UP, ApiError
 from apps.lib.ids import public_id, uuid7
+from apps.lib.streaming import stream_events
 from apps.providers.domain.policy import KEYS, PolicyRefusedError, of_headers, read_policy
 from apps.providers.queries import cache_times
 
@@ -92,7 +93,7 @@ async def _answer(request: HttpRequest, endpoint: str) -> HttpResponseBase:
     if served_by := await in_thread(read_served_by, item_id):
         headers[SERVED_HEADER] = served_by
     if admitted.wish.is_streamed and answer.status == 200:
-        return respond(answered_lines(answer, told), headers)
+        return stream_events(answered_lines(answer, told), headers)
     return HttpResponse(answer.content, status=answer.status, content_type="application/json", headers=headers)
 
 

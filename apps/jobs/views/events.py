@@ -17,10 +17,10 @@ from apps.jobs.serializers import JobSerializer
 from apps.lib.clock import current_time
 from apps.lib.http_errors import ApiError
 from apps.lib.shutdown import is_stopping
+from apps.lib.sse import HEARTBEAT, REFUSED, write_event
+from apps.lib.streaming import stream_events
 
-_HEARTBEAT = b": still here\n\n"
 _END = b"event: end\ndata: {}\n\n"
-_REFUSED = b'event: refused\ndata: {"code": "invalid_api_key"}\n\n'
 
 
 @csrf_exempt
@@ -33,9 +33,7 @@ async def job_events(request: HttpRequest, job_id: str) -> StreamingHttpResponse
     if request.method != "GET":
         raise ApiError(405, "method_not_allowed", f"Events are read by GET, not {request.method}.", headers={"Allow": "GET"})
     watched, key_id = await in_thread(_admit, request, job_id)
-    # Proxies would otherwise keep the lines until there are many.
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingHttpResponse(_lines(watched, key_id), content_type="text/event-stream", headers=headers)
+    return stream_events(_lines(watched, key_id))
 
 
 def _admit(request: HttpRequest, job_id: str) -> tuple[UUID, UUID]:
@@ -48,9 +46,9 @@ async def _lines(job_id: UUID, key_id: UUID) -> AsyncIterator[bytes]:
     try:
         async with aclosing(job_watch().follow(job_id, key_id=key_id)) as standings:
             async for job in standings:
-                yield b"event: progress\ndata: " + orjson.dumps(JobSerializer(job).data) + b"\n\n" if job else _HEARTBEAT
+                yield write_event(orjson.dumps(JobSerializer(job).data), name="progress") if job else HEARTBEAT
     except KeyRefusedError:
-        yield _REFUSED
+        yield REFUSED
         return
     if not is_stopping():
         yield _END

@@ -19,9 +19,9 @@ from apps.jobs.queries import find_item
 from apps.jobs.queries.request import read_request
 from apps.lib.clock import current_time
 from apps.lib.http_errors import ApiError
-from apps.lib.sse import HEARTBEAT, write_event
+from apps.lib.sse import HEARTBEAT, REFUSED, write_event
+from apps.lib.streaming import stream_events
 
-_REFUSED = write_event(b'{"code": "invalid_api_key"}', name="refused")
 _RESTART = write_event(b"{}", name="restart")
 Pieces = AsyncGenerator[Chunk | CallAnswer | None, None]
 
@@ -31,13 +31,7 @@ async def begin_stream(pieces: Pieces, told: StreamedAnswer, headers: dict[str, 
     first = await anext(pieces)
     if isinstance(first, CallAnswer):
         return first
-    return respond(_lines(first, pieces, told), headers)
-
-
-def respond(lines: AsyncIterator[bytes], headers: dict[str, str]) -> StreamingHttpResponse:
-    # Proxies would otherwise keep the lines until there are many.
-    streaming = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingHttpResponse(lines, content_type="text/event-stream", headers=headers | streaming)
+    return stream_events(_lines(first, pieces, told), headers)
 
 
 async def answered_lines(answer: CallAnswer, told: StreamedAnswer) -> AsyncIterator[bytes]:
@@ -76,7 +70,7 @@ async def item_events(request: HttpRequest, item_id: str) -> StreamingHttpRespon
     if after and read_id(after) is None:
         raise ApiError(400, "invalid_value", "Last-Event-ID must be the id of an event of this item.", param="Last-Event-ID")
     found, key_id, is_usage_told = await in_thread(_admit, request, item_id)
-    return respond(_followed(found, key_id, after, StreamedAnswer(is_usage_told=is_usage_told)), {})
+    return stream_events(_followed(found, key_id, after, StreamedAnswer(is_usage_told=is_usage_told)))
 
 
 def _admit(request: HttpRequest, item_id: str) -> tuple[UUID, UUID, bool]:
@@ -110,4 +104,4 @@ async def _followed(item_id: UUID, key_id: UUID, after: str, whole: StreamedAnsw
                     for data in whole.end(piece):
                         yield write_event(data)
     except KeyRefusedError:
-        yield _REFUSED
+        yield REFUSED
