@@ -63,8 +63,8 @@ INSTALLED_APPS = [
     "django_celery_results",
     "django_otp",
     "axes",
-    *("apps.ops", "apps.jobs", "apps.prompts", "apps.knowledge", "apps.providers", "apps.spend", "apps.traces", "apps.webhooks"),
-    *("apps.files", "apps.accounts"),
+    *("apps.ops", "apps.jobs", "apps.prompts", "apps.knowledge", "apps.conversations", "apps.providers", "apps.spend", "apps.traces"),
+    *("apps.webhooks", "apps.files", "apps.accounts"),
 ]
 
 MIDDLEWARE = [

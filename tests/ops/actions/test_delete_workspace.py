@@ -46,6 +46,7 @@ from apps.webhooks.models import Attempt, Mail
 from tests.chaos.workers import own_database_url
 from tests.factories.accounts import make_api_key, make_client, make_office_client, make_user, make_workspace
 from tests.factories.alerts import make_alert
+from tests.factories.conversations import make_conversation, make_profile, make_summary, make_turn
 from tests.factories.jobs import make_job
 from tests.factories.knowledge import make_collection, make_document, make_snapshot
 from tests.factories.prompts import make_prompt, make_version
@@ -88,6 +89,10 @@ def live_in(name: str) -> Workspace:
     make_document("Their secret text.", collection=make_collection(workspace))
     snapshot = make_snapshot(workspace.collections.get())
     pin_snapshot(snapshot=snapshot, pin_to=PinTo("conversation", 1), query_key="q")
+    conversation = make_conversation(workspace, end_user="grace@example.org")
+    make_turn(conversation)
+    make_summary(conversation, text="They spoke of secret plans.")
+    make_profile(workspace, "grace@example.org")
     Mail.objects.create(alert=make_alert(workspace), **mail)
     client = make_client(name)
     begun = client.post(

@@ -1,0 +1,1 @@
+"""States, conflicts, windows and memory, in plain Python."""
