@@ -223,7 +223,7 @@ INVARIANTS: tuple[Invariant, ...] = (
         _of_jobs("""
             SELECT format('job %%s (%%s, revision %%s): %%s events', recent.id, status, revision, count(event.id))
             FROM recent LEFT JOIN webhooks_event AS event ON event.subject_id = recent.id AND event.occurrence = recent.revision
-            WHERE kind <> 'single' GROUP BY recent.id, status, revision, recent.ended_at
+            WHERE kind NOT IN ('single', 'index') GROUP BY recent.id, status, revision, recent.ended_at
             HAVING count(event.id) <> (recent.ended_at IS NOT NULL)::int
         """),
     ),

@@ -23,6 +23,7 @@ from apps.knowledge.actions import extract_document
 from apps.knowledge.domain.embedders import VectorRefusedError, read_vectors
 from apps.knowledge.models import Chunk, Collection, DocumentVersion
 from apps.lib import failpoints, shutdown
+from apps.ops.queries.invariants import check_invariants
 from apps.providers.models import Model, Provider, Target
 from apps.spend.models import Charge, Price
 from tests.factories.accounts import make_client, make_office_client, make_user
@@ -101,6 +102,7 @@ def test_a_document_is_found_once_its_vectors_were_made_in_groups_and_paid_for_o
     finish_job(job_id=job.id, clock=timezone.now)
     job.refresh_from_db()
     assert (job.status, job.output_file_id) == (JobStatus.COMPLETED, None)
+    assert [finding for finding in check_invariants(since=job.created_at, at_rest=True) if finding.broken] == []
     # What was changed alone is asked for: one chunk of the new version.
     changed = make_document(PAGES.replace("Rule number 7 ", "Rule number seven "), collection=collection, name="rules.md")
     assert index()["asked"] == 1
