@@ -74,7 +74,8 @@ def test_no_text_is_embedded_and_paid_twice(workers: Workers, point: str, simula
     points.arm(point, "kill")
     collection = make_embedded(simulator)
     for name, rules in RULES.items():
-        upload("\n\n".join(f"# Rule {n}\n\n" + f"Rule number {n} tells what is paid back. " * 15 for n in rules), collection=collection, name=name)
+        texts = [f"# Rule {n}\n\n" + f"Rule number {n} tells what is paid back. " * 15 for n in rules]
+        upload("\n\n".join(texts), collection=collection, name=name)
     until(lambda: points.has_fired(point), f"{point} was passed", meanwhile=beat)
     until(is_over, "all was read, embedded and found", meanwhile=beat)
     points.disarm()

@@ -39,7 +39,7 @@ _MOST_TEXTS = 6_400
 _ITEMS_AT_ONCE = 500
 # An answer holds up to 64 vectors, two megabytes as they are written.
 _BODIES_AT_ONCE = 8
-_COMING = (ItemState.WAITING, ItemState.RUNNING, ItemState.DONE)
+COMING = (ItemState.WAITING, ItemState.RUNNING, ItemState.DONE)
 _NO_MODEL = "There is no model {embedder!r} that could embed it at present. It is asked as soon as there is one."
 _NO_PRICE = "The model {embedder!r} has no price, and calls without one are refused. It is asked as soon as it has one."
 _FAILED = "The model could not embed it ({reason}). Requeue {item}, among the dead items, or upload the document again."
@@ -63,7 +63,7 @@ def index_documents(*, now: datetime) -> dict[str, int]:
 def _ask(wanted: knowledge.Wanted, now: datetime) -> int:
     with transaction.atomic():
         knowledge.reuse_vectors(wanted)
-        earlier = Item.objects.filter(id__in=knowledge.list_asked(wanted), state__in=_COMING)
+        earlier = Item.objects.filter(id__in=knowledge.list_asked(wanted), state__in=COMING)
         knowledge.join_items(wanted, item_ids=list(earlier.values_list("id", flat=True)))
         texts = knowledge.list_texts(wanted, limit=_MOST_TEXTS)
         model = _model(wanted) if texts else None

@@ -12,7 +12,10 @@ from django.db.models import QuerySet
 
 from apps.jobs.actions.close_documents import reopen_documents
 from apps.jobs.actions.estimate_work import estimate_work
+from apps.jobs.actions.index_documents import INDEX
+from apps.jobs.actions.narrow_index import find_needed, narrow_index
 from apps.jobs.actions.record_change import record_change
+from apps.jobs.actions.replace_requests import replace_requests
 from apps.jobs.actions.ring import ring
 from apps.jobs.domain.dead_items import Change, Selection, read_wish
 from apps.jobs.domain.estimate import Counted, Estimate
@@ -25,8 +28,6 @@ from apps.providers.domain.dearest import read_bounds
 from apps.providers.domain.limits import estimate_tokens
 from apps.providers.domain.policy import load_policy
 from apps.providers.queries import find_callable
-from apps.traces.actions import store_bodies
-from apps.traces.domain.bodies import make_body
 from apps.traces.queries import read_bodies
 
 RERUNNABLE = (JobStatus.RUNNING, JobStatus.PAUSED, JobStatus.COMPLETED)
@@ -45,9 +46,7 @@ SET state = 'waiting', run_id = NULL, not_before = statement_timestamp() + chose
     model_id = coalesce(%(model)s, model_id)
 FROM chosen WHERE item.id = chosen.id AND item.job_id = %(job)s AND item.state = 'dead' AND item.discarded_at IS NULL
 """
-_NEW_BODIES = """
-UPDATE jobs_item AS item SET request_body_id = new.body FROM unnest(%b::uuid[], %b::bytea[]) AS new (id, body) WHERE item.id = new.id
-"""
+_ONE_EMBEDDER = "A collection has one embedding model: items of jobs of kind 'index' run as they were. Leave `{name}` out, or these items."
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +78,20 @@ def select_dead(selection: Selection, *, workspace_ids: Sequence[UUID] | None) -
 def requeue_dead(
     selection: Selection, change: Change, *, workspace_ids: Sequence[UUID] | None, is_dry_run: bool, now: datetime, reason: str = ""
 ) -> Requeued:
-    """ApiError 404 for an unknown model. Each job is changed in a transaction of its own: after a kill midway one asks again."""
+    """ApiError 404 for an unknown model, 400 for another model or limit of an index's items.
+
+    Each job is changed in a transaction of its own: after a kill midway one asks again.
+    """
     model = _model(change.model)
     rows = select_dead(selection, workspace_ids=workspace_ids)
     possible = rows.filter(job__status__in=RERUNNABLE).exclude(job__kind="single")
-    chosen = list(possible.order_by("job_id", "id").values_list("job_id", "id")[: MOST_AT_ONCE + 1])
-    left = max(0, possible.count() - MOST_AT_ONCE) if len(chosen) > MOST_AT_ONCE else 0
+    found = list(possible.order_by("job_id", "id").values_list("job_id", "id", "job__kind")[: MOST_AT_ONCE + 1])
+    left = max(0, possible.count() - MOST_AT_ONCE) if len(found) > MOST_AT_ONCE else 0
+    chosen = _without_needless(found[:MOST_AT_ONCE], change)
     by_job: dict[UUID, list[UUID]] = {}
-    for job_id, item_id in chosen[:MOST_AT_ONCE]:
+    for job_id, item_id in chosen:
         by_job.setdefault(job_id, []).append(item_id)
-    impossible = rows.count() - len(chosen[:MOST_AT_ONCE]) - left
+    impossible = rows.count() - len(chosen) - left
     if is_dry_run:
         ids = [item_id for ids in by_job.values() for item_id in ids]
         return Requeued(len(ids), len(by_job), left, impossible, _estimate(ids, change, now))
@@ -128,6 +131,16 @@ def put_back(job_id: UUID, item_ids: Sequence[UUID], *, model_id: UUID | None = 
     return items
 
 
+def _without_needless(found: Sequence[tuple[UUID, UUID, str]], change: Change) -> list[tuple[UUID, UUID]]:
+    """(job, item) of those that somebody needs; ApiError 400 when items of an index were to be asked otherwise."""
+    of_index = [item_id for _, item_id, kind in found if kind == INDEX]
+    needed = find_needed(of_index) if of_index else {}
+    changed = "model" if change.model else "max_tokens" if change.max_tokens else ""
+    if needed and changed:
+        raise ApiError(400, "invalid_value", _ONE_EMBEDDER.format(name=changed), param=changed)
+    return [(job_id, item_id) for job_id, item_id, kind in found if kind != INDEX or item_id in needed]
+
+
 def _requeue_in(job_id: UUID, ids: list[UUID], change: Change, model: CallableModel | None, *, now: datetime, reason: str) -> int:
     with transaction.atomic():
         job = Job.objects.select_for_update(no_key=True).get(id=job_id)
@@ -136,6 +149,7 @@ def _requeue_in(job_id: UUID, ids: list[UUID], change: Change, model: CallableMo
         # Somebody quicker may have requeued or discarded some of them; what is locked stays dead until this is done.
         still_dead = select_dead(Selection(item_ids=tuple(ids)), workspace_ids=None).filter(job_id=job_id).order_by("id")
         ids = list(still_dead.select_for_update(no_key=True).values_list("id", flat=True))
+        ids = narrow_index(ids) if job.kind == INDEX else ids
         if not ids:
             return 0
         if change.max_tokens:
@@ -151,18 +165,17 @@ def _requeue_in(job_id: UUID, ids: list[UUID], change: Change, model: CallableMo
 
 
 def _raise_limits(ids: Sequence[UUID], max_tokens: int) -> None:
-    """New request bodies, which differ in the limit alone; the old ones stay with the runs of before."""
+    """New requests, which differ in the limit alone."""
     for start in range(0, len(ids), _BODIES_AT_ONCE):
         rows = list(Item.objects.filter(id__in=ids[start : start + _BODIES_AT_ONCE]).values_list("id", "workspace_id", "request_body_id"))
         contents = read_bodies([bytes(body_id) for _, _, body_id in rows])
-        made = [
-            (item_id, make_body(workspace_id, _with_limit(contents[bytes(body_id)], max_tokens)))
-            for item_id, workspace_id, body_id in rows
-            if bytes(body_id) in contents
-        ]
-        store_bodies([body for _, body in made])
-        with server_cursor() as cursor:
-            cursor.execute(_NEW_BODIES, ([item_id for item_id, _ in made], [body.id for _, body in made]))
+        replace_requests(
+            [
+                (item_id, workspace_id, _with_limit(contents[bytes(body_id)], max_tokens))
+                for item_id, workspace_id, body_id in rows
+                if bytes(body_id) in contents
+            ]
+        )
 
 
 def _with_limit(request: bytes, max_tokens: int) -> bytes:

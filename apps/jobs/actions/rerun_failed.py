@@ -5,13 +5,18 @@ from uuid import UUID
 
 from django.db import transaction
 
+from apps.jobs.actions.index_documents import INDEX
 from apps.jobs.actions.lock_batch import lock_batch, refuse_change
+from apps.jobs.actions.narrow_index import narrow_index
 from apps.jobs.actions.record_change import record_change
 from apps.jobs.actions.requeue_dead import RERUNNABLE, put_back, reopen
 from apps.jobs.actions.ring import ring
 from apps.jobs.domain.lifecycle import ItemState, JobStatus
 from apps.jobs.models import Item, Job
 from apps.lib.http_errors import GIVE_UP, ApiError
+
+_NOTHING_FAILED = "Nothing in this batch has failed."
+_NOTHING_NEEDED = "No document waits for what has failed here any more. It can be discarded."
 
 
 def rerun_failed(*, workspace_id: UUID, public_id: str, now: datetime, reason: str = "") -> tuple[Job, int]:
@@ -26,9 +31,10 @@ def rerun_failed(*, workspace_id: UUID, public_id: str, now: datetime, reason: s
             raise refuse_change(job, "rerun")
         # What somebody has discarded stays so.
         dead = Item.objects.filter(job=job, state=ItemState.DEAD, discarded_at=None)
-        items = put_back(job.id, list(dead.values_list("id", flat=True)))
+        ids = list(dead.values_list("id", flat=True))
+        items = put_back(job.id, narrow_index(ids) if job.kind == INDEX else ids)
         if not items:
-            raise ApiError(409, "nothing_failed", "Nothing in this batch has failed.", headers=GIVE_UP)
+            raise ApiError(409, "nothing_failed", _NOTHING_NEEDED if ids else _NOTHING_FAILED, headers=GIVE_UP)
         was = {"status": job.status, "revision": job.revision, "dead": job.dead}
         reopen(job, items, now=now)
         now_is = {"status": job.status, "revision": job.revision, "dead": job.dead}

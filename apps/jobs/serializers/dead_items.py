@@ -82,7 +82,9 @@ class RequeuedSerializer(serializers.Serializer[Any]):
     items = serializers.IntegerField()
     jobs = serializers.IntegerField()
     left = serializers.IntegerField(help_text="Beyond 20,000: ask again.")
-    impossible = serializers.IntegerField(help_text="Of jobs that are over, or of single calls: these can only be discarded.")
+    impossible = serializers.IntegerField(
+        help_text="Of jobs that are over, of single calls, or vectors that no document waits for: these can only be discarded."
+    )
     estimate = RequeueEstimateSerializer(allow_null=True, help_text="In a dry run.")
 
 

@@ -17,7 +17,7 @@ class JobFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships
 
     status = filters.ChoiceFilter(choices=_words(JobStatus))
     lane = filters.ChoiceFilter(choices=_words(Lane))
-    kind = text_filter(longest=20, label="`batch`, `documents`, or `single` for a call that its caller waited for.")
+    kind = text_filter(longest=20, label="`batch`, `documents`, `index` (vectors), or `single` for a call that its caller waited for.")
     feature = text_filter(longest=64)
     created_after = MomentFilter(field_name="created_at", lookup_expr="gte", label="At this moment or later.")
     created_before = MomentFilter(field_name="created_at", lookup_expr="lt", label="Before this moment.")

@@ -3,14 +3,17 @@
 from apps.knowledge.actions.add_document import Added, add_document
 from apps.knowledge.actions.add_upload import add_upload
 from apps.knowledge.actions.await_vectors import (
+    Missing,
     Wanted,
     assign_items,
     join_items,
     list_asked,
     list_awaited,
+    list_missing,
     list_texts,
     list_wanted,
     reuse_vectors,
+    tell_asked_again,
 )
 from apps.knowledge.actions.create_collection import create_collection
 from apps.knowledge.actions.delete_collection import delete_collection, describe_collection
@@ -24,6 +27,7 @@ from apps.knowledge.actions.sweep_documents import sweep_documents
 
 __all__ = [
     "Added",
+    "Missing",
     "PinTo",
     "Wanted",
     "add_document",
@@ -38,6 +42,7 @@ __all__ = [
     "join_items",
     "list_asked",
     "list_awaited",
+    "list_missing",
     "list_texts",
     "list_wanted",
     "needed_embedder",
@@ -47,6 +52,7 @@ __all__ = [
     "search_collection",
     "store_vectors",
     "sweep_documents",
+    "tell_asked_again",
     "tell_not_embedded",
     "tell_unasked",
 ]

@@ -65,6 +65,22 @@ SELECT DISTINCT chunk.item_id FROM knowledge_chunk AS chunk JOIN knowledge_docum
 WHERE chunk.embedding IS NULL AND chunk.item_id IS NOT NULL AND chunk.item_id > %s AND version.refusal_code <> '{UNUSABLE}'
 ORDER BY item_id LIMIT %s
 """  # noqa: S608 -- our own names
+# With the items that ask for the same text on behalf of other chunks.
+_MISSING = f"""
+SELECT chunk.item_id, chunk.heading, chunk.text, ARRAY(
+    SELECT DISTINCT other.item_id FROM knowledge_chunk AS other JOIN knowledge_documentversion AS holder ON holder.id = other.version_id
+    WHERE other.text_key = chunk.text_key AND other.embedding IS NULL AND other.item_id <> chunk.item_id
+      AND holder.refusal_code <> '{UNUSABLE}'
+)
+FROM knowledge_chunk AS chunk
+JOIN knowledge_document AS document ON document.id = chunk.document_id
+JOIN knowledge_documentversion AS version ON version.id = chunk.version_id
+WHERE chunk.item_id = ANY(%s) AND chunk.embedding IS NULL AND document.deleted_at IS NULL AND version.status = 'pending'
+"""  # noqa: S608 -- our own names
+_ASKED_AGAIN = """
+UPDATE knowledge_documentversion SET refusal_code = '', refusal_message = '' WHERE status = 'pending' AND refusal_code <> ''
+    AND id IN (SELECT version_id FROM knowledge_chunk WHERE item_id = ANY(%s) AND embedding IS NULL)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +140,28 @@ def assign_items(items: Mapping[UUID, UUID]) -> None:
     with server_cursor() as cursor:
         cursor.execute(_TRY_AGAIN, (list(items),))
         cursor.execute(_ASSIGN, (list(items), list(items.values())))
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A text without a vector that an item was made to ask for; `others` ask for the same, on behalf of other chunks."""
+
+    item_id: UUID
+    text: str
+    others: Sequence[UUID]
+
+
+def list_missing(item_ids: Ids[UUID]) -> list[Missing]:
+    """What documents still need of these items."""
+    with server_cursor() as cursor:
+        cursor.execute(_MISSING, (list(item_ids),))
+        return [Missing(item_id, embedded_text(heading, text), others) for item_id, heading, text, others in cursor]
+
+
+def tell_asked_again(item_ids: Ids[UUID]) -> None:
+    """Why these items failed isn't told any longer: they are asked anew."""
+    with server_cursor() as cursor:
+        cursor.execute(_ASKED_AGAIN, (list(item_ids),))
 
 
 def list_awaited(*, after: UUID, limit: int) -> Sequence[UUID]:

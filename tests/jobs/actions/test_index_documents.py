@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import orjson
 import pytest
 from django.db import connections
 from django.utils import timezone
@@ -26,6 +27,7 @@ from apps.lib import failpoints, shutdown
 from apps.ops.queries.invariants import check_invariants
 from apps.providers.models import Model, Provider, Target
 from apps.spend.models import Charge, Price
+from apps.traces.queries import read_bodies
 from tests.factories.accounts import make_client, make_office_client, make_user
 from tests.factories.knowledge import make_collection, make_document, upload
 from tests.jobs.rows import make_workspace
@@ -166,6 +168,58 @@ def test_what_could_not_be_embedded_says_why_and_is_requeued_or_uploaded_again(c
     index()
     version.refresh_from_db()
     assert (version.standing, version.refusal_code, version.from_revision) == ("ready", "", 1)
+
+
+def test_what_failed_is_run_again_for_texts_that_are_still_missing_alone(collection: Collection, simulator: Simulator) -> None:
+    texts = {"a.txt": "Money is paid back.", "b.txt": "Parcels are sent by ship."}
+    for name, text in texts.items():
+        make_document(text, collection=collection, name=name)
+    index()
+    simulator.script(script="status=400")
+    try:
+        run()
+    finally:
+        simulator.script(script="")
+    index()
+    (dead,) = Item.objects.all()
+    assert (dead.state, dead.job.dead) == ("dead", 1)
+    # Of the two texts that it asked for, one is asked for anew.
+    again = make_document(texts["a.txt"], collection=collection, name="a.txt")
+    assert index()["asked"] == 1
+    answer = make_client("acme").post(f"/api/jobs/{dead.job.public_id}/rerun", {}, "application/json")
+    assert (answer.status_code, answer.json()["dead"]) == (200, 0)
+    dead.refresh_from_db()
+    (request,) = read_bodies([bytes(dead.request_body_id)]).values()
+    assert orjson.loads(request)["input"] == [texts["b.txt"]]
+    assert not DocumentVersion.objects.exclude(refusal_code="").exists()
+    run()
+    index()
+    assert set(DocumentVersion.objects.values_list("status", flat=True)) == {"ready"}
+    assert (again.number, Charge.objects.count(), sum(Charge.objects.values_list("input_tokens", flat=True))) == (2, 2, 40)
+    assert simulator.calls()["total"] == 3
+
+
+def test_what_no_document_waits_for_is_not_run_again_nor_another_model_asked(collection: Collection) -> None:
+    make_document("[[sim status=400 times=1]] Money is paid back.", collection=collection, name="a.txt")
+    index()
+    run()
+    index()
+    item, client = Item.objects.get(), make_client("acme")
+
+    def post(path: str, **values: Any) -> Any:
+        return client.post(path, values, "application/json")
+
+    for name, value in {"model": "embed", "max_tokens": 9}.items():
+        refused = post("/api/dead-items/requeue", item_ids=[item.public_id], **{name: value})
+        assert (refused.status_code, refused.json()["param"]) == (400, name)
+    make_document("[[sim status=400 times=1]] Money is paid back.", collection=collection, name="a.txt")
+    index()
+    looked = post("/api/dead-items/requeue", item_ids=[item.public_id], dry_run=True).json()
+    done = post("/api/dead-items/requeue", item_ids=[item.public_id]).json()
+    assert [(one["items"], one["impossible"]) for one in (looked, done)] == [(0, 1), (0, 1)]
+    refused = post(f"/api/jobs/{item.job.public_id}/rerun")
+    assert (refused.status_code, refused.json()["code"]) == (409, "nothing_failed")
+    assert "No document waits" in refused.json()["detail"]
 
 
 def test_a_model_that_is_gone_is_told_of_and_asked_once_it_is_back(collection: Collection) -> None:
