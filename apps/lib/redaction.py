@@ -98,6 +98,69 @@ def redact_bytes(content: bytes, secret: str) -> bytes:
     return content
 
 
+def without_beginning(content: bytes, secret: str) -> bytes:
+    """`content`, which was cut off, without a secret that it ends in the middle of; a few characters of one may stay."""
+    text = content[-_longest(secret) :].decode("latin-1") if content else ""
+    length = _open_length(text, secret)
+    return content if length < _SHORTEST else content[:-length] + REDACTED.encode()
+
+
+def without_begun(content: bytes, secret: str) -> bytes:
+    """`content` up to where anything in it begins like the secret; the same object when nothing does."""
+    places = [content.find(form[:_SHORTEST]) for form in _forms_as_bytes(secret)]
+    begun = [place for place in places if place >= 0]
+    return content[: min(begun)] + REDACTED.encode() if begun else content
+
+
+@lru_cache(maxsize=256)
+def _longest(secret: str) -> int:
+    return max(map(len, forms_of(secret)), default=1)
+
+
+@lru_cache(maxsize=256)
+def _first_characters(secret: str) -> frozenset[str]:
+    return frozenset(form[0] for form in forms_of(secret))
+
+
+def _open_length(text: str, secret: str) -> int:
+    """How many characters at the end of `text` are the beginning of a form of the secret: the most that may be."""
+    firsts, forms = _first_characters(secret), forms_of(secret)
+    for at in range(max(0, len(text) - _longest(secret) + 1), len(text)):
+        if text[at] in firsts and any(form.startswith(text[at:]) for form in forms):
+            return len(text) - at
+    return 0
+
+
+class PieceRedactor:
+    """For one text that comes in pieces: what may be the beginning of the secret waits until the next piece has told."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+        self._waiting = ""
+        self.has_found = False
+
+    @property
+    def waits(self) -> bool:
+        return bool(self._waiting)
+
+    def feed(self, piece: str) -> str:
+        """What may be told of the text by now, without the secret; less than one form of it stays behind."""
+        whole = self._waiting + piece
+        text = redact(whole, self._secret)
+        self.has_found = self.has_found or text is not whole
+        length = _open_length(text, self._secret)
+        self._waiting = text[len(text) - length :]
+        return text[: len(text) - length]
+
+    def end(self, *, is_cut: bool = False) -> str:
+        """What still waited: it was no secret. Of a text that was cut off it may be one: then only a few characters are told."""
+        waiting, self._waiting = self._waiting, ""
+        if is_cut and len(waiting) >= _SHORTEST:
+            self.has_found = True
+            return REDACTED
+        return waiting
+
+
 class Redactor:
     """For texts that may hold any of these secrets, or one that nobody knows of here."""
 

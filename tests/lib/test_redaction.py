@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from apps.lib.environment import Environment
 from apps.lib.logs import configure_logs
-from apps.lib.redaction import REDACTED, Redactor, redact, redact_bytes
+from apps.lib.redaction import REDACTED, PieceRedactor, Redactor, forms_of, redact, redact_bytes, without_beginning
 
 SECRET = 'pk+a "quoted" \\ one/=&' + "0123456789"
 PLAIN = "GET http://host:8000/a@b and a task-id, risk-averse, basic needs"
@@ -32,6 +32,38 @@ def test_in_each_form(written: str) -> None:
     told = redact(f"before {written} after {written}", SECRET)
     assert told.count(REDACTED) == 2
     assert (told.startswith("before "), "0123456789" in told) == (True, False)
+
+
+KEY = "sk-sk-0sk-proj-77/37+a1"
+# What resembles the key, in each of its forms, as closely as it can without being it.
+NEARLY = st.sampled_from([*(form[:end] for form in forms_of(KEY) for end in (1, 2, 3, -1)), "s", "k", "-", "7", "word "])
+WHOLE = st.sampled_from(forms_of(KEY))
+
+
+@given(st.lists(NEARLY | WHOLE, max_size=12).map("".join), st.lists(st.integers(0, 200), max_size=40))
+def test_in_pieces_as_in_one(text: str, ends: list[int]) -> None:
+    pieces = PieceRedactor(KEY)
+    told, begun = "", 0
+    for end in [*sorted(end for end in ends if end < len(text)), len(text)]:
+        told += pieces.feed(text[begun:end])
+        begun = end
+        assert not any(form in told for form in forms_of(KEY))
+        assert len(told) > len(redact(text[:end], KEY)) - max(map(len, forms_of(KEY)))
+    assert told + pieces.end() == redact(text, KEY)
+
+
+def test_nothing_waits_that_is_no_beginning_of_it() -> None:
+    pieces = PieceRedactor(KEY)
+    assert pieces.feed("Ordinary words, and a task-id") == "Ordinary words, and a task-id"
+    assert not pieces.waits
+    assert pieces.feed(" sk") == " "
+    assert pieces.feed("y is the limit") == "sky is the limit"
+
+
+@pytest.mark.parametrize("form", forms_of(KEY))
+def test_what_is_cut_in_the_middle_of_it_ends_before_it(form: str) -> None:
+    assert without_beginning(b"told: " + form[:-1].encode(), KEY) == b"told: " + REDACTED.encode()
+    assert without_beginning(b"told: " + form[:4].encode(), KEY) == b"told: " + form[:4].encode()
 
 
 def test_what_has_none_is_the_same_object() -> None:

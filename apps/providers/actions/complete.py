@@ -8,7 +8,7 @@ import aiohttp
 from django.conf import settings
 
 from apps.lib.failpoints import failpoint
-from apps.lib.redaction import is_real_key, redact_bytes
+from apps.lib.redaction import is_real_key
 from apps.providers.actions.gate import Gate, Refusal
 from apps.providers.adapters import ADAPTERS
 from apps.providers.adapters.adapter import Adapter
@@ -17,6 +17,7 @@ from apps.providers.domain.answers import Reading, Request, WireAnswer, WireFail
 from apps.providers.domain.calls import Call, Completion, Exchange, Route
 from apps.providers.domain.catalogue import UNPRICED, WITHOUT_PRICE, Catalogue
 from apps.providers.domain.check_reading import check_reading
+from apps.providers.domain.clear_key import ChunkClearing
 from apps.providers.domain.outcomes import Outcome
 
 # These may be asked of another target at once; an ambiguous call never may: it might be paid for twice.
@@ -154,8 +155,11 @@ def _listener(adapter: Adapter, call: Call, route: Route, channel: _Channel) -> 
     tell = channel.tell
     if not call.is_streamed or tell is None:
         return None
-    stream, secret = adapter.open_stream(call, now=channel.clock()), route.api_key
-    return Listener(stream, (lambda chunk: tell(redact_bytes(chunk, secret))) if is_real_key(secret) else tell)
+    stream = adapter.open_stream(call, now=channel.clock())
+    if not is_real_key(route.api_key):
+        return Listener(stream, tell)
+    clearing = ChunkClearing(route.api_key)
+    return Listener(stream, lambda chunk: tell(clearing.clear(chunk)))
 
 
 def _exchange(request: Request, route: Route, answer: WireAnswer, reading: Reading) -> Exchange:

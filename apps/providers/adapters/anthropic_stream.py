@@ -2,11 +2,9 @@
 
 from typing import Any
 
-import orjson
-
 from apps.providers.adapters.anthropic_answer import finish_reason, read_usage, write_usage
 from apps.providers.adapters.reading import error_of, parse
-from apps.providers.domain.chat_stream import StreamBrokenError
+from apps.providers.domain.chat_stream import StreamBrokenError, written
 
 _MOST_BLOCKS = 4096
 # Which member of a block each kind of delta adds to.
@@ -91,13 +89,13 @@ class MessageStream:
 
     def _told(self, delta: dict[str, Any], *, reason: str | None = None) -> list[bytes]:
         chunk = self._head() | {"choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}]}
-        return [orjson.dumps(chunk)]
+        return [written(chunk)]
 
     def _told_end(self) -> list[bytes]:
         told = self._told({}, reason=finish_reason(self._message))
         usage = read_usage(self._message.get("usage"))
         if self._has_usage and usage is not None:
-            told.append(orjson.dumps(self._head() | {"choices": [], "usage": write_usage(usage)}))
+            told.append(written(self._head() | {"choices": [], "usage": write_usage(usage)}))
         return told
 
     def _head(self) -> dict[str, Any]:
@@ -109,7 +107,7 @@ class MessageStream:
         if not self._is_over or not self._message.get("stop_reason"):
             return None
         blocks = [self._finished(index, block) for index, block in sorted(self._blocks.items())]
-        return None if None in blocks else orjson.dumps(self._message | {"content": blocks})
+        return None if None in blocks else written(self._message | {"content": blocks})
 
     def _finished(self, index: int, block: dict[str, Any]) -> dict[str, Any] | None:
         """None for a tool's input that is no JSON."""

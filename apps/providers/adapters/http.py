@@ -71,6 +71,7 @@ async def send(
             first_byte_seconds=answer.first_byte_at - started if answer.first_byte_at else None,
             failure=failure,
             error=error,
+            is_events=answer.is_streamed and failure is not None,
         )
 
     try:
@@ -94,13 +95,14 @@ async def send(
 class _Partial:
     """What has come so far, kept when the rest doesn't come."""
 
-    __slots__ = ("body", "first_byte_at", "headers", "status")
+    __slots__ = ("body", "first_byte_at", "headers", "is_streamed", "status")
 
     def __init__(self) -> None:
         self.status: int | None = None
         self.headers: Mapping[str, str] = {}
         self.body = bytearray()
         self.first_byte_at: float | None = None
+        self.is_streamed = False
 
 
 # Parsed once for each address and set of timeouts, not once for each of thousands of calls a second.
@@ -135,16 +137,16 @@ async def _exchange(session: aiohttp.ClientSession, request: Request, limits: Li
     ) as response:
         answer.status, answer.first_byte_at = response.status, monotonic()
         answer.headers = _kept(response.raw_headers)
-        is_streamed = listener is not None and response.status == 200 and response.content_type == _EVENTS
+        answer.is_streamed = listener is not None and response.status == 200 and response.content_type == _EVENTS
         events = EventReader()
         async for chunk in response.content.iter_any():
             answer.body += chunk
             if len(answer.body) > limits.answer_bytes:
                 del answer.body[limits.answer_bytes :]
                 raise _TooLongError
-            if listener is not None and is_streamed:
+            if listener is not None and answer.is_streamed:
                 _tell(listener, events.feed(chunk))
-        if listener is not None and is_streamed:
+        if listener is not None and answer.is_streamed:
             answer.body = _whole(listener)
 
 

@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import orjson
-
 from apps.providers.adapters.reading import error_of, parse
-from apps.providers.domain.chat_stream import ChatAssembly, StreamBrokenError, without_usage
+from apps.providers.domain.chat_stream import ChatAssembly, StreamBrokenError, without_usage, written
 
 _DONE = b"[DONE]"
 
@@ -29,9 +27,9 @@ class ChatStream:
             raise StreamBrokenError(f"The provider broke off: {message or code or kind or 'it does not say why'}")
         self._assembly.add(chunk)
         told = [chunk] if self._has_usage else without_usage([chunk])
-        return [orjson.dumps(one) for one in told]
+        return [written(one) for one in told]
 
     def whole(self) -> bytes | None:
         """The answer as it would have come in one piece; None while it isn't whole."""
         completion = self._assembly.whole()
-        return None if completion is None else orjson.dumps(completion)
+        return None if completion is None else written(completion)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from apps.lib.redaction import is_real_key, redact, redact_bytes
+from apps.lib.redaction import is_real_key, redact
+from apps.providers.domain.clear_key import clear_answer
 from apps.providers.domain.outcomes import Outcome
 from apps.spend.domain.usage import TokenUsage
 
@@ -32,7 +33,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class WireAnswer:
-    """What came back over HTTP; `failure` when it is not a whole answer (`status` is None when not even a status line came)."""
+    """What came back over HTTP; `failure` when it is not a whole answer (`status` is None when not even a status line came).
+
+    `is_events`: the body is what came of a stream that broke off.
+    """
 
     sent_at: datetime
     duration_seconds: float
@@ -42,12 +46,13 @@ class WireAnswer:
     first_byte_seconds: float | None = None
     failure: WireFailure | None = None
     error: str = ""
+    is_events: bool = False
 
     def without(self, secret: str) -> "WireAnswer":
         """The same answer without our key, in whatever form it stands there."""
         if not is_real_key(secret):
             return self
-        body = redact_bytes(self.body, secret)
+        body = clear_answer(self.body, secret, is_events=self.is_events, is_cut=self.failure is not None)
         told = "\n".join((self.error, *self.headers.values()))
         # Nearly always both are as they were: one look at each.
         if body is self.body and redact(told, secret) is told:

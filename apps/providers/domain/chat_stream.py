@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 _HEAD = ("id", "created", "model", "system_fingerprint", "service_tier")
 _MOST_CHOICES = 128
 _MOST_TOOL_CALLS = 1024
@@ -12,6 +14,15 @@ _FUNCTION = ("name", "arguments")
 
 class StreamBrokenError(Exception):
     """What comes is no stream of a chat completion, or tells of an error; the text says which."""
+
+
+def written(value: Mapping[str, Any]) -> bytes:
+    """As JSON; StreamBrokenError for what a provider nested deeper than can be written."""
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        msg = "A piece of the streamed answer is nested too deep."
+        raise StreamBrokenError(msg) from error
 
 
 @dataclass(slots=True)
