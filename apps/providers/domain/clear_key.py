@@ -76,7 +76,7 @@ class _Choice:
             told[_LOGPROBS] = None
         elif any(text.waits for text in self._texts.values()):
             self._logprobs, told[_LOGPROBS] = joined, None
-        return told[_LOGPROBS] != found
+        return bool(told[_LOGPROBS] != found)
 
 
 def clear_answer(body: bytes, secret: str, *, is_events: bool, is_cut: bool) -> bytes:
@@ -180,8 +180,9 @@ def _entry(entries: list[Any], index: int) -> dict[str, Any]:
     for entry in entries:
         if isinstance(entry, dict) and entry.get("index") == index:
             return entry
-    entries.append({"index": index})
-    return entries[-1]
+    added: dict[str, Any] = {"index": index}
+    entries.append(added)
+    return added
 
 
 def _joined(first: dict[str, list[Any]], second: dict[str, Any]) -> dict[str, list[Any]]:
