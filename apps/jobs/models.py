@@ -84,6 +84,7 @@ class Job(models.Model):
     # Without an index: recipes are never deleted before their jobs, and few jobs have one.
     recipe = models.ForeignKey("jobs.Recipe", on_delete=models.DO_NOTHING, null=True, blank=True, related_name="jobs", db_index=False)
     collection_id = models.UUIDField(null=True, blank=True, help_text="Where its documents are; the job outlives it.")
+    document_count = models.PositiveIntegerField("documents", null=True, blank=True)
     collection_revision = models.BigIntegerField(null=True, blank=True, help_text="What its searches see of the collection: as it began.")
     takes_over = models.BooleanField(
         default=True, db_default=True, help_text="Whether what was asked before isn't asked again: by a recipe."
@@ -120,7 +121,9 @@ class Job(models.Model):
 
     @property
     def name(self) -> str:
-        """What people know it by: the file that they sent; a single call by its model."""
+        """What people know it by: the file that they sent, the recipe and how many documents; a single call by its model."""
+        if self.recipe and self.document_count:
+            return f"{self.recipe}, {self.document_count:,} document{'' if self.document_count == 1 else 's'}"
         file = self.table_file or self.input_file
         return file.filename if file else self.model_name or self.kind
 

@@ -43,6 +43,11 @@ def advance_job(*, job_id: RowId) -> None:
     actions.advance_job(job_id=UUID(job_id), clock=current_time)
 
 
+@background_task(name="jobs.start_waiting")
+def start_waiting(*, collection_id: RowId) -> int:
+    return actions.start_waiting(collection_id=UUID(collection_id))
+
+
 @background_task(name="jobs.finish_job", soft_time_limit=_INGEST_LIMIT_SECONDS, time_limit=_INGEST_LIMIT_SECONDS + 30)
 def finish_job(*, job_id: RowId) -> None:
     actions.finish_job(job_id=UUID(job_id), clock=current_time)

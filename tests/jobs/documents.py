@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 from django.db.models import F
+from django.utils import timezone
 
 from apps.jobs.actions import advance_job, finish_job, submit_documents
 from apps.jobs.domain.lifecycle import ItemState
@@ -15,7 +16,7 @@ from apps.knowledge.models import Collection
 from apps.lib.ids import uuid7
 from apps.traces.queries import read_bodies
 from tests.factories.recipes import make_recipe
-from tests.jobs.batches import NOW, clock, end_item, make_model
+from tests.jobs.batches import clock, end_item, make_model
 
 Say = Callable[[str], str]
 
@@ -27,7 +28,9 @@ def submit(plan: Plan, collection: Collection, **values: Any) -> Job:
     if plan.policy.first_model:
         make_model(plan.policy.first_model)
     recipe = make_recipe(collection.workspace, plan=plan)
-    return submit_documents(workspace_id=collection.workspace_id, recipe_id=recipe.id, collection_id=collection.id, **{"now": NOW} | values)
+    # The database's clock tells when it is over.
+    times = {"now": timezone.now()}
+    return submit_documents(workspace_id=collection.workspace_id, recipe_id=recipe.id, collection_id=collection.id, **times | values)
 
 
 def started(plan: Plan, collection: Collection, **values: Any) -> Job:

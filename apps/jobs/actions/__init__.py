@@ -31,6 +31,7 @@ from apps.jobs.actions.ring import ring, wake_pumps
 from apps.jobs.actions.run import run_items
 from apps.jobs.actions.sample_progress import sample_progress
 from apps.jobs.actions.search_documents import search_documents
+from apps.jobs.actions.start_waiting import start_waiting
 from apps.jobs.actions.stream_call import stream_call
 from apps.jobs.actions.submit_batch import submit_batch
 from apps.jobs.actions.submit_documents import Chosen, Terms, submit_documents
@@ -79,6 +80,7 @@ __all__ = [
     "sample_progress",
     "search_documents",
     "single_prompt_expander",
+    "start_waiting",
     "stream_call",
     "submit_batch",
     "submit_documents",

@@ -96,6 +96,7 @@ def submit_documents(
             first_model_name=plan.policy.first_model,
             recipe=recipe,
             collection_id=collection_id,
+            document_count=len(documents),
             takes_over=terms.reuse,
             created_at=now,
             expires_at=now + timedelta(seconds=COMPLETION_WINDOW_SECONDS),

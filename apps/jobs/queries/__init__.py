@@ -242,9 +242,8 @@ def sum_open_work(*, workspace_ids: Sequence[UUID] | None) -> dict[str, int]:
 
 def list_recent_jobs(*, workspace_ids: Sequence[UUID] | None) -> list[Job]:
     """The newest batches, for the home page."""
-    return list(
-        _in_workspaces(workspace_ids).exclude(kind="single").select_related("workspace", "input_file", "table_file").order_by("-pk")[:10]
-    )
+    rows = _in_workspaces(workspace_ids).exclude(kind="single").select_related("workspace", "input_file", "table_file", "recipe")
+    return list(rows.order_by("-pk")[:10])
 
 
 def _in_workspaces(workspace_ids: Sequence[UUID] | None) -> "QuerySet[Job]":
@@ -352,7 +351,7 @@ def count_dead_since(moment: datetime, *, workspace_ids: Sequence[UUID] | None) 
 def list_open_jobs(*, workspace_ids: Sequence[UUID] | None) -> list[Job]:
     """Batches that have not ended, for the home page; the newest ten."""
     rows = _in_workspaces(workspace_ids).filter(ended_at=None).exclude(kind="single")
-    return list(rows.select_related("workspace", "input_file", "table_file").order_by("-created_at")[:10])
+    return list(rows.select_related("workspace", "input_file", "table_file", "recipe").order_by("-created_at")[:10])
 
 
 _DEAD_GROUPS = """

@@ -10,7 +10,7 @@ MOST_SORTED = 20_000
 
 def find_jobs(ids: Collection[UUID], *, workspace_ids: Sequence[UUID] | None) -> dict[UUID, Job]:
     """Of these jobs those of these workspaces (None: of all), with what they are named by."""
-    rows = Job.objects.filter(id__in=ids).select_related("input_file", "table_file")
+    rows = Job.objects.filter(id__in=ids).select_related("input_file", "table_file", "recipe")
     return {job.id: job for job in (rows if workspace_ids is None else rows.filter(workspace_id__in=workspace_ids))}
 
 

@@ -51,7 +51,8 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         model = Job
         fields = [
             "id", "kind", "status", "revision", "lane", "endpoint", "model", "feature", "metadata", "max_cost_usd", "on_budget",
-            "recipe", "collection_id", "held_by", "held_until", "input_file_id", "output_file_id", "error_file_id", "errors",
+            "recipe", "collection_id", "document_count", "held_by", "held_until",
+            "input_file_id", "output_file_id", "error_file_id", "errors",
             "total", "done", "dead", "open", "items_per_second", "remaining_seconds",
             "input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "cost_usd",
             "policy", "cache_hits", "cache_saved_usd", "first_asked", "first_accepted", "first_accepted_share", "first_saved_usd",

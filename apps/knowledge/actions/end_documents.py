@@ -4,6 +4,7 @@ from datetime import datetime
 
 from django.db.models import QuerySet, Sum
 
+from apps.knowledge.actions.announce_read import announce_read
 from apps.knowledge.models import Collection, Document, DocumentVersion, VersionStatus
 from apps.lib.enqueue import enqueue
 
@@ -24,4 +25,5 @@ def end_documents(collection: Collection, documents: QuerySet[Document], *, now:
     )
     ended = there.update(deleted_at=now, updated_at=now)
     enqueue("knowledge.forget_deleted", queue="ingest")
+    announce_read(collection.id)
     return ended

@@ -14,6 +14,7 @@ import structlog
 from django.conf import settings
 
 from apps.files.queries import FileGoneError, open_file
+from apps.knowledge.actions.announce_read import announce_read
 from apps.knowledge.actions.hold_version import Claim, ClaimLostError, hold_version, refuse_version
 from apps.knowledge.actions.publish_reading import Reading, publish_reading
 from apps.knowledge.actions.store_chunks import copy_chunks, store_chunks
@@ -23,7 +24,7 @@ from apps.knowledge.domain.reading import FILE_GONE, OVERLAP_TOKENS, PIECE_TOKEN
 from apps.knowledge.domain.refusals import Refused
 from apps.knowledge.domain.sections import join_text
 from apps.knowledge.extraction import extract
-from apps.knowledge.models import EMBEDDING, DocumentVersion, VersionStatus
+from apps.knowledge.models import EMBEDDING, Document, DocumentVersion, VersionStatus
 from apps.lib.failpoints import failpoint
 from apps.lib.tokenizer import count_tokens
 
@@ -44,6 +45,8 @@ def extract_document(*, version_id: UUID) -> str:
         except ClaimLostError:
             log.info("document_claim_lost", version_id=str(version_id))
             return ""
+    if outcome != EMBEDDING:
+        announce_read(Document.objects.values_list("collection_id", flat=True).get(versions=version_id))
     log.info("document_read", version_id=str(version_id), outcome=outcome)
     return outcome
 

@@ -10,10 +10,11 @@ from uuid import UUID
 
 from django.db import transaction
 
+from apps.knowledge.actions.announce_read import announce_read
 from apps.knowledge.actions.publish_reading import publish_version
 from apps.knowledge.actions.store_chunks import vector_text
 from apps.knowledge.domain.embedders import NOT_EMBEDDED, UNUSABLE, read_vectors, text_key
-from apps.knowledge.models import Chunk
+from apps.knowledge.models import Chunk, Document
 from apps.lib.failpoints import failpoint
 from apps.lib.sql import server_cursor
 
@@ -66,7 +67,10 @@ def publish_complete() -> int:
     with server_cursor() as cursor:
         cursor.execute(_COMPLETE)
         complete = [row[0] for row in cursor]
-    return sum(publish_version(version_id) for version_id in complete)
+    found = [version_id for version_id in complete if publish_version(version_id)]
+    for collection_id in Document.objects.filter(versions__in=found).values_list("collection_id", flat=True).distinct():
+        announce_read(collection_id)
+    return len(found)
 
 
 def tell_not_embedded(*, item_ids: Ids[UUID], message: str, is_unusable: bool = False) -> None:

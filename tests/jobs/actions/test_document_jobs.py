@@ -1,9 +1,11 @@
 """Jobs of documents: each step starts when those before it are done, what has an answer is never asked again, and the job ends with all."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from django.conf import LazySettings
+from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from apps.jobs.actions import (
     Chosen,
@@ -13,6 +15,7 @@ from apps.jobs.actions import (
     finish_job,
     pause_job,
     resume_job,
+    start_waiting,
     submit_documents,
     sweep,
 )
@@ -20,6 +23,7 @@ from apps.jobs.domain.export_table import answer_text
 from apps.jobs.domain.lifecycle import JobStatus
 from apps.jobs.domain.recipe import Each, Plan, Step
 from apps.jobs.models import Item, Job, JobDocument, StepItem
+from apps.knowledge.actions import delete_document, extract_document
 from apps.knowledge.models import Collection, Pin, Snapshot
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import uuid7
@@ -61,7 +65,7 @@ def collection_of(**texts: str) -> Collection:
 
 def test_one_step_asks_once_for_each_document() -> None:
     job = started(ONE, collection_of(a="apples", b="bees"))
-    assert (job.status, job.total, job.model_name) == (JobStatus.RUNNING, 2, "small")
+    assert (job.status, job.total, job.model_name, job.name) == (JobStatus.RUNNING, 2, "small", f"{job.recipe}, 2 documents")
     assert questions(job) == {"doc-1/answer": "a.txt: apples", "doc-2/answer": "b.txt: bees"}
     assert run_out(job) == 2
     assert (job.status, job.done, job.dead) == (JobStatus.COMPLETED, 2, 0)
@@ -267,6 +271,30 @@ def test_the_sweep_rings_for_jobs_that_can_go_on() -> None:
     assert sweep()["unadvanced"] == 1
     advance_job(job_id=job.id, clock=clock)
     assert sweep()["unadvanced"] == 0
+
+
+def test_the_last_document_that_is_read_refused_or_deleted_rings_for_the_jobs_that_wait_for_it(
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    def rung(act: Callable[[], object]) -> list[str]:
+        with django_capture_on_commit_callbacks(execute=True) as callbacks:
+            act()
+        return [one.args[0] for one in callbacks if getattr(one, "args", ())[:1] in {("jobs.start_waiting",), ("jobs.advance_job",)}]
+
+    collection = make_collection()
+    first, second, third = (
+        upload(text, collection=collection, name=name) for name, text in (("a.txt", "a"), ("b.pdf", "no"), ("c.txt", "c"))
+    )
+    job = submit(ONE, collection)
+    assert rung(lambda: extract_document(version_id=first.version.id)) == []
+    assert rung(lambda: extract_document(version_id=second.version.id)) == []
+    assert rung(lambda: delete_document(document_id=third.document.id, now=clock())) == ["jobs.start_waiting"]
+    assert rung(lambda: start_waiting(collection_id=collection.id)) == ["jobs.advance_job"]
+    advance_job(job_id=job.id, clock=clock)
+    assert states(job) == {"a.txt": "open", "b.pdf": "failed", "c.txt": "failed"}
+    assert start_waiting(collection_id=collection.id) == 0
+    late = upload("late", collection=collection, name="late.txt")
+    assert rung(lambda: extract_document(version_id=late.version.id)) == ["jobs.start_waiting"]
 
 
 REFUSALS = {
