@@ -198,9 +198,11 @@ MAX_LINES = env.whole("AIPLATFORM_MAX_LINES", 1_000_000, at_least=1)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_LINE_BYTES
 FILE_UPLOAD_TEMP_DIR = Path(env.text("AIPLATFORM_STORAGE", str(AIPLATFORM_HOME / "files"))) / "incoming"
 FILE_UPLOAD_HANDLERS = ["apps.lib.spooled_uploads.SpooledUploadHandler"]
-# Per API key, and per address for refused ones; 0: no limit. Single calls are bounded by what their providers take, not by this.
+# Per API key, and per address for refused ones; streams of events, at one web process. 0: no limit. Single calls are bounded by what their
+# providers take, not by this.
 API_READS_PER_MINUTE = env.whole("AIPLATFORM_API_READS_PER_MINUTE", 3000)
 API_WRITES_PER_MINUTE = env.whole("AIPLATFORM_API_WRITES_PER_MINUTE", 1200)
+API_OPEN_STREAMS = env.whole("AIPLATFORM_API_OPEN_STREAMS", 100)
 REFUSED_KEYS_PER_MINUTE = env.whole("AIPLATFORM_REFUSED_KEYS_PER_MINUTE", 120)
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["apps.accounts.authentication.ApiKeyAuthentication"],

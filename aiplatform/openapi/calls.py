@@ -144,7 +144,8 @@ _ANSWER_EVENTS: dict[str, Any] = {
     "description": (
         "A call's answer as server-sent events, in OpenAI's chunks: what has come of it, then what comes, live. With `Last-Event-ID` from "
         "behind that event. An event `restart` says that another try answers: what was read before it is to be thrown away. "
-        "An answer that nobody streamed comes in one piece; a failure as a chunk with `error`. Comments keep a quiet line open."
+        "An answer that nobody streamed comes in one piece; a failure as a chunk with `error`. Comments keep a quiet line open. "
+        "Of a job's item the key needs the scope `jobs` instead."
     ),
     "tags": ["items"],
     "parameters": [

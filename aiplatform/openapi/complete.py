@@ -18,14 +18,14 @@ _WORDS = {
     413: "The body is too long.",
     422: "The `Idempotency-Key` came with another body before.",
     415: "The body has another type than is taken.",
-    429: "Too many requests with this key; `Retry-After` says how long to wait.",
+    429: "Too many requests with this key, or too many streams open; `Retry-After` says how long to wait.",
     502: "The provider failed.",
     503: "The platform, or the provider behind it, takes nothing at present; `Retry-After` may say when.",
     504: "No answer came in time.",
 }
-_ALWAYS = {400, 401, 403, 405, 503}
-# REST framework's views alone: async ones look at neither.
-_REST = {406, 429}
+_ALWAYS = {400, 401, 403, 405, 429, 503}
+# REST framework's views alone.
+_REST = {406}
 _CHANGES = {"cancel_batch", "pause_job", "resume_job", "cancel_job", "change_lane", "rerun_failed", "revoke_key"}
 _CHANGES |= {"rotate_webhook_secret", "test_webhook", "replay_delivery", "create_webhook"}
 _CHANGES |= {"add_upload_part", "complete_upload", "cancel_upload"}
@@ -118,7 +118,7 @@ def _statuses(path: str, method: str, operation: dict[str, Any]) -> list[int]:
     found |= {404} if "{" in path or _is_call(path) or operation["operationId"] in _NAMING else set()
     found |= {409, 422} if method == "post" else {409} if operation["operationId"] in _CHANGES else set()
     found |= {413, 415} if "requestBody" in operation and not _is_call(path) else set()
-    return sorted(found | ({409, 413, 429, 502, 504} if _is_call(path) else set()))
+    return sorted(found | ({409, 413, 502, 504} if _is_call(path) else set()))
 
 
 def _add_errors(path: str, method: str, operation: dict[str, Any]) -> None:

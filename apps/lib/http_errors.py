@@ -39,6 +39,7 @@ _CODES = {
 }
 _TYPES = {403: "permission_denied", 429: "rate_limit_exceeded"}
 _RETRY_AFTER_SECONDS = "5"
+TOO_OFTEN = "Too many requests with this key. Wait as long as Retry-After says."
 # A disk is not emptied in a moment.
 _STORAGE_RETRY_AFTER_SECONDS = "60"
 # What a write says that finds no room: on the disk, in a quota, beyond the longest file that is allowed.
@@ -204,7 +205,7 @@ def _from_rest_framework(exception: exceptions.APIException) -> ApiError:
         headers["Retry-After"] = f"{wait:.0f}"
     param, message = _first_detail(exception.detail)
     if isinstance(exception, exceptions.Throttled):
-        message = "Too many requests with this key. Wait as long as Retry-After says."
+        message = TOO_OFTEN
     code = _CODES.get(exception.status_code, "invalid_request")
     return ApiError(exception.status_code, code, message[:_LONGEST_MESSAGE], param=param, headers=headers)
 

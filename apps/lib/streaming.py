@@ -1,6 +1,6 @@
 """Bodies that are made while they are sent, under ASGI and WSGI alike."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
 from functools import partial
 from typing import BinaryIO
 
@@ -17,7 +17,7 @@ def stream_response(request: HttpRequest, chunks: Iterator[bytes], *, content_ty
     return StreamingHttpResponse(content, content_type=content_type)
 
 
-def stream_events(lines: AsyncIterator[bytes], headers: Mapping[str, str] | None = None) -> StreamingHttpResponse:
+def stream_events(lines: AsyncIterable[bytes], headers: Mapping[str, str] | None = None) -> StreamingHttpResponse:
     """Server-sent events, each as it comes: proxies would otherwise keep the lines until there are many."""
     told = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", **(headers or {})}
     return StreamingHttpResponse(lines, content_type="text/event-stream", headers=told)

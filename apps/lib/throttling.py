@@ -3,16 +3,20 @@
 One round trip per request. While Redis is down everybody is let in: a limit on haste is worth less than the work itself.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
+from uuid import UUID
 
 import redis
 import structlog
 from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
+
+from apps.lib.http_errors import TOO_OFTEN, ApiError
 
 log = structlog.get_logger(__name__)
 
@@ -61,16 +65,25 @@ class KeyThrottle(BaseThrottle):
         self._wait_seconds = 0.0
 
     def allow_request(self, request: Request, view: Any) -> bool:  # noqa: ARG002 -- the framework's signature
-        kind = "read" if request.method in _READS else "write"
-        per_minute = settings.API_READS_PER_MINUTE if kind == "read" else settings.API_WRITES_PER_MINUTE
         key = getattr(request.auth, "pk", None)
-        if not per_minute or key is None:
-            return True
-        self._wait_seconds = milliseconds_to_wait(_TAKE, [f"aiplatform:throttle:{kind}:{key}"], per_minute) / 1000
+        if key is not None:
+            self._wait_seconds = _take_turn(key, is_read=request.method in _READS)
         return self._wait_seconds == 0
 
     def wait(self) -> float:
         return self._wait_seconds
+
+
+def require_turn(key_id: UUID) -> None:
+    """For doors that are not REST framework's, and read: ApiError 429 when the key asks too often."""
+    if seconds := _take_turn(key_id, is_read=True):
+        raise ApiError(429, "rate_limit_exceeded", TOO_OFTEN, headers={"Retry-After": f"{math.ceil(seconds)}"})
+
+
+def _take_turn(key_id: UUID, *, is_read: bool) -> float:
+    """Seconds to wait; 0: its turn is taken."""
+    kind, per_minute = ("read", settings.API_READS_PER_MINUTE) if is_read else ("write", settings.API_WRITES_PER_MINUTE)
+    return milliseconds_to_wait(_TAKE, [f"aiplatform:throttle:{kind}:{key_id}"], per_minute) / 1000 if per_minute else 0.0
 
 
 @cache

@@ -64,7 +64,7 @@ api/jobs/<str:job_id>/documents/<int:position>/correction POST jobs
 api/jobs/<str:job_id>/items          GET jobs
 api/jobs/<str:job_id>/documents      GET jobs
 api/items/<str:item_id>              GET jobs
-api/items/<str:item_id>/events       GET chat
+api/items/<str:item_id>/events       GET jobs
 api/dead-items                       GET jobs
 api/dead-items/requeue               POST jobs
 api/dead-items/discard               POST jobs

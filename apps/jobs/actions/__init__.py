@@ -17,6 +17,7 @@ from apps.jobs.actions.expire_jobs import expire_jobs
 from apps.jobs.actions.finish_job import finish_job
 from apps.jobs.actions.follow_item import follow_item
 from apps.jobs.actions.foresee_documents import foresee_documents
+from apps.jobs.actions.forget_pieces import forget_pieces
 from apps.jobs.actions.index_documents import index_documents
 from apps.jobs.actions.mirror_dead import mirror_dead
 from apps.jobs.actions.pause_job import pause_job, resume_job
@@ -62,6 +63,7 @@ __all__ = [
     "finish_job",
     "follow_item",
     "foresee_documents",
+    "forget_pieces",
     "index_documents",
     "job_watch",
     "mirror_dead",

@@ -90,10 +90,10 @@ class ChunkTeller:
 async def _send(client: "redis.asyncio.Redis", batch: list[tuple[str, UUID, Chunk]]) -> None:
     async with client.pipeline(transaction=False) as pipeline:
         for channel, item_id, chunk in batch:
-            key = stream_key(item_id)
-            pipeline.xadd(key, {"d": chunk.data}, id=chunk.id, maxlen=STREAM_LENGTH, approximate=True)
-            if chunk.number == 1 or chunk.is_last:
-                pipeline.expire(key, STREAM_SECONDS)
+            pipeline.xadd(stream_key(item_id), {"d": chunk.data}, id=chunk.id, maxlen=STREAM_LENGTH, approximate=True)
             pipeline.publish(channel, write_message(item_id, chunk))
+        # Whatever becomes of this process, none of them stays for ever.
+        for key in {stream_key(item_id) for _, item_id, _ in batch}:
+            pipeline.expire(key, STREAM_SECONDS)
         # An id that is too old is refused: the item has another run by now.
         await pipeline.execute(raise_on_error=False)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import orjson
+
 STREAM_SECONDS = 3600
 STREAM_LENGTH = 20_000
 _PREFIX = "aiplatform:stream:"
@@ -46,6 +48,22 @@ def read_id(text: str) -> tuple[int, int] | None:
     return (int(run), int(number)) if sign and is_number else None
 
 
+def read_piece(place: str, data: str) -> Chunk | None:
+    """A piece as it stands in Redis; None for what no pump of ours tells, which would break the lines of a stream."""
+    found = read_id(place)
+    if found is None or (data and not _is_object(data)):
+        return None
+    return Chunk(*found, data)
+
+
+def _is_object(data: str) -> bool:
+    """Whether it is one JSON object on one line."""
+    try:
+        return "\n" not in data and "\r" not in data and isinstance(orjson.loads(data), dict)
+    except orjson.JSONDecodeError:
+        return False
+
+
 def write_message(item_id: UUID, chunk: Chunk) -> str:
     """As it is published to the process whose caller waits."""
     return f"{item_id.hex} {chunk.id} {chunk.data}"
@@ -58,8 +76,8 @@ def read_message(text: str) -> tuple[UUID, Chunk | None]:
     if not rest:
         return item_id, None
     told, _, data = rest.partition(" ")
-    found = read_id(told)
-    if found is None:
-        msg = "a piece without an id"
+    chunk = read_piece(told, data)
+    if chunk is None:
+        msg = "a piece that is none"
         raise ValueError(msg)
-    return item_id, Chunk(*found, data)
+    return item_id, chunk

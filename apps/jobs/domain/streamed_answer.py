@@ -9,6 +9,8 @@ from apps.jobs.domain.chunk import Chunk
 from apps.providers.domain.chat_stream import ChatAssembly, StreamBrokenError, split_completion, without_usage
 
 DONE = b"[DONE]"
+# The id of a piece before any.
+NOTHING = "0-0"
 _INTERRUPTED = CallAnswer(
     status=502,
     code="stream_interrupted",
@@ -17,12 +19,16 @@ _INTERRUPTED = CallAnswer(
 
 
 class StreamedAnswer:
-    """The pieces of one item's answer that went out, all of one run: what another run tells can't be put behind them."""
+    """The pieces of one item's answer that went out, all of one run: what another run tells can't be put behind them.
 
-    def __init__(self, *, is_usage_told: bool) -> None:
+    `after`: (run, number) of the last piece that its reader had before.
+    """
+
+    def __init__(self, *, is_usage_told: bool, after: tuple[int, int] | None = None) -> None:
         self._is_usage_told = is_usage_told
         self._told: list[str] = []
-        self._run = self._number = 0
+        self._run, self._number = after or (0, 0)
+        self._is_from_begin = after is None
         self.is_complete = False
 
     @property
@@ -32,6 +38,10 @@ class StreamedAnswer:
     @property
     def last_id(self) -> str:
         return f"{self._run}-{self._number}"
+
+    def is_of_another_run(self, chunk: Chunk) -> bool:
+        """It can't stand behind what went out."""
+        return self._run not in (0, chunk.run)
 
     def is_ahead(self, chunk: Chunk) -> bool:
         """Pieces are missing before it."""
@@ -55,8 +65,14 @@ class StreamedAnswer:
         """What goes out last: what is missing of the answer and the word that all is said, or an error."""
         if answer.content is None or answer.status != 200:
             return [error_chunk(answer)]
-        rest = [] if self.is_complete and self._is_told(answer.content) else self._rest(answer.content)
+        rest = [] if self.is_whole(answer) else self._rest(answer.content)
         return [error_chunk(_INTERRUPTED)] if rest is None else [*rest, DONE]
+
+    def is_whole(self, answer: CallAnswer) -> bool:
+        """Whether all of the stored answer went out, as far as this reader has read it from its begin."""
+        if not self.is_complete or answer.content is None or answer.status != 200:
+            return False
+        return not self._is_from_begin or self._is_told(answer.content)
 
     def _is_told(self, answer: bytes) -> bool:
         """Whether what went out is the stored answer: whoever reaches Redis may tell pieces, and say that they are all."""

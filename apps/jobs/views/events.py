@@ -1,6 +1,6 @@
 """A job's progress as it happens, as server-sent events. Async: while a watcher waits, neither a thread nor a connection is held."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from uuid import UUID
 
@@ -8,17 +8,14 @@ import orjson
 from django.http import HttpRequest, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from apps.accounts.actions import authenticate_key
 from apps.accounts.permissions import require_scope
 from apps.jobs.actions import KeyRefusedError, job_watch
 from apps.jobs.actions.call_threads import in_thread
 from apps.jobs.queries import find_job
 from apps.jobs.serializers import JobSerializer
-from apps.lib.clock import current_time
-from apps.lib.http_errors import ApiError
+from apps.jobs.views.watching import admit_watcher, open_stream, require_get
 from apps.lib.shutdown import is_stopping
 from apps.lib.sse import HEARTBEAT, REFUSED, write_event
-from apps.lib.streaming import stream_events
 
 _END = b"event: end\ndata: {}\n\n"
 
@@ -30,19 +27,18 @@ async def job_events(request: HttpRequest, job_id: str) -> StreamingHttpResponse
     Comments keep the line open. It ends with `refused` within a second after the key was revoked, and without a word when the process is
     to stop: whoever connects again is told on by another one.
     """
-    if request.method != "GET":
-        raise ApiError(405, "method_not_allowed", f"Events are read by GET, not {request.method}.", headers={"Allow": "GET"})
+    require_get(request)
     watched, key_id = await in_thread(_admit, request, job_id)
-    return stream_events(_lines(watched, key_id))
+    return open_stream(_lines(watched, key_id), key_id=key_id)
 
 
 def _admit(request: HttpRequest, job_id: str) -> tuple[UUID, UUID]:
-    key = authenticate_key(request.headers.get("Authorization"), now=current_time(), address=request.META.get("REMOTE_ADDR", ""))
+    key = admit_watcher(request)
     require_scope(key, "jobs")
     return find_job(workspace_id=key.workspace_id, public_id=job_id).id, key.id
 
 
-async def _lines(job_id: UUID, key_id: UUID) -> AsyncIterator[bytes]:
+async def _lines(job_id: UUID, key_id: UUID) -> AsyncGenerator[bytes, None]:
     try:
         async with aclosing(job_watch().follow(job_id, key_id=key_id)) as standings:
             async for job in standings:

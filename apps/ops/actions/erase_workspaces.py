@@ -13,7 +13,7 @@ import structlog
 from apps.accounts.actions import end_workspace
 from apps.accounts.queries import closed_workspaces
 from apps.files.actions import erase_files
-from apps.jobs.actions import cancel_all
+from apps.jobs.actions import cancel_all, forget_pieces
 from apps.lib.advisory_lock import advisory_lock
 from apps.lib.sql import server_cursor
 from apps.ops.domain.erasure import AFTER_FILES, BEFORE_FILES, Step
@@ -57,13 +57,15 @@ def _erase(workspace_id: UUID, count: Callable[[int], int], *, now: datetime) ->
     if cancel_all(workspace_id=workspace_id, now=now, reason="The workspace is being deleted."):
         return False
     # Once more after all is gone: whoever was let in before it was closed may have written meanwhile.
-    while _pass(workspace_id, count):
+    while _pass(workspace_id, count, now=now):
         if cancel_all(workspace_id=workspace_id, now=now, reason="The workspace is being deleted."):
             return False
     return True
 
 
-def _pass(workspace_id: UUID, count: Callable[[int], int]) -> int:
+def _pass(workspace_id: UUID, count: Callable[[int], int], *, now: datetime) -> int:
+    # By its items, so before them.
+    forget_pieces(workspace_id=workspace_id, now=now)
     rows = sum(_do(step, workspace_id, count) for step in BEFORE_FILES)
     while gone := count(erase_files(workspace_id=workspace_id, at_once=_FILES_AT_ONCE)):
         rows += gone

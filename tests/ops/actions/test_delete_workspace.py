@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from decimal import Decimal
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -26,10 +27,12 @@ from apps.accounts.models import ApiKey, AuditEntry, IdempotencyRecord, Member, 
 from apps.files.actions import create_file
 from apps.files.models import File, Part, Upload
 from apps.jobs.actions import close_job, finish_job
+from apps.jobs.domain.chunk import stream_key
 from apps.jobs.domain.lifecycle import JobStatus
 from apps.jobs.models import Item, Job
 from apps.knowledge.actions import PinTo, pin_snapshot
 from apps.lib.ids import uuid7
+from apps.lib.redis_client import redis_client
 from apps.ops.actions import erase_workspaces as module
 from apps.ops.actions.delete_workspace import DeletionRefusedError, delete_workspace
 from apps.ops.actions.erase_workspaces import erase_workspaces
@@ -53,8 +56,10 @@ from tests.factories.prompts import make_prompt, make_version
 from tests.factories.recipes import make_document_job
 from tests.factories.spend import make_saving, make_waste
 from tests.factories.webhooks import make_delivery
+from tests.jobs.rows import make_job as make_calls
 
 pytestmark = pytest.mark.django_db(transaction=True)
+forget_pieces_module = import_module("apps.jobs.actions.forget_pieces")
 
 SUMS = {
     "spend_rollup", "spend_dayrollup", "spend_jobrollup", "spend_jobcost",
@@ -222,6 +227,23 @@ def test_all_of_it_goes_and_nothing_of_another_and_ledgers_stay_without_names() 
     assert (asked.changes["items"]["before"], asked.changes["keys"]["before"]) == (before["jobs_item"], before["accounts_apikey"])
     assert (ended.verb, ended.object_label) == ("erased", "")
     assert erase() == {"rows": 0, "workspaces": 0}
+
+
+def test_the_pieces_of_its_streamed_answers_go_and_those_of_another_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a call that waits again as well: nobody has claimed it any more."""
+    monkeypatch.setattr(forget_pieces_module, "_AT_ONCE", 2)
+    keys = {}
+    for name in ("gone", "stays"):
+        ended = {"kind": "single", "status": JobStatus.COMPLETED, "ended_at": timezone.now()}
+        job = make_calls(workspace=make_workspace(name), prompts=("a", "b", "c", "d", "e"), **ended)
+        job.items.filter(position__lt=4).update(claimed_at=timezone.now())
+        keys[name] = [stream_key(item_id) for item_id in job.items.values_list("id", flat=True)]
+        for key in keys[name]:
+            redis_client().xadd(key, {"d": '{"choices": []}'})
+    delete_workspace(workspace_id=Workspace.objects.get(name="gone").id, name="gone", cancels_jobs=False, now=timezone.now())
+    assert erase()["workspaces"] == 1
+    assert [redis_client().exists(*keys[name]) for name in ("gone", "stays")] == [0, 5]
+    redis_client().delete(*keys["stays"])
 
 
 def test_keys_stop_at_once_members_see_nothing_and_the_name_is_free() -> None:
