@@ -18,6 +18,7 @@ urlpatterns = [
     path("", include("apps.providers.urls")),
     path("", include("apps.prompts.urls")),
     path("", include("apps.knowledge.urls")),
+    path("", include("apps.conversations.urls")),
     path("", include("apps.jobs.urls")),
     path("", include("apps.spend.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),

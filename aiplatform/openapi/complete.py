@@ -29,6 +29,8 @@ _REST = {406}
 _CHANGES = {"cancel_batch", "pause_job", "resume_job", "cancel_job", "change_lane", "rerun_failed", "revoke_key"}
 _CHANGES |= {"rotate_webhook_secret", "test_webhook", "replay_delivery", "create_webhook"}
 _CHANGES |= {"add_upload_part", "complete_upload", "cancel_upload"}
+# Take an `Idempotency-Key` though they are no POST.
+_ONCE_TOO = {"set_memory", "forget_memory"}
 # Their bodies name what may not be there.
 _NAMING = {"requeue_dead_items", "create_document_job"}
 _ONCE = {
@@ -81,7 +83,7 @@ def complete_schema(result: dict[str, Any], generator: Any, request: Any, public
     for name in _CLOSED:
         result["components"]["schemas"][name]["additionalProperties"] = False
     for path, method, operation in _operations(result):
-        if method == "post":
+        if method == "post" or operation["operationId"] in _ONCE_TOO:
             operation.setdefault("parameters", []).append(_ONCE)
         if path.startswith("/v1"):
             operation["tags"] = ["OpenAI-compatible"]
@@ -116,7 +118,9 @@ def _is_call(path: str) -> bool:
 def _statuses(path: str, method: str, operation: dict[str, Any]) -> list[int]:
     found = _ALWAYS | (set() if _is_async(path) else _REST)
     found |= {404} if "{" in path or _is_call(path) or operation["operationId"] in _NAMING else set()
-    found |= {409, 422} if method == "post" else {409} if operation["operationId"] in _CHANGES else set()
+    if method == "post" or operation["operationId"] in _ONCE_TOO:
+        found |= {409, 422}
+    found |= {409} if operation["operationId"] in _CHANGES else set()
     found |= {413, 415} if "requestBody" in operation and not _is_call(path) else set()
     return sorted(found | ({409, 413, 502, 504} if _is_call(path) else set()))
 

@@ -26,6 +26,8 @@ PATH_VALUES = {
     "snapshot_id": f"snap_{'0' * 32}{_KEY}1",
     "position": 1,
     "recipe_id": f"recipe_{_KEY[:-1]}10",
+    "profile_id": f"profile_{_KEY[:-1]}11",
+    "key": "language",
     "name": MODEL,
 }
 
@@ -50,6 +52,10 @@ QUERY_VALUES: dict[str, Any] = {
     "version": 1,
     "list_job_documents.state": "failed",
     "delete_collection.name": "example",
+    "end_user": "ada@example.org",
+    "seq": 1,
+    "expected_seq": 1,
+    "why": "she has moved to Lyon",
     "list_alerts.state": "open",
     "list_alerts.kind": "dead.share",
 }
@@ -127,6 +133,8 @@ BODIES: dict[str, dict[str, Any]] = {
         "file": ["Refunds\n\nMoney is paid back within fourteen days.\n"],
         "metadata": '{"department": "sales"}',
     },
+    "create_profile": {"end_user": "grace@example.org"},
+    "set_memory": {"text": "Answers in French, please.", "expected_seq": 1, "why": "she has said so"},
     "create_key": {"name": "nightly import", "scopes": ["files", "batches"]},
 }
 
@@ -176,6 +184,11 @@ LINKS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "list_alerts": ("alert_id", "/data/0/id", ("retrieve_alert", "acknowledge_alert")),
     "test_webhook": ("delivery_id", "/id", ("retrieve_delivery", "replay_delivery")),
     "create_budget": ("budget_id", "/id", ("retrieve_budget", "change_budget", "top_up_budget")),
+    "create_profile": (
+        "profile_id",
+        "/id",
+        ("retrieve_profile", "erase_profile", "read_memory", "read_remembered", "set_memory", "forget_memory", "list_memory_events"),
+    ),
     "create_key": ("key_id", "/id", ("revoke_key",)),
     "list_providers": ("provider_id", "/data/0/id", ("retrieve_provider",)),
     "retrieve_provider": ("target_id", "/targets/0/id", ("retrieve_target",)),

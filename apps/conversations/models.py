@@ -11,6 +11,7 @@ from apps.lib.ids import public_id, uuid7
 
 CONVERSATION_PREFIX = "conv_"
 TURN_PREFIX = "turn_"
+PROFILE_PREFIX = "profile_"
 
 
 class Conversation(models.Model):
@@ -161,6 +162,10 @@ class Profile(models.Model):
 
     def __str__(self) -> str:
         return self.end_user
+
+    @property
+    def public_id(self) -> str:
+        return public_id(PROFILE_PREFIX, self.id)
 
 
 class MemoryEvent(models.Model):

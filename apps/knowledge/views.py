@@ -42,6 +42,7 @@ from apps.lib.cursor_pages import CursorPages
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import parse_public_id
 from apps.lib.narrowing import Narrowing, text_filter
+from apps.lib.whole_parameters import read_whole
 
 MOST_AT_ONCE = 100
 _MOST_CHARACTERS = 1_000_000
@@ -217,10 +218,10 @@ class DocumentTextView(APIView):
     )
     def get(self, request: Request, document_id: str) -> Response:
         """Its plain text with the sections that stand in it, in parts. A version that is not ready says nothing."""
-        number = _whole(request, "version", None, least=1)
+        number = read_whole(request, "version", least=1)
         version = find_version(document=_document(request, document_id), number=number)
-        offset = _whole(request, "offset", 0, least=0) or 0
-        limit = _whole(request, "limit", _USUAL_CHARACTERS, least=1, most=_MOST_CHARACTERS) or _USUAL_CHARACTERS
+        offset = read_whole(request, "offset", least=0) or 0
+        limit = read_whole(request, "limit", least=1, most=_MOST_CHARACTERS) or _USUAL_CHARACTERS
         text, shown = cut_text(place_sections(version), offset=offset, limit=limit)
         characters = version.characters or 0
         sections = [
@@ -269,12 +270,3 @@ def _metadata(request: Request) -> dict[str, str] | None:
     except orjson.JSONDecodeError as error:
         raise ApiError(400, "invalid_json", f"'metadata' is no JSON: {error}", param="metadata") from error
     return found
-
-
-def _whole(request: Request, name: str, usual: int | None, *, least: int, most: int = 2**31 - 1) -> int | None:
-    text = request.query_params.get(name)
-    if text is None:
-        return usual
-    if not (text.isascii() and text.isdecimal() and len(text) <= 10 and least <= int(text) <= most):
-        raise ApiError(400, "invalid_value", f"'{name}' must be a whole number from {least} to {most}.", param=name)
-    return int(text)

@@ -21,6 +21,7 @@ from apps.files.actions import start_upload
 from apps.lib.ids import public_id
 from tests.factories.accounts import make_api_key, make_client, make_workspace
 from tests.factories.alerts import make_alert
+from tests.factories.conversations import make_profile
 from tests.factories.files import make_file
 from tests.factories.knowledge import make_collection, make_snapshot, upload
 from tests.factories.prompts import make_prompt, make_version
@@ -95,6 +96,10 @@ def _budget(workspace: Workspace) -> str:
     return make_budget("workspace", workspace=workspace, period="day").public_id
 
 
+def _profile(workspace: Workspace) -> str:
+    return make_profile(workspace, "ada", **{"1": "Ada"}).public_id
+
+
 # Route -> what makes an object of a workspace and gives its public id.
 SAMPLES: dict[str, Make] = {
     "v1/files/<str:file_id>": _file,
@@ -140,6 +145,10 @@ SAMPLES: dict[str, Make] = {
     "api/documents/<str:document_id>/text": _document,
     "api/documents/<str:document_id>/versions": _document,
     "api/snapshots/<str:snapshot_id>": _snapshot,
+    "api/profiles/<str:profile_id>": _profile,
+    "api/profiles/<str:profile_id>/memory": _profile,
+    "api/profiles/<str:profile_id>/memory/<str:key>": _profile,
+    "api/profiles/<str:profile_id>/events": _profile,
     "api/budgets/<str:budget_id>": _budget,
     "api/budgets/<str:budget_id>/top_up": _budget,
     "api/deliveries/<str:delivery_id>": _delivery,

@@ -85,6 +85,11 @@ api/documents/<str:document_id>      GET documents  DELETE documents
 api/documents/<str:document_id>/versions GET documents
 api/documents/<str:document_id>/text GET documents
 api/snapshots/<str:snapshot_id>      GET documents
+api/profiles                         GET chat     POST chat
+api/profiles/<str:profile_id>        GET chat     DELETE chat
+api/profiles/<str:profile_id>/memory GET chat
+api/profiles/<str:profile_id>/memory/<str:key> GET chat PUT chat DELETE chat
+api/profiles/<str:profile_id>/events GET chat
 api/recipes                          GET jobs     POST jobs
 api/recipes/<str:recipe_id>          GET jobs
 api/recipes/<str:recipe_id>/archive  POST jobs

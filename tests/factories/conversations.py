@@ -3,8 +3,12 @@
 import hashlib
 from typing import Any
 
+from django.utils import timezone
+
 from apps.accounts.models import Workspace
-from apps.conversations.models import Conversation, MemoryEvent, Profile, Summary, Turn, TurnState
+from apps.conversations.actions import Origin, change_memory
+from apps.conversations.domain.memory import Change, Kind, Source, start_hash
+from apps.conversations.models import Conversation, Profile, Summary, Turn, TurnState
 from apps.lib.ids import uuid7
 
 
@@ -45,11 +49,11 @@ def make_summary(conversation: Conversation, **values: Any) -> Summary:
     return Summary.objects.create(conversation=conversation, **rows)
 
 
-def make_profile(workspace: Workspace, end_user: str) -> Profile:
-    """A person of whom one thing is remembered."""
-    start, event = hashlib.sha256(b"start").digest(), hashlib.sha256(b"event").digest()
-    profile = Profile.objects.create(
-        workspace=workspace, end_user=end_user, seq=1, tip_hash=event, memory={"name": {"text": "Ada", "seq": 1}}
-    )
-    MemoryEvent.objects.create(profile=profile, seq=1, kind="set", key="name", text="Ada", source="api", previous_hash=start, hash=event)
+def make_profile(workspace: Workspace, end_user: str, **remembered: Any) -> Profile:
+    """A person of whom this is remembered; of whom nobody says what, one thing. `id`: of the profile."""
+    key = remembered.pop("id", None) or uuid7()
+    profile = Profile.objects.create(id=key, workspace=workspace, end_user=end_user, tip_hash=start_hash(key))
+    for name, text in (remembered or {"name": "Ada"}).items():
+        change_memory(profile_id=key, change=Change(Kind.SET, name, text), origin=Origin(Source.API), now=timezone.now())
+    profile.refresh_from_db()
     return profile

@@ -28,6 +28,8 @@ _REFUSALS = {
         "list_prompt_versions",
         "list_recipes",
         "list_collections",
+        "list_profiles",
+        "list_memory_events",
         "list_document_versions",
         "list_budgets",
         "list_jobs",
@@ -56,7 +58,7 @@ _REFUSALS = {
     "'after' and 'limit' with what is downloaded whole": ("read_job_results",),
     "a text of blanks alone, a job or a document that has no answer": ("correct_answer",),
     "a model that is not there, a number of dimensions that no graph is for": ("create_collection",),
-    "another name than the collection's": ("delete_collection",),
+    "another name than the collection's, or the person's": ("delete_collection", "erase_profile"),
     "a revision that is yet to come, documents that are not there": ("search_collection",),
     "a collection that is not there, metadata that is no JSON, a file without a name; a cursor": ("upload_documents", "list_documents"),
     "a name that the scope has no use for, or wants and has not": ("create_budget",),
@@ -73,6 +75,7 @@ _DELETES = {
     "webhook_id": ("delete_webhook",),
     "document_id": ("delete_document",),
     "collection_id": ("delete_collection",),
+    "profile_id": ("erase_profile",),
 }
 
 

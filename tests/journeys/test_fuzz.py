@@ -19,6 +19,7 @@ from apps.accounts.domain.keys import WORKSPACE_SCOPES, Scope, prefix_of
 from apps.accounts.models import ApiKey
 from tests.factories.accounts import make_workspace
 from tests.factories.alerts import make_alert
+from tests.factories.conversations import make_profile
 from tests.factories.knowledge import make_collection, make_document, make_snapshot, upload
 from tests.factories.prompts import make_prompt, make_version
 from tests.factories.providers import make_model, make_provider
@@ -68,6 +69,8 @@ def prepare(live: Live, secret: str) -> dict[str, Any]:
     ids |= {"doomed_collection_id": doomed_collections}
     ids |= {"collection_id": [collection.public_id], "document_id": [read.public_id], "doomed_document_id": doomed}
     ids |= {"snapshot_id": [make_snapshot(collection).public_id]}
+    ids |= {"profile_id": [make_profile(make_workspace(), "ada").public_id], "key": ["name", "language"]}
+    ids |= {"doomed_profile_id": [make_profile(make_workspace(), f"doomed-{n}").public_id for n in range(4)]}
     # A fuzzed cap bounds nobody's work.
     ids |= {"budget_id": [make_budget("feature", workspace=make_workspace(), subject="idle", period="month").public_id]}
     filler.close()
