@@ -293,6 +293,7 @@ class StepItem(models.Model):
     part = models.PositiveIntegerField(db_default=0, default=0)
     input_hash = models.BinaryField(max_length=32, help_text="SHA-256 over the request and how its answer is come by.")
     snapshot_id = models.CharField(max_length=64, db_default="", default="", help_text="What was retrieved for it.")
+    given = models.PositiveSmallIntegerField(null=True, help_text="How many of its passages the request has room for, the best first.")
 
     class Meta:
         constraints = [

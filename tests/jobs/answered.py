@@ -36,9 +36,12 @@ def _no_prompt() -> Any:
     raise AssertionError("no stored prompt is named")
 
 
-def asked_job(workspace: Workspace | None = None, *, say: Say = lambda _: "Within fourteen days [1].", each: str = "document") -> Job:
+def asked_job(
+    workspace: Workspace | None = None, *, say: Say = lambda _: "Within fourteen days [1].", each: str = "document", **declared: Any
+) -> Job:
     """Three documents were asked; one couldn't be read."""
-    return _answered("ask", {"question": "When is money paid back?", "each": each}, say, workspace, f"asked-{each}")
+    fields = {"question": "When is money paid back?", "each": each} | declared
+    return _answered("ask", fields, say, workspace, f"asked-{each}")
 
 
 def extracted_job(workspace: Workspace | None = None) -> Job:

@@ -46,11 +46,30 @@ def test_a_citation_leads_to_its_passage_in_the_text() -> None:
     assert "Correct it" not in page
 
 
-def test_an_answer_to_the_whole_job_shows_passages_of_other_documents() -> None:
-    job = asked_job(each="job", say=lambda _: "Fourteen days [1], three weeks [2].")
+def test_one_answer_to_all_documents_stands_once_beside_its_passages() -> None:
+    job = asked_job(each="job", say=lambda _: "Within fourteen days [1].")
+    office, answer_page = sign_in(acme=Role.VIEWER), reverse("admin:jobs_job_answer", args=[job.pk])
+    of_job = office.get(reverse("admin:jobs_job_change", args=[job.pk])).content.decode()
+    assert of_job.count("Within fourteen days") == 1
+    assert f'<a class="cite" href="{answer_page}#passage-1"' in of_job
+    page = office.get(answer_page).content.decode()
+    assert re.findall(r'<blockquote class="passage( cited)?" id="passage-(\d)"', page) == [(" cited", "1"), ("", "2")]
+    assert "It cites 1 of the 2 passages that it was given." in page
+    assert "given, not cited" in page
+    # A document's own text has what of it was given.
+    beside = office.get(address(job)).content.decode()
+    assert '<mark class="cited">' in beside
+    assert 'id="passage-2"' in beside
+    member = make_office_client(make_user("member", acme=Role.MEMBER))
+    assert member.post(answer_page, {"answer": "Never."}).status_code == 302
+    assert "Never." in office.get(answer_page).content.decode()
+
+
+def test_an_answer_without_citations_says_that_nothing_shows_what_it_rests_on() -> None:
+    job = asked_job(say=lambda _: "Soon, as [7] says.")
     page = sign_in(acme=Role.VIEWER).get(address(job)).content.decode()
-    assert '<mark class="cited">' in page
-    assert re.search(r'<blockquote class="passage cited" id="passage-[12]"', page)
+    assert "It cites none of the 1 passage that it was given" in page
+    assert '<mark class="found">' in page
 
 
 def test_values_lead_to_where_they_stand_in_the_text() -> None:

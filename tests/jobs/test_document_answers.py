@@ -46,6 +46,8 @@ def test_a_line_for_each_document_with_what_it_cites() -> None:
     document = job.documents.get(position=1)
     assert "within fourteen days" in read_plain_text(document.version_id)[cited["start"] : cited["end"]]
     assert rules["snapshot"].startswith("snap_")
+    # Of what it was given it cites some.
+    assert [passage["number"] for passage in rules["given"]] == [1]
     assert (lines["empty.txt"]["state"], lines["empty.txt"]["answer"]) == ("failed", None)
     assert lines["empty.txt"]["error"]["message"]
 
@@ -55,7 +57,19 @@ def test_a_table_has_a_column_for_each_field_and_none_twice() -> None:
     status, text = read(make_client(), job, format="csv")
     header, first, second, third = csv.reader(io.StringIO(text.removeprefix("\ufeff")))
     assert status == 200
-    assert header == ["document", "version", "state", "price", "answer.state", "citations", "cost_usd", "error", "corrected_by", "item"]
+    assert header == [
+        "document",
+        "version",
+        "state",
+        "price",
+        "answer.state",
+        "citations",
+        "given",
+        "cost_usd",
+        "error",
+        "corrected_by",
+        "item",
+    ]
     assert first[:5] == ["rules.txt", "1", "answered", "1234.5", "3 weeks"]
     assert (second[0], third[2:5]) == ("prices.txt", ["failed", "", ""])
 
@@ -71,7 +85,7 @@ def test_a_correction_counts_and_the_original_stays() -> None:
     assert Correction.objects.count() == 2
     assert list(AuditEntry.objects.filter(verb="corrected").order_by("id").values_list("reason", flat=True)) == ["Shorter.", ""]
     rows = list(csv.reader(io.StringIO(b"".join(export_results(job=job, form="csv").chunks).decode().removeprefix("\ufeff"))))
-    assert (rows[1][3], rows[1][7]) == ("14 days [1].", "a program")
+    assert (rows[1][3], rows[1][8]) == ("14 days [1].", "a program")
 
 
 def test_a_correction_keeps_to_the_schema_and_to_documents_with_an_answer() -> None:
@@ -93,11 +107,29 @@ def test_a_correction_keeps_to_the_schema_and_to_documents_with_an_answer() -> N
     assert correct(make_client(make_workspace("other")), job, 1, answer={"price": 7})[0] == 404
 
 
-def test_an_answer_to_the_whole_job_is_that_of_each_document() -> None:
+def test_one_answer_to_all_documents_is_told_once() -> None:
     job, client = asked_job(each="job"), make_client()
     correct(client, job, 2, answer="Never [1].")
-    answers = [json.loads(line)["answer"] for line in read(client, job)[1].splitlines()]
-    assert answers == ["Never [1].", "Never [1].", None]
+    (line,) = map(json.loads, read(client, job)[1].splitlines())
+    assert (line["answer"], line["original_answer"], line["state"]) == ("Never [1].", "Within fourteen days [1].", "answered")
+    assert line["documents"] == {"open": 0, "answered": 2, "failed": 1}
+    assert ([one["number"] for one in line["citations"]], [one["number"] for one in line["given"]]) == ([1], [1, 2])
+    head, row = csv.reader(io.StringIO(read(client, job, format="csv")[1].removeprefix("\ufeff")))
+    told = dict(zip(head, row, strict=True))
+    assert head[:4] == ["documents", "failed_documents", "state", "answer"]
+    assert (told["documents"], told["failed_documents"], told["answer"]) == ("3", "1", "Never [1].")
+    assert (told["citations"], told["given"]) == ("[1] rules.txt, lines 1-3", "[1] rules.txt, lines 1-3; [2] prices.txt, lines 1-3")
+    listed = client.get(f"/api/jobs/{job.public_id}/documents").json()["data"]
+    assert [(one["state"], one["answer"]) for one in listed] == [("answered", None), ("answered", None), ("failed", None)]
+
+
+def test_what_a_window_had_no_room_for_was_not_given() -> None:
+    narrow = {"each": "job", "window_tokens": 1185, "parameters": {"max_tokens": 1000}}
+    job = asked_job(say=lambda _: "Fourteen days [1], three weeks [2].", **narrow)
+    (line,) = map(json.loads, read(make_client(), job)[1].splitlines())
+    snapshot = make_client().get(f"/api/snapshots/{line['snapshot']}").json()
+    assert len(snapshot["results"]) == 2
+    assert [[one["number"] for one in line[name]] for name in ("given", "citations")] == [[1], [1]]
 
 
 def test_what_can_be_asked_of_results() -> None:

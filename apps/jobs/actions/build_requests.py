@@ -11,7 +11,7 @@ from apps.jobs.actions.read_places import Answered, DocumentOfJob, Places, last_
 from apps.jobs.actions.retrieve_passages import retrieve_passages
 from apps.jobs.actions.write_items import NewItem
 from apps.jobs.domain.export_table import answer_text
-from apps.jobs.domain.fit_passages import with_passages
+from apps.jobs.domain.fit_passages import count_fitting
 from apps.jobs.domain.fold import Place, cut_groups, groups_of_round
 from apps.jobs.domain.next_asks import Ask
 from apps.jobs.domain.recipe import Each, Plan, Step
@@ -24,6 +24,7 @@ from apps.jobs.domain.step_request import (
     join_answers,
     join_documents,
     name_item,
+    number_passages,
     reads_text,
 )
 from apps.jobs.models import Job
@@ -83,14 +84,15 @@ class Recipe:
 
     def make_item(self, ask: Ask, told: Told, *, document: DocumentOfJob | None, part: int, searched: Sequence[UUID]) -> NewItem:
         """StepRefusedError says why it can't be asked."""
-        step, policy, snapshot_id = ask.step, self.plan.policy, ""
+        step, policy, snapshot_id, given = ask.step, self.plan.policy, "", None
         model_id = self.catalogue.model_id(policy.first_model or step.model)
         if model_id is None:
             raise StepRefusedError("model_not_found", f"Nobody answers for {policy.first_model or step.model!r} here any more.")
         if step.passages:
             query = fill_query(step, told)
             snapshot_id, found = retrieve_passages(self.job, query=query, most=step.passages, document_ids=searched)
-            told = with_passages(step, told, found)
+            given = count_fitting(step, told, found)
+            told = told.with_passages(number_passages(found[:given]))
         body = compose_request(step, told, policy=policy, most_bytes=settings.MAX_LINE_BYTES)
         position = document.position if document else None
         return NewItem(
@@ -104,6 +106,7 @@ class Recipe:
             input_hash=hash_input(body, policy),
             prompt_version=step.prompt_version,
             snapshot_id=snapshot_id,
+            given=given,
         )
 
 

@@ -21,9 +21,10 @@ from apps.traces.domain.bodies import make_body
 _CHUNK_ITEMS = 2000
 _CHUNK_BYTES = 8 << 20
 _COPY_PLACES = """
-COPY jobs_stepitem (item_id, job_id, job_document_id, step, round, part, input_hash, snapshot_id) FROM STDIN (FORMAT BINARY)
+COPY jobs_stepitem (item_id, job_id, job_document_id, step, round, part, input_hash, snapshot_id, given)
+FROM STDIN (FORMAT BINARY)
 """
-_PLACE_TYPES = ["uuid", "uuid", "uuid", "varchar", "int2", "int4", "bytea", "varchar"]
+_PLACE_TYPES = ["uuid", "uuid", "uuid", "varchar", "int2", "int4", "bytea", "varchar", "int2"]
 # Last, because pumps that settle want the row as well. What was cancelled or ran out of time meanwhile gets no more items.
 _COUNT = """
 UPDATE jobs_job SET total = total + %(made)s, done = done + %(reused)s, reused = reused + %(reused)s
@@ -45,6 +46,7 @@ class NewItem:
     input_hash: bytes
     prompt_version: str = ""
     snapshot_id: str = ""
+    given: int | None = None
 
 
 def write_items(job: Job, items: Sequence[NewItem], *, now: datetime) -> int:
@@ -100,7 +102,8 @@ def _write(job: Job, ids: Sequence[UUID], items: Sequence[NewItem], *, position:
         with cursor.copy(_COPY_PLACES) as copy:
             copy.set_types(_PLACE_TYPES)
             for key, item in zip(ids, items, strict=True):
-                copy.write_row((key, job.id, item.job_document_id, item.step, item.round, item.part, item.input_hash, item.snapshot_id))
+                place_of = (item.job_document_id, item.step, item.round, item.part)
+                copy.write_row((key, job.id, *place_of, item.input_hash, item.snapshot_id, item.given))
     if not job.takes_over:
         return 0
     inputs = [Input(key, item.input_hash, body.id) for key, item, body in zip(ids, items, bodies, strict=True)]

@@ -14,13 +14,13 @@ from django.urls import path, reverse
 from django.views.decorators.http import require_safe
 
 from apps.jobs.actions import correct_answer
-from apps.jobs.domain.citations import cut_citations
+from apps.jobs.domain.citations import Said, cut_citations
 from apps.jobs.domain.document_answer import DocumentAnswer, answer_value
 from apps.jobs.domain.marked_text import Mark, find_values, mark_text
 from apps.jobs.domain.recipe import Plan, load_plan
 from apps.jobs.forms.corrections import CorrectionForm
 from apps.jobs.models import Job, JobDocument
-from apps.jobs.queries.document_answers import documents_of, list_corrections, read_answers
+from apps.jobs.queries.document_answers import documents_of, list_corrections, read_answers, read_job_answer
 from apps.jobs.queries.document_progress import count_documents, count_steps, list_step_items
 from apps.knowledge.queries import read_plain_text
 from apps.lib.http_errors import ApiError
@@ -60,23 +60,27 @@ class DocumentPages:
         return TemplateResponse(request, "jobs/documents.html", context, status=_STOP_POLLING if job.ended_at else 200)
 
     def answer(self, request: HttpRequest, job_id: UUID) -> HttpResponse:
-        """One document's answer beside its text; POST corrects it."""
+        """One document's answer beside its text; without a document the one answer to all, beside its passages. POST corrects it."""
         job = self._documents_job(request, job_id)
         if job.recipe is None:
             return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[job.pk]))
-        document = _document(job, request.GET.get("document", "1"))
-        may_change = self.may_change(request, job)  # type: ignore[attr-defined]  # a mixin
         plan = load_plan(job.recipe.plan)
-        (row,) = read_answers(job, [document], steps=[step.name for step in plan.steps])
+        is_once = plan.answers_once and "document" not in request.GET
+        document = None if is_once else _document(job, request.GET.get("document", "1"))
+        row = read_job_answer(job, plan) if document is None else _row(job, plan, document)
+        if row is None:
+            raise Http404
+        may_change = self.may_change(request, job)  # type: ignore[attr-defined]  # a mixin
         form = CorrectionForm(request.POST or None, initial={"answer": _editable(row.answer)})
         if request.method == "POST":
             if not may_change:
                 messages.error(request, "Your role in this workspace only lets you look.")
-                return HttpResponseRedirect(_address(job, document.position))
-            if form.is_valid() and _corrected(request, job, document, form):
-                return HttpResponseRedirect(_address(job, document.position))
-        context = _answer_context(job, plan, document, row) | {"form": form, "may_change": may_change}
-        page = self.admin_site.each_context(request) | context | {"title": document.name}  # type: ignore[attr-defined]  # a mixin
+                return HttpResponseRedirect(request.get_full_path())
+            if form.is_valid() and _corrected(request, job, row, form):
+                return HttpResponseRedirect(request.get_full_path())
+        context = _answer_context(job, plan, row) | (_beside_text(job, plan, document, row) if document else {})
+        title = document.name if document else job.name
+        page = self.admin_site.each_context(request) | context | {"title": title, "form": form, "may_change": may_change}  # type: ignore[attr-defined]  # a mixin
         return TemplateResponse(request, "jobs/answer.html", page)
 
     def _documents_job(self, request: HttpRequest, job_id: UUID) -> Job:
@@ -91,14 +95,18 @@ def documents_context(job: Job, request: HttpRequest) -> dict[str, Any]:
     documents = documents_of(job).filter(state=state) if state in _STATES else documents_of(job)
     page = Paginator(documents, _PER_PAGE).get_page(request.GET.get("page"))
     counts = count_documents(job.pk)
+    steps = [step.name for step in plan.steps]
+    once = read_job_answer(job, plan) if plan.answers_once else None
     return {
         "job": job,
         "recipe": job.recipe,
+        "once": once,
+        "said": _said(once) if once else (),
         "steps": count_steps(job.pk, plan),
-        "counts": [(name, counts.get(name, 0)) for name in _STATES],
+        "counts": list(counts.items()),
         "state": state,
         "page": page,
-        "rows": read_answers(job, list(page.object_list), steps=[step.name for step in plan.steps]),
+        "rows": read_answers(job, list(page.object_list), steps=steps),
         "is_open": job.ended_at is None,
         "seconds": 30 if job.total > _BIG else 3,
     }
@@ -112,12 +120,17 @@ def _document(job: Job, text: str) -> JobDocument:
     return document
 
 
-def _corrected(request: HttpRequest, job: Job, document: JobDocument, form: CorrectionForm) -> bool:
+def _row(job: Job, plan: Plan, document: JobDocument) -> DocumentAnswer:
+    (row,) = read_answers(job, [document], steps=[step.name for step in plan.steps])
+    return row
+
+
+def _corrected(request: HttpRequest, job: Job, row: DocumentAnswer, form: CorrectionForm) -> bool:
     values = form.cleaned_data
     try:
         correct_answer(
             job=job,
-            position=document.position,
+            position=row.position,
             answer=values["answer"],
             note=values["note"],
             created_by_id=UUID(str(request.user.pk)),
@@ -125,11 +138,28 @@ def _corrected(request: HttpRequest, job: Job, document: JobDocument, form: Corr
     except ApiError as refused:
         form.add_error("answer", refused.message)
         return False
-    messages.success(request, f"The answer for {document.name} is corrected; what the model said is kept.")
+    messages.success(request, "The answer is corrected; what the model said is kept.")
     return True
 
 
-def _answer_context(job: Job, plan: Plan, document: JobDocument, row: DocumentAnswer) -> dict[str, Any]:
+def _answer_context(job: Job, plan: Plan, row: DocumentAnswer) -> dict[str, Any]:
+    """The answer with all of its passages."""
+    value = answer_value(row.answer)
+    return {
+        "job": job,
+        "recipe": job.recipe,
+        "answers_once": plan.answers_once,
+        "row": row,
+        "fields": _fields(value, []) if isinstance(value, dict) else None,
+        "said": _said(row),
+        "cited": {one.number for one in row.cited},
+        "elsewhere": row.passages,
+        "corrections": list(list_corrections(row.item_id)[:20]) if row.item_id else [],
+    }
+
+
+def _beside_text(job: Job, plan: Plan, document: JobDocument, row: DocumentAnswer) -> dict[str, Any]:
+    """What of the answer stands in the document's text, and where."""
     text = read_plain_text(document.version_id)
     value = answer_value(row.answer)
     values = find_values(text, value) if isinstance(value, dict) else []
@@ -137,20 +167,18 @@ def _answer_context(job: Job, plan: Plan, document: JobDocument, row: DocumentAn
     cited = {one.number for one in row.cited}
     passages = [Mark("cited" if one.number in cited else "found", str(one.number), one.start, one.end) for one in own]
     return {
-        "job": job,
-        "recipe": job.recipe,
         "document": document,
-        "row": row,
         "fields": _fields(value, values) if isinstance(value, dict) else None,
-        "said": list(cut_citations(row.answer or "", passages=max((one.number for one in row.passages), default=0))),
-        "cited": {str(number) for number in cited},
         "elsewhere": [one for one in row.passages if one.version_id != document.version_id],
         "pieces": mark_text(text, [*passages, *values]),
-        "corrections": list(list_corrections(row.item_id)[:20]) if row.item_id else [],
         "step_items": list_step_items(job.pk, plan, document.pk),
         "before": _neighbour(job, document.position, is_before=True),
         "after": _neighbour(job, document.position, is_before=False),
     }
+
+
+def _said(row: DocumentAnswer) -> list[Said]:
+    return list(cut_citations(row.answer or "", passages=max((one.number for one in row.passages), default=0)))
 
 
 def _fields(value: dict[str, Any], marks: list[Mark]) -> list[_Field]:
@@ -176,7 +204,3 @@ def _neighbour(job: Job, position: int, *, is_before: bool) -> int | None:
     rows = documents_of(job)
     near = rows.filter(position__lt=position).order_by("-position") if is_before else rows.filter(position__gt=position)
     return near.values_list("position", flat=True).first()
-
-
-def _address(job: Job, position: int) -> str:
-    return f"{reverse('admin:jobs_job_answer', args=[job.pk])}?document={position}"

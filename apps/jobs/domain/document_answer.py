@@ -1,4 +1,4 @@
-"""What a job of documents came to for one document, and how that is told in tables and lines."""
+"""What a job of documents came to for one document, or for all together, and how that is told in tables and lines."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,9 @@ from apps.lib.ids import public_id
 
 _DOCUMENT, _ITEM, _CHUNK, _SNAPSHOT = "doc_", "item_", "chunk_", "snap_"
 _BEFORE = ("document", "version", "state")
-_AFTER = ("citations", "cost_usd", "error", "corrected_by", "item")
+_AFTER = ("citations", "given", "cost_usd", "error", "corrected_by", "item")
+# Of one answer to all documents together.
+_BEFORE_ALL = ("documents", "failed_documents", "state")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Corrected:
 
 @dataclass(frozen=True, slots=True)
 class DocumentAnswer:
-    """`original` is what the model said; None without an answer, or when it is not kept any more."""
+    """`original` is what the model said; None without an answer, or when it is not kept any more. `passages`: what it was given."""
 
     position: int
     document_id: UUID
@@ -72,19 +74,21 @@ def fields_of(step: Step) -> tuple[str, ...]:
     return tuple(properties) if isinstance(properties, dict) and properties else ("answer",)
 
 
-def header(fields: Sequence[str]) -> list[str]:
+def header(fields: Sequence[str], *, answers_once: bool = False) -> list[str]:
     """A field that is called as another column gets `answer.` before its name."""
-    return [*_BEFORE, *(f"answer.{name}" if name in (*_BEFORE, *_AFTER) else name for name in fields), *_AFTER]
+    before = _BEFORE_ALL if answers_once else _BEFORE
+    return [*before, *(f"answer.{name}" if name in (*before, *_AFTER) else name for name in fields), *_AFTER]
 
 
-def cells(row: DocumentAnswer, fields: Sequence[str]) -> list[str]:
-    """One row of the table, in the order of the header."""
+def cells(row: DocumentAnswer, fields: Sequence[str], *, states: Mapping[str, int] | None = None) -> list[str]:
+    """One row of the table, in the order of the header. `states`: how many documents are in each, where there is one answer to all."""
+    before = [row.name, str(row.version)] if states is None else [str(sum(states.values())), str(states.get("failed", 0))]
     return [
-        row.name,
-        str(row.version),
+        *before,
         row.state,
         *_answer_cells(row.answer, fields),
-        "; ".join(f"[{passage.number}] {_place(passage)}" for passage in row.cited),
+        "; ".join(map(_place, row.cited)),
+        "; ".join(map(_place, row.passages)),
         f"{row.cost_usd.normalize():f}",
         row.error,
         (row.corrected.by or "a program") if row.corrected else "",
@@ -93,7 +97,7 @@ def cells(row: DocumentAnswer, fields: Sequence[str]) -> list[str]:
 
 
 def _place(passage: CitedPassage) -> str:
-    return ", ".join(filter(None, (passage.document, passage.anchor)))
+    return f"[{passage.number}] {', '.join(filter(None, (passage.document, passage.anchor)))}"
 
 
 def _answer_cells(answer: str | None, fields: Sequence[str]) -> list[str]:
@@ -119,16 +123,20 @@ def answer_value(answer: str | None) -> Any:
         return answer
 
 
-def as_line(row: DocumentAnswer) -> Mapping[str, Any]:
-    """One line of JSON."""
+def as_line(row: DocumentAnswer, *, states: Mapping[str, int] | None = None) -> Mapping[str, Any]:
+    """One line of JSON. `states`: how many documents are in each, where there is one answer to all.
+
+    `given` are the passages that the model was given, `citations` those of them that its answer cites.
+    """
+    of = {"id": public_id(_DOCUMENT, row.document_id), "name": row.name, "version": row.version}
     return {
-        "position": row.position,
-        "document": {"id": public_id(_DOCUMENT, row.document_id), "name": row.name, "version": row.version},
+        **({"position": row.position, "document": of} if states is None else {"documents": states}),
         "state": row.state,
         "answer": answer_value(row.answer),
         "original_answer": answer_value(row.original) if row.corrected else None,
         "corrected": {"by": row.corrected.by, "at": row.corrected.at, "note": row.corrected.note} if row.corrected else None,
-        "citations": [_cited(passage) for passage in row.cited],
+        "citations": [_passage(passage) for passage in row.cited],
+        "given": [_passage(passage) for passage in row.passages],
         "snapshot": f"{_SNAPSHOT}{row.snapshot_id}" if row.snapshot_id else None,
         "cost_usd": f"{row.cost_usd.normalize():f}",
         "error": {"step": row.step, "code": row.error_code, "message": row.error_message} if row.error_code else None,
@@ -136,7 +144,7 @@ def as_line(row: DocumentAnswer) -> Mapping[str, Any]:
     }
 
 
-def _cited(passage: CitedPassage) -> dict[str, Any]:
+def _passage(passage: CitedPassage) -> dict[str, Any]:
     return {
         "number": passage.number,
         "document": {"id": public_id(_DOCUMENT, passage.document_id), "name": passage.document, "version": passage.version},

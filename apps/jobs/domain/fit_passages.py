@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from apps.jobs.domain.recipe import Step
-from apps.jobs.domain.step_request import Passage, StepRefusedError, Told, fill_texts, number_passages, place_of
+from apps.jobs.domain.step_request import Passage, StepRefusedError, Told, fill_texts, place_of
 from apps.prompts.domain.assembly import Part, SectionName, Sections, WindowTooSmallError, assemble
 
 # Kept for the answer of a step that doesn't bound it.
@@ -11,13 +11,13 @@ _ANSWER_TOKENS = 1_000
 _BOUNDS = ("max_completion_tokens", "max_tokens")
 
 
-def with_passages(step: Step, told: Told, passages: Sequence[Passage]) -> Told:
-    """What the step is told, with all of its passages, or with as many of the best as its window holds; each keeps its number.
+def count_fitting(step: Step, told: Told, passages: Sequence[Passage]) -> int:
+    """How many of the passages its window holds beside what else it is told, the best first; all of them where it has no window.
 
     StepRefusedError when not even the rest of the request fits.
     """
     if not step.window_tokens:
-        return told.with_passages(number_passages(passages))
+        return len(passages)
     system, user = fill_texts(step, told.with_passages(""))
     parts = [Part(passage.text, label=place_of(passage)) for passage in passages]
     reserved = next((step.parameters[name] for name in _BOUNDS if name in step.parameters), _ANSWER_TOKENS)
@@ -27,4 +27,4 @@ def with_passages(step: Step, told: Told, passages: Sequence[Passage]) -> Told:
         message = f"{error} Give the step a greater window_tokens, or bound its answer by max_tokens."
         raise StepRefusedError("request_too_large", message) from error
     # Those ranked last are cut first.
-    return told.with_passages(number_passages(passages[: report.of(SectionName.PASSAGES).kept]))
+    return report.of(SectionName.PASSAGES).kept

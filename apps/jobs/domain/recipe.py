@@ -79,6 +79,11 @@ class Plan:
     def result_step(self) -> Step:
         return self.steps[-1]
 
+    @property
+    def answers_once(self) -> bool:
+        """Whether there is one answer to all documents together, not one for each."""
+        return self.result_step.each is Each.JOB
+
     def as_text(self) -> str:
         """As a recipe stores it: JSON."""
         return orjson.dumps({"steps": [step.as_json() for step in self.steps], "policy": self.policy.as_json()}).decode()

@@ -1,6 +1,7 @@
 """What a job of documents came to, document by document, in pages."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from django.db.models import QuerySet
 
 from apps.jobs.domain.document_answer import Corrected, DocumentAnswer
 from apps.jobs.domain.export_table import answer_text
+from apps.jobs.domain.recipe import Each, Plan
 from apps.jobs.models import Correction, Item, Job, JobDocument, StepItem
 from apps.knowledge.queries import read_cited
 from apps.lib.sql import begin_short, server_cursor
@@ -45,14 +47,15 @@ def read_answers(job: Job, documents: Sequence[JobDocument], *, steps: Sequence[
     item_ids = [document.answer_item_id for document in documents if document.answer_item_id]
     bodies_of = _bodies_of(item_ids)
     bodies = read_bodies(list(set(bodies_of.values())))
-    snapshots = dict(StepItem.objects.filter(item_id__in=item_ids).exclude(snapshot_id="").values_list("item_id", "snapshot_id"))
-    cited = read_cited(job.workspace_id, list(snapshots.values()))
+    places = StepItem.objects.filter(item_id__in=item_ids).exclude(snapshot_id="").values_list("item_id", "snapshot_id", "given")
+    retrieved = {item_id: (snapshot_id, given) for item_id, snapshot_id, given in places}
+    passages = read_cited(job.workspace_id, [snapshot_id for snapshot_id, _ in retrieved.values()])
     corrections = _newest_corrections(item_ids)
     costs = _costs(job.id, steps, [document.id for document in documents])
 
     def answer_of(document: JobDocument) -> DocumentAnswer:
         item_id = document.answer_item_id if document.state == "answered" else None
-        snapshot_id = snapshots.get(item_id, "") if item_id else ""
+        snapshot_id, given = retrieved.get(item_id, ("", None)) if item_id else ("", None)
         body = bodies.get(bodies_of.get(item_id, b"")) if item_id else None
         return DocumentAnswer(
             position=document.position,
@@ -69,10 +72,26 @@ def read_answers(job: Job, documents: Sequence[JobDocument], *, steps: Sequence[
             corrected=corrections.get(item_id) if item_id else None,
             cost_usd=costs.get(document.id, _NOTHING),
             snapshot_id=snapshot_id,
-            passages=cited.get(snapshot_id, []),
+            passages=[one for one in passages.get(snapshot_id, []) if given is None or one.number <= given],
         )
 
     return [answer_of(document) for document in documents]
+
+
+def read_job_answer(job: Job, plan: Plan) -> DocumentAnswer | None:
+    """The one answer of a recipe that answers all documents together, or why there is none, with what the whole job cost.
+
+    It is told as that of a document which has it. None before the job has documents.
+    """
+    together = [step.name for step in plan.steps if step.each is Each.JOB]
+    documents = documents_of(job)
+    failed = documents.filter(state="failed", step__in=together)
+    ways = (documents.filter(state="answered"), documents.filter(state="open"), failed, documents)
+    document = next((found for way in ways if (found := way.first())), None)
+    if document is None:
+        return None
+    (row,) = read_answers(job, [document], steps=())
+    return replace(row, cost_usd=job.cost_usd)
 
 
 def list_corrections(item_id: UUID) -> QuerySet[Correction]:

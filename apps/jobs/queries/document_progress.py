@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db.models import Count
 
 from apps.jobs.domain.recipe import Plan, Step
-from apps.jobs.models import JobDocument, StepItem
+from apps.jobs.models import DocumentState, JobDocument, StepItem
 from apps.lib.sql import server_cursor
 
 _STEPS = """
@@ -54,8 +54,9 @@ def count_steps(job_id: UUID, plan: Plan) -> list[StepProgress]:
 
 
 def count_documents(job_id: UUID) -> dict[str, int]:
-    """By state."""
-    return dict(JobDocument.objects.filter(job_id=job_id).values_list("state").annotate(number=Count("pk")))
+    """By state: open, answered, failed."""
+    counted = dict(JobDocument.objects.filter(job_id=job_id).values_list("state").annotate(number=Count("pk")))
+    return {state.value: counted.get(state.value, 0) for state in DocumentState}
 
 
 def list_step_items(job_id: UUID, plan: Plan, job_document_id: UUID) -> list[StepItem]:

@@ -78,7 +78,8 @@ class JobDocumentSerializer(serializers.ModelSerializer[JobDocument]):
     state = serializers.ChoiceField(choices=DocumentState.choices)
     step = serializers.CharField(help_text="The step that it failed at; empty: it couldn't be read, or its job ended.")
     answer = serializers.SerializerMethodField(
-        help_text="What the last step answered; null without an answer, or when it is kept no longer."
+        help_text="What the last step answered; null without an answer, when it is kept no longer, and where one answer is to all "
+        "documents together: that is among the job's results."
     )
     corrected = serializers.SerializerMethodField(help_text="What a person said it should have been; else null.")
     answer_item_id = serializers.SerializerMethodField()

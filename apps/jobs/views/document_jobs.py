@@ -1,5 +1,6 @@
 """Jobs of documents in the native API: what their documents came to, and what a submission asks for."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import QuerySet
@@ -10,7 +11,9 @@ from rest_framework.request import Request
 from apps.accounts.domain.keys import Scope
 from apps.accounts.permissions import key_of, require_scope
 from apps.jobs.actions import Chosen, Terms
+from apps.jobs.domain.document_answer import DocumentAnswer
 from apps.jobs.domain.lifecycle import Lane
+from apps.jobs.domain.recipe import load_plan
 from apps.jobs.models import Job, JobDocument
 from apps.jobs.queries import find_job
 from apps.jobs.queries.document_answers import documents_of, read_answers
@@ -45,8 +48,14 @@ class JobDocumentsView(ListAPIView[JobDocument]):
     def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
         """The answers of a page are read together."""
         page = args[0] if args else ()
-        answers = read_answers(self._job(), page, steps=()) if page else ()
+        answers = self._answers(page) if page else ()
         return JobDocumentSerializer(page, **kwargs | {"context": {"answers": {one.position: one for one in answers}}})
+
+    def _answers(self, page: Sequence[JobDocument]) -> Sequence[DocumentAnswer]:
+        """One answer to all documents is no document's."""
+        job = self._job()
+        answers_once = job.recipe is not None and load_plan(job.recipe.plan).answers_once
+        return () if answers_once else read_answers(job, page, steps=())
 
     def _job(self) -> Job:
         return find_job(workspace_id=key_of(self.request).workspace_id, public_id=self.kwargs["job_id"])

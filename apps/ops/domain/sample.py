@@ -1,7 +1,7 @@
 """What the sample batch and the sample documents came to, for showing."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,16 +67,15 @@ class DocumentsResult:
     cost_usd: str
 
 
-def read_cited_answers(lines: Iterable[str], read_snapshot: Callable[[str], Mapping[str, Any]]) -> tuple[CitedAnswer, ...]:
+def read_cited_answers(lines: Iterable[str]) -> tuple[CitedAnswer, ...]:
     """The lines of a job's results; a document without an answer tells why."""
-    return tuple(_cited_answer(json.loads(line), read_snapshot) for line in lines if line.strip())
+    return tuple(_cited_answer(json.loads(line)) for line in lines if line.strip())
 
 
-def _cited_answer(line: Mapping[str, Any], read_snapshot: Callable[[str], Mapping[str, Any]]) -> CitedAnswer:
+def _cited_answer(line: Mapping[str, Any]) -> CitedAnswer:
     answer = line["answer"] if line["error"] is None else f"({line['error']['message']})"
     cited = [f"[{one['number']}] {_place(one['document']['name'], one['anchor'])}" for one in line["citations"]]
-    found = read_snapshot(line["snapshot"])["results"] if line["snapshot"] else []
-    given = [_place(one["document_name"], one["anchor"]) for one in found]
+    given = [_place(one["document"]["name"], one["anchor"]) for one in line["given"]]
     return CitedAnswer(line["document"]["name"], str(answer).strip(), tuple(cited), tuple(dict.fromkeys(given)))
 
 

@@ -40,7 +40,7 @@ def run_documents(*, url: str, api_key: str, folder: Path, model: str, report: C
             if job["status"] != "completed":
                 raise StackError(f"The job of documents {job['id']} ended {job['status']}, not completed.")
             lines = client.get(f"/jobs/{job['id']}/results", cast_to=str).splitlines()
-            answers = read_cited_answers(lines, lambda snapshot: client.get(f"/snapshots/{snapshot}", cast_to=_Answer))
+            answers = read_cited_answers(lines)
         except openai.APIError as error:
             raise StackError(f"The API refused the sample documents: {error}") from error
     return DocumentsResult(

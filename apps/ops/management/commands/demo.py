@@ -106,6 +106,8 @@ def _show_documents(console: Console, result: DocumentsResult) -> None:
     for one in result.answers:
         table.add_row(one.document, _short(one.answer), "; ".join(one.cited) or "-", "; ".join(one.given) or "-")
     console.print(table, markup=False)
+    if not any(one.cited for one in result.answers):
+        console.print("\nNone of them cites: this model is too small to do as it is told. What it was given to read is known all the same.")
     console.print(
         f"\n{len(result.answers)} documents were read, searched and asked in {result.seconds:.1f} s:"
         f" {result.tokens} tokens, cost ${result.cost_usd}.",
