@@ -58,7 +58,8 @@ _WAIT = (
 def async_paths() -> dict[str, Any]:
     """Path items in the shape that the generator gives."""
     streams = {"/api/jobs/{job_id}/events": {"get": _EVENTS}, "/api/items/{item_id}/events": {"get": _ANSWER_EVENTS}}
-    return {path: {"post": _call(*kind)} for path, kind in _KINDS.items()} | streams
+    turns = {"/api/conversations/{conversation_id}/turns": {"post": _TURN}}
+    return {path: {"post": _call(*kind)} for path, kind in _KINDS.items()} | streams | turns
 
 
 def _call(operation_id: str, summary: str, needed: dict[str, Any]) -> dict[str, Any]:
@@ -161,4 +162,52 @@ _ANSWER_EVENTS: dict[str, Any] = {
     "security": [{"apiKey": []}],
     "x-required-scope": "chat",
     "responses": {"200": {"description": "Events.", "content": {"text/event-stream": {"schema": _ANSWER_EVENT}}}},
+}
+_TURN: dict[str, Any] = {
+    "operationId": "create_turn",
+    "description": (
+        "Say something, and be answered. The model is told what the conversation holds: its instructions, what is remembered of who "
+        "speaks, what was said before, and passages of its collection. With `stream` the answer comes as server-sent events in "
+        "OpenAI's chunks, "
+        "and last an event `turn` with what is answered here."
+    ),
+    "tags": ["conversations"],
+    "parameters": [{"name": "conversation_id", "in": "path", "required": True, "schema": {"type": "string"}}],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["input"],
+                    "properties": {
+                        "input": {"type": "string", "minLength": 1, "pattern": r"\S", "description": "What is said."},
+                        "model": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Left out: the conversation's."},
+                        "stream": _STREAM,
+                        "state": {
+                            "anyOf": [{"type": "integer", "minimum": 0, "maximum": 999_999_999}, {"type": "string", "minLength": 1}],
+                            "description": "The state, or the version, that the sender had read.",
+                        },
+                        "on_conflict": {
+                            "type": "string",
+                            "enum": ["retry", "fork", "reject"],
+                            "description": "What becomes of it when the conversation has moved on. Left out: as it says itself.",
+                        },
+                        "parameters": {
+                            "type": "object",
+                            "additionalProperties": True,
+                            "description": "For the model, like `temperature`.",
+                        },
+                        "tools": {"type": "array", "items": {"type": "object"}, "description": "Tools of the caller's own."},
+                    },
+                    "additionalProperties": False,
+                }
+            }
+        },
+    },
+    "security": [{"apiKey": []}],
+    "x-required-scope": "chat",
+    "responses": {
+        "200": {"description": "The turn.", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Turn"}}}},
+    },
 }

@@ -112,7 +112,7 @@ def _is_async(path: str) -> bool:
 
 
 def _is_call(path: str) -> bool:
-    return _is_async(path) and path.startswith("/v1")
+    return _is_async(path) and (path.startswith("/v1") or path.endswith("/turns"))
 
 
 def _statuses(path: str, method: str, operation: dict[str, Any]) -> list[int]:

@@ -28,6 +28,7 @@ PATH_VALUES = {
     "recipe_id": f"recipe_{_KEY[:-1]}10",
     "profile_id": f"profile_{_KEY[:-1]}11",
     "key": "language",
+    "conversation_id": f"conv_{_KEY[:-1]}12",
     "name": MODEL,
 }
 
@@ -125,6 +126,17 @@ BODIES: dict[str, dict[str, Any]] = {
         "lane": "bulk",
         "max_cost_usd": "5",
     },
+    "create_conversation": {
+        "model": MODEL,
+        "title": "Refunds",
+        "end_user": "ada@example.org",
+        "instructions": "You are a clerk of a shop.",
+        "window_tokens": 4096,
+        "on_conflict": "retry",
+    },
+    "change_conversation": {"title": "Refunds in May", "instructions": "You are a friendly clerk of a shop."},
+    "fork_conversation": {"version": 0},
+    "create_turn": {"input": "When is money paid back?", "parameters": {"max_tokens": 20}},
     "create_collection": {"name": "rules", "description": "What the staff goes by.", "language": "english"},
     "describe_collection": {"description": "What the staff goes by since May."},
     "search_collection": {"query": "When is money paid back?", "top_k": 5, "metadata": {"department": "sales"}},
@@ -174,6 +186,12 @@ LINKS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "declare_recipe": ("recipe_id", "/id", ("retrieve_recipe", "archive_recipe")),
     "list_recipes": ("recipe_id", "/data/0/id", ("retrieve_recipe",)),
+    "create_conversation": (
+        "conversation_id",
+        "/id",
+        ("retrieve_conversation", "change_conversation", "fork_conversation", "read_history", "create_turn", "delete_conversation"),
+    ),
+    "list_conversations": ("conversation_id", "/data/0/id", ("retrieve_conversation", "read_history")),
     "create_collection": ("collection_id", "/id", ("retrieve_collection", "describe_collection", "delete_collection", "search_collection")),
     "search_collection": ("snapshot_id", "/id", ("retrieve_snapshot",)),
     "upload_documents": (

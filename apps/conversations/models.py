@@ -26,6 +26,9 @@ class Conversation(models.Model):
     model_name = models.CharField("model", max_length=200, help_text="Who answers, where a turn names nobody else.")
     instructions = models.TextField(blank=True, default="", help_text="What the model is told first, in each turn.")
     collection_id = models.UUIDField(null=True, blank=True, help_text="The collection whose passages each turn is answered from.")
+    window_tokens = models.PositiveIntegerField(
+        default=8192, help_text="How much the model reads at once. What was said before is cut, or summarised, to fit."
+    )
     on_conflict = models.CharField(
         max_length=6,
         choices=[(policy.value, policy.value) for policy in OnConflict],
@@ -73,6 +76,7 @@ class Turn(models.Model):
     state = models.CharField(max_length=8, choices=TurnState, default=TurnState.OPEN, db_default=TurnState.OPEN)
     item_id = models.UUIDField(help_text="The item that asks the model (jobs).")
     created_by = models.ForeignKey("accounts.User", on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
+    copied_from_id = models.UUIDField(null=True, blank=True, help_text="The turn that was asked, where this is a fork's copy.")
 
     input = models.TextField(blank=True, default="", help_text="What was said. Empty: results of tools that the caller ran.")
     messages = models.JSONField(null=True, blank=True, help_text="The messages as they came, when they are more than a text.")
@@ -94,6 +98,7 @@ class Turn(models.Model):
         max_length=8, blank=True, default="", help_text="How a conflict was resolved: waited, moved (asked in a newer state) or forked."
     )
     error_code = models.CharField(max_length=100, blank=True, default="")
+    cost_usd = models.DecimalField(max_digits=20, decimal_places=12, default=0, help_text="Of its item, when it ended.")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     ended_at = models.DateTimeField(null=True, blank=True)
 
@@ -102,7 +107,7 @@ class Turn(models.Model):
             models.UniqueConstraint(
                 fields=["conversation", "number"], condition=~models.Q(state=TurnState.FAILED), name="conversations_turn_one_next"
             ),
-            models.UniqueConstraint(fields=["item_id"], name="conversations_turn_of_item"),
+            models.UniqueConstraint(fields=["item_id"], condition=models.Q(copied_from_id=None), name="conversations_turn_of_item"),
         ]
         indexes = [
             models.Index(fields=["conversation", "number", "id"], name="conversations_turn_in_order"),

@@ -58,6 +58,11 @@ def index_documents() -> None:
     actions.index_documents(now=current_time())
 
 
+@background_task(name="jobs.summarise_conversation")
+def summarise_conversation(*, conversation_id: RowId) -> bool:
+    return actions.summarise_conversation(conversation_id=UUID(conversation_id), now=current_time())
+
+
 @background_task(name="jobs.close_job")
 def close_job(*, job_id: RowId) -> int:
     return actions.close_job(job_id=UUID(job_id))

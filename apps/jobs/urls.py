@@ -2,7 +2,21 @@
 
 from django.urls import path
 
-from apps.jobs.views import batches, calls, dead_items, document_jobs, events, items, jobs, recipes, search, streams, workspace
+from apps.jobs.views import (
+    batches,
+    calls,
+    conversations,
+    dead_items,
+    document_jobs,
+    events,
+    items,
+    jobs,
+    recipes,
+    search,
+    streams,
+    turns,
+    workspace,
+)
 
 urlpatterns = [
     path("v1/chat/completions", calls.call_view("/v1/chat/completions"), name="chat-completions"),
@@ -33,6 +47,11 @@ urlpatterns = [
     path("api/recipes", recipes.RecipesView.as_view(), name="recipes"),
     path("api/recipes/<str:recipe_id>", recipes.RecipeView.as_view(), name="recipe"),
     path("api/recipes/<str:recipe_id>/archive", recipes.RecipeArchiveView.as_view(), name="recipe-archive"),
+    path("api/conversations", conversations.ConversationsView.as_view(), name="conversations"),
+    path("api/conversations/<str:conversation_id>", conversations.ConversationView.as_view(), name="conversation"),
+    path("api/conversations/<str:conversation_id>/fork", conversations.ConversationForkView.as_view(), name="conversation-fork"),
+    path("api/conversations/<str:conversation_id>/history", conversations.HistoryView.as_view(), name="conversation-history"),
+    path("api/conversations/<str:conversation_id>/turns", turns.turns, name="conversation-turns"),
     path("api/collections/<str:collection_id>/search", search.CollectionSearchView.as_view(), name="collection-search"),
     path("api/snapshots/<str:snapshot_id>", search.SnapshotView.as_view(), name="snapshot"),
     path("api/workspace", workspace.WorkspaceView.as_view(), name="workspace"),

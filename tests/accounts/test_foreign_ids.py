@@ -21,7 +21,7 @@ from apps.files.actions import start_upload
 from apps.lib.ids import public_id
 from tests.factories.accounts import make_api_key, make_client, make_workspace
 from tests.factories.alerts import make_alert
-from tests.factories.conversations import make_profile
+from tests.factories.conversations import make_conversation, make_profile, make_turn
 from tests.factories.files import make_file
 from tests.factories.knowledge import make_collection, make_snapshot, upload
 from tests.factories.prompts import make_prompt, make_version
@@ -92,6 +92,12 @@ def _snapshot(workspace: Workspace) -> str:
     return make_snapshot(make_collection(workspace, name="searched")).public_id
 
 
+def _conversation(workspace: Workspace) -> str:
+    conversation = make_conversation(workspace)
+    make_turn(conversation)
+    return conversation.public_id
+
+
 def _budget(workspace: Workspace) -> str:
     return make_budget("workspace", workspace=workspace, period="day").public_id
 
@@ -149,6 +155,10 @@ SAMPLES: dict[str, Make] = {
     "api/profiles/<str:profile_id>/memory": _profile,
     "api/profiles/<str:profile_id>/memory/<str:key>": _profile,
     "api/profiles/<str:profile_id>/events": _profile,
+    "api/conversations/<str:conversation_id>": _conversation,
+    "api/conversations/<str:conversation_id>/fork": _conversation,
+    "api/conversations/<str:conversation_id>/history": _conversation,
+    "api/conversations/<str:conversation_id>/turns": _conversation,
     "api/budgets/<str:budget_id>": _budget,
     "api/budgets/<str:budget_id>/top_up": _budget,
     "api/deliveries/<str:delivery_id>": _delivery,
@@ -162,10 +172,10 @@ PLATFORM_WIDE = {
 }  # fmt: skip
 CHANGES = (
     *("acknowledge", "cancel", "complete", "parts", "lane", "pause", "publish", "rerun", "replay", "resume", "revoke", "rotate", "test"),
-    *("search", "top_up", "archive", "correction"),
+    *("search", "top_up", "archive", "correction", "fork", "turns"),
 )
 # Read the database on threads of their own, so that what a test makes must really be committed.
-ASYNC = {"api/jobs/<str:job_id>/events", "api/items/<str:item_id>/events"}
+ASYNC = {"api/jobs/<str:job_id>/events", "api/items/<str:item_id>/events", "api/conversations/<str:conversation_id>/turns"}
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -230,8 +240,8 @@ def test_the_owner_is_answered_otherwise(route: str) -> None:
     for answer in answers:
         answer.close() if getattr(answer, "is_async", False) else b"".join(answer)  # a stream that is read to its end is closed
     statuses = {answer.status_code for answer in answers}
-    # An upload that is there wants a form, and parts that are its own.
-    assert statuses - {405} <= ({200, 400, 415} if route.startswith("v1/uploads") else {200, 201, 409})
+    # An upload that is there wants a form, and parts that are its own; a turn wants words.
+    assert statuses - {405} <= ({200, 400, 415} if route.startswith("v1/uploads") or route.endswith("/turns") else {200, 201, 409})
     assert statuses != {405}
 
 

@@ -90,6 +90,11 @@ api/profiles/<str:profile_id>        GET chat     DELETE chat
 api/profiles/<str:profile_id>/memory GET chat
 api/profiles/<str:profile_id>/memory/<str:key> GET chat PUT chat DELETE chat
 api/profiles/<str:profile_id>/events GET chat
+api/conversations                    GET chat     POST chat
+api/conversations/<str:conversation_id> GET chat  PATCH chat  DELETE chat
+api/conversations/<str:conversation_id>/fork POST chat
+api/conversations/<str:conversation_id>/history GET chat
+api/conversations/<str:conversation_id>/turns POST chat
 api/recipes                          GET jobs     POST jobs
 api/recipes/<str:recipe_id>          GET jobs
 api/recipes/<str:recipe_id>/archive  POST jobs
@@ -140,6 +145,7 @@ ASYNC = {
     "v1/responses",
     "api/jobs/<str:job_id>/events",
     "api/items/<str:item_id>/events",
+    "api/conversations/<str:conversation_id>/turns",
 }
 
 LIVE = ("every scope", "scopes of a workspace", *(f"only {scope}" for scope in Scope), *(f"all but {scope}" for scope in Scope))

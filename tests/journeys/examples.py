@@ -7,7 +7,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
 from apps.accounts.models import ApiKey
-from apps.conversations.models import Profile
+from apps.conversations.models import Conversation, Profile
 from apps.files.actions import add_part, start_upload
 from apps.files.models import UPLOAD_PREFIX, File, Part, Upload
 from apps.jobs.domain.lifecycle import JobStatus
@@ -20,7 +20,7 @@ from apps.spend.models import Budget, BudgetPeriod
 from apps.webhooks.models import Alert, Delivery, Endpoint, Event
 from tests.factories.accounts import make_api_key, make_workspace
 from tests.factories.alerts import make_alert
-from tests.factories.conversations import make_profile
+from tests.factories.conversations import make_conversation, make_profile
 from tests.factories.files import make_file
 from tests.factories.jobs import make_job, make_route
 from tests.factories.knowledge import make_collection, make_read, make_snapshot, upload
@@ -79,6 +79,8 @@ def prepare(schema: dict[str, Any], operation: str) -> None:
     Recipe.objects.filter(id=make_recipe(make_workspace()).id).update(id=example_id(schema, "recipe_id"))
     Profile.objects.all().delete()
     make_profile(make_workspace(), "ada@example.org", id=example_id(schema, "profile_id"), language="In English, please.")
+    Conversation.objects.all().delete()
+    Conversation.objects.filter(id=make_conversation(make_workspace()).id).update(id=example_id(schema, "conversation_id"))
     _prepare_documents(schema)
     _prepare_upload(schema, has_part=operation == "complete_upload")
 

@@ -27,6 +27,8 @@ _REFUSALS = {
         "list_prompts",
         "list_prompt_versions",
         "list_recipes",
+        "list_conversations",
+        "read_history",
         "list_collections",
         "list_profiles",
         "list_memory_events",
@@ -59,6 +61,10 @@ _REFUSALS = {
     "a text of blanks alone, a job or a document that has no answer": ("correct_answer",),
     "a model that is not there, a number of dimensions that no graph is for": ("create_collection",),
     "another name than the collection's, or the person's": ("delete_collection", "erase_profile"),
+    "another name than the collection's": ("delete_collection",),
+    "a model or a collection that is not there, a version that is yet to come, a state that is none": (
+        *("create_conversation", "change_conversation", "fork_conversation", "create_turn"),
+    ),
     "a revision that is yet to come, documents that are not there": ("search_collection",),
     "a collection that is not there, metadata that is no JSON, a file without a name; a cursor": ("upload_documents", "list_documents"),
     "a name that the scope has no use for, or wants and has not": ("create_budget",),
@@ -76,6 +82,7 @@ _DELETES = {
     "document_id": ("delete_document",),
     "collection_id": ("delete_collection",),
     "profile_id": ("erase_profile",),
+    "conversation_id": ("delete_conversation",),
 }
 
 

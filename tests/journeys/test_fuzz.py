@@ -19,7 +19,7 @@ from apps.accounts.domain.keys import WORKSPACE_SCOPES, Scope, prefix_of
 from apps.accounts.models import ApiKey
 from tests.factories.accounts import make_workspace
 from tests.factories.alerts import make_alert
-from tests.factories.conversations import make_profile
+from tests.factories.conversations import make_conversation, make_profile
 from tests.factories.knowledge import make_collection, make_document, make_snapshot, upload
 from tests.factories.prompts import make_prompt, make_version
 from tests.factories.providers import make_model, make_provider
@@ -62,6 +62,8 @@ def prepare(live: Live, secret: str) -> dict[str, Any]:
     make_version(prompt, is_published=False)
     ids |= {"prompt_id": [prompt.public_id]}
     ids |= {"recipe_id": [make_recipe(make_workspace()).public_id], "position": ["1"]}
+    talks = [make_conversation(make_workspace(), model_name=model).public_id for _ in range(5)]
+    ids |= {"conversation_id": talks[:1], "doomed_conversation_id": talks[1:]}
     collection = make_collection(make_workspace(), name="fuzzed")
     read = make_document("Money is paid back within fourteen days.", collection=collection).document
     doomed = [upload(f"Text {n}.", collection=collection, name=f"{n}.txt").document.public_id for n in range(4)]

@@ -48,6 +48,7 @@ class Migration(migrations.Migration):
                 ('model_name', models.CharField(help_text='Who answers, where a turn names nobody else.', max_length=200, verbose_name='model')),
                 ('instructions', models.TextField(blank=True, default='', help_text='What the model is told first, in each turn.')),
                 ('collection_id', models.UUIDField(blank=True, help_text='The collection whose passages each turn is answered from.', null=True)),
+                ('window_tokens', models.PositiveIntegerField(default=8192, help_text='How much the model reads at once. What was said before is cut, or summarised, to fit.')),
                 ('on_conflict', models.CharField(choices=[('retry', 'retry'), ('fork', 'fork'), ('reject', 'reject')], default=apps.conversations.domain.conflicts.OnConflict['RETRY'], help_text="What becomes of a turn when the conversation isn't any more what its sender had read.", max_length=6)),
                 ('root_id', models.UUIDField(editable=False)),
                 ('forked_from_id', models.UUIDField(blank=True, editable=False, help_text='The conversation that it began as a part of.', null=True)),
@@ -119,6 +120,7 @@ class Migration(migrations.Migration):
                 ('number', models.PositiveIntegerField()),
                 ('state', models.CharField(choices=[('open', 'Open'), ('answered', 'Answered'), ('failed', 'Failed')], db_default='open', default='open', max_length=8)),
                 ('item_id', models.UUIDField(help_text='The item that asks the model (jobs).')),
+                ('copied_from_id', models.UUIDField(blank=True, help_text="The turn that was asked, where this is a fork's copy.", null=True)),
                 ('input', models.TextField(blank=True, default='', help_text='What was said. Empty: results of tools that the caller ran.')),
                 ('messages', models.JSONField(blank=True, help_text='The messages as they came, when they are more than a text.', null=True)),
                 ('answer', models.TextField(blank=True, default='')),
@@ -135,6 +137,7 @@ class Migration(migrations.Migration):
                 ('read_version', models.PositiveIntegerField(blank=True, help_text='The version that its sender had read, where it said one.', null=True)),
                 ('resolution', models.CharField(blank=True, default='', help_text='How a conflict was resolved: waited, moved (asked in a newer state) or forked.', max_length=8)),
                 ('error_code', models.CharField(blank=True, default='', max_length=100)),
+                ('cost_usd', models.DecimalField(decimal_places=12, default=0, help_text='Of its item, when it ended.', max_digits=20)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('ended_at', models.DateTimeField(blank=True, null=True)),
                 ('conversation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='turns', to='conversations.conversation')),
@@ -188,7 +191,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='turn',
-            constraint=models.UniqueConstraint(fields=('item_id',), name='conversations_turn_of_item'),
+            constraint=models.UniqueConstraint(condition=models.Q(('copied_from_id', None)), fields=('item_id',), name='conversations_turn_of_item'),
         ),
         migrations.RunSQL(REFUSE, ALLOW),
     ]

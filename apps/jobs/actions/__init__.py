@@ -3,10 +3,12 @@
 from apps.jobs.actions.advance_job import advance_job
 from apps.jobs.actions.answer_call import answer_call
 from apps.jobs.actions.archive_recipe import archive_recipe
+from apps.jobs.actions.ask_turn import ask_turn
 from apps.jobs.actions.cancel_all import cancel_all
 from apps.jobs.actions.cancel_job import cancel_job
 from apps.jobs.actions.change_lane import change_lane
 from apps.jobs.actions.close_job import close_job
+from apps.jobs.actions.close_turns import close_turns
 from apps.jobs.actions.correct_answer import correct_answer, write_answer
 from apps.jobs.actions.declare_recipe import Declaration, declare_recipe
 from apps.jobs.actions.discard_dead import discard_dead
@@ -19,6 +21,7 @@ from apps.jobs.actions.follow_item import follow_item
 from apps.jobs.actions.foresee_documents import foresee_documents
 from apps.jobs.actions.forget_pieces import forget_pieces
 from apps.jobs.actions.index_documents import index_documents
+from apps.jobs.actions.keep_conversation import begin_conversation, change_conversation, fork_at
 from apps.jobs.actions.mirror_dead import mirror_dead
 from apps.jobs.actions.pause_job import pause_job, resume_job
 from apps.jobs.actions.release_held import release_held
@@ -36,6 +39,7 @@ from apps.jobs.actions.start_waiting import start_waiting
 from apps.jobs.actions.stream_call import stream_call
 from apps.jobs.actions.submit_batch import submit_batch
 from apps.jobs.actions.submit_documents import Chosen, Terms, submit_documents
+from apps.jobs.actions.summarise_conversation import summarise_conversation
 from apps.jobs.actions.sweep import sweep
 from apps.jobs.actions.validate_job import validate_job
 from apps.jobs.actions.watch_jobs import KeyRefusedError, job_watch
@@ -48,10 +52,14 @@ __all__ = [
     "advance_job",
     "answer_call",
     "archive_recipe",
+    "ask_turn",
+    "begin_conversation",
     "cancel_all",
     "cancel_job",
+    "change_conversation",
     "change_lane",
     "close_job",
+    "close_turns",
     "correct_answer",
     "declare_recipe",
     "discard_dead",
@@ -64,6 +72,7 @@ __all__ = [
     "follow_item",
     "foresee_documents",
     "forget_pieces",
+    "fork_at",
     "index_documents",
     "job_watch",
     "mirror_dead",
@@ -86,6 +95,7 @@ __all__ = [
     "stream_call",
     "submit_batch",
     "submit_documents",
+    "summarise_conversation",
     "sweep",
     "validate_job",
     "wake_pumps",

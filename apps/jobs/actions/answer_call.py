@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from apps.jobs.actions.await_item import reply_hub
-from apps.jobs.actions.call_submission import begin_submission, leave, read_answer
+from apps.jobs.actions.call_submission import begin_submission, end_call, leave
 from apps.jobs.actions.call_threads import in_thread
 from apps.jobs.actions.repeat_call import Repeats
 from apps.jobs.domain.call_answer import CallAnswer
@@ -24,7 +24,7 @@ async def answer_call(*, item_id: UUID, caller: Caller, request: CallRequest, re
             wait_seconds = await asyncio.wrap_future(submission.waiting)
             # Whether the word came or the time ran out: the row decides.
             await asyncio.wait([ended], timeout=wait_seconds)
-            return await in_thread(read_answer, item_id)
+            return await in_thread(end_call, item_id, request)
         except asyncio.CancelledError:
             leave(submission)
             raise

@@ -9,6 +9,7 @@ from apps.accounts.actions import remember_result
 from apps.jobs.actions.await_item import ReplyHub
 from apps.jobs.actions.call_threads import leave_to_thread, start_in_thread
 from apps.jobs.actions.cancel_item import cancel_item
+from apps.jobs.actions.close_turns import close_turns
 from apps.jobs.actions.repeat_call import STILL_RUNNING, Repeats, read_ended
 from apps.jobs.actions.submit_call import submit_call
 from apps.jobs.domain.call_answer import CallAnswer
@@ -61,8 +62,16 @@ def _cancel(submission: Submission) -> None:
         remember_result(repeats.once, result_id=submission.item_id, in_place_of=None, now=submission.now)
 
 
-def read_answer(item_id: UUID) -> CallAnswer:
-    """What it came to. Its time is up: what is still unsent is cancelled, what runs goes on without its caller."""
+def end_call(item_id: UUID, request: CallRequest) -> CallAnswer:
+    """What it came to; the turn that it is the answer of is closed before its caller hears of it."""
+    answer = _read_answer(item_id)
+    if request.turn:
+        close_turns(item_id=item_id)
+    return answer
+
+
+def _read_answer(item_id: UUID) -> CallAnswer:
+    """Its time is up: what is still unsent is cancelled, what runs goes on without its caller."""
     if ended := read_ended(item_id):
         return ended
     if cancel_item(item_id=item_id):

@@ -16,6 +16,8 @@ log = structlog.get_logger(__name__)
 
 MAX_THREADS = 8
 _threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="calls")
+# What may itself wait for a call: on the others it would wait for a thread that it holds.
+_long_threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="turns")
 
 
 def start_in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
@@ -26,6 +28,11 @@ def start_in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """The function's answer, computed on one of the threads."""
     return await asyncio.wrap_future(start_in_thread(function, *args, **kwargs))
+
+
+async def in_long_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """As `in_thread`, for what may make a call and wait for its answer."""
+    return await asyncio.wrap_future(_long_threads.submit(partial(_run, function, *args, **kwargs)))
 
 
 def leave_to_thread(function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:

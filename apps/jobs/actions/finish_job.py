@@ -17,6 +17,7 @@ from apps.jobs.actions.close_documents import close_left
 from apps.jobs.actions.index_documents import INDEX
 from apps.jobs.actions.merge_results import merge_results
 from apps.jobs.actions.publish_end import publish_end
+from apps.jobs.actions.summarise_conversation import SUMMARY
 from apps.jobs.actions.validate_job import remove_items
 from apps.jobs.domain.lifecycle import ItemState, JobStatus
 from apps.jobs.models import Job
@@ -74,17 +75,17 @@ def _begin(job_id: UUID, now: datetime) -> bool:
 def _end(job: Job, clock: Callable[[], datetime]) -> None:
     with ExitStack() as discard:
         with transaction.atomic(), server_cursor() as cursor:
-            # The vectors of an index go to their documents.
-            is_index = job.kind == INDEX
-            output_file_id = None if is_index else _write_file(job, "output", SUCCEEDED, clock(), discard)
-            error_file_id = None if is_index else _write_file(job, "error", FAILED, clock(), discard)
+            # The vectors of an index go to their documents, a summary to its conversation.
+            has_files = job.kind not in (INDEX, SUMMARY)
+            output_file_id = _write_file(job, "output", SUCCEEDED, clock(), discard) if has_files else None
+            error_file_id = _write_file(job, "error", FAILED, clock(), discard) if has_files else None
             cursor.execute(_END, {"job_id": job.id, "now": clock(), "output_file_id": output_file_id, "error_file_id": error_file_id})
             status = cursor.fetchone()
             if status is not None and job.kind == "documents":
                 close_left(job, JobStatus(status[0]), now=clock())
-            if is_index:
+            if job.kind == INDEX:
                 enqueue("jobs.index_documents", queue="ingest")
-            elif status is not None:
+            elif has_files and status is not None:
                 publish_end(job, JobStatus(status[0]), now=clock())
             failpoint("finish.before_commit")
         discard.pop_all()

@@ -10,7 +10,7 @@ from datetime import datetime
 from uuid import UUID
 
 from apps.jobs.actions.await_item import reply_hub
-from apps.jobs.actions.call_submission import begin_submission, leave, read_answer
+from apps.jobs.actions.call_submission import begin_submission, end_call, leave
 from apps.jobs.actions.call_threads import in_thread
 from apps.jobs.actions.read_chunks import read_chunks
 from apps.jobs.actions.repeat_call import Repeats
@@ -53,7 +53,7 @@ async def stream_call(
             if told.has_begun and not told.is_complete:
                 for piece in await _missed(item_id, told):
                     yield piece
-            answer = await in_thread(read_answer, item_id)
+            answer = await in_thread(end_call, item_id, request)
         except (asyncio.CancelledError, GeneratorExit):
             leave(submission)
             raise

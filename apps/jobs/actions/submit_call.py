@@ -7,6 +7,7 @@ from django.db import transaction
 from psycopg.types.json import Jsonb
 
 from apps.accounts.actions import remember_result
+from apps.conversations.actions import open_turn
 from apps.jobs.actions.repeat_call import Repeats
 from apps.jobs.actions.require_room import require_room
 from apps.jobs.actions.ring import ring
@@ -43,6 +44,8 @@ SELECT %(item_id)s, id, workspace_id, %(model_id)s, lane, 1, '', end_user, featu
 def submit_call(*, item_id: UUID, reply_to: str, caller: Caller, request: CallRequest, repeats: Repeats | None, now: datetime) -> float:
     """Write the job and its item, and ring; returns how many seconds its caller should wait. ApiError 404 for an unknown model.
 
+    A turn of a conversation is opened with it; TurnTakenError when another has been opened in its state, and nothing is written then.
+
     A call that came with an idempotency key is its key's answer from the same moment on.
     """
     model = find_callable(request.model)
@@ -59,6 +62,8 @@ def submit_call(*, item_id: UUID, reply_to: str, caller: Caller, request: CallRe
     body = make_body(caller.workspace_id, request.body)
     job_id = uuid7()
     with transaction.atomic(), server_cursor() as cursor:
+        if request.turn:
+            open_turn(request.turn, item_id=item_id, now=now)
         if repeats and not repeats.once.is_guess:
             remember_result(repeats.once, result_id=item_id, in_place_of=repeats.in_vain, now=now)
         store_bodies([body])

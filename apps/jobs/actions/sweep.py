@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from apps.jobs.actions.claim import SUSPECT_LOSSES, ready_lanes
+from apps.jobs.actions.close_turns import close_summaries, close_turns
 from apps.jobs.actions.expire_jobs import expire_jobs
 from apps.jobs.actions.recheck_held import recheck_held
 from apps.jobs.actions.ring import WORKER_SETS, ring
@@ -65,6 +66,8 @@ def sweep() -> dict[str, int]:
         "unvalidated": _ring_for(_NOT_VALIDATED, "jobs.validate_job"),
         "unadvanced": _ring_for(_TO_ADVANCE, "jobs.advance_job"),
         "unembedded": _ring_for_vectors(),
+        "turns": close_turns(),
+        "summaries": close_summaries(),
     }
     _select(_FORGIVE, [])
     Pump.objects.filter(ended_at=None).gone().update(state=PumpState.ENDED, ended_at=Now(), in_flight=0)

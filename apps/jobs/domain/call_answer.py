@@ -1,6 +1,6 @@
 """What the caller of a single call is told once its item has ended."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -82,6 +82,15 @@ def answer_of(ended: EndedCall) -> CallAnswer:
     return CallAnswer(
         status=status, code=ended.error_code or code, message=ended.error_message or message, should_retry=outcome in _PASSING
     )
+
+
+def in_words(answer: CallAnswer) -> CallAnswer:
+    """A refusal that came as the provider gave it, as a failure of ours, where errors have another shape."""
+    if answer.content is None:
+        return answer
+    error = orjson.loads(answer.content)["error"]
+    code, message = str(error.get("code") or "provider_rejected"), str(error.get("message") or _FAILURES[Outcome.REJECTED][2])
+    return replace(answer, content=None, code=code, message=message)
 
 
 def _is_envelope(answer: bytes) -> bool:

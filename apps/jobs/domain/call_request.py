@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from apps.conversations.domain.turns import TurnStart
 from apps.jobs.domain.prompt_use import CHAT, Expand, Expanded, PromptUseRefusedError, names_prompt
 from apps.jobs.domain.prompt_version import PROMPT_VERSION_HEADER, PROMPT_VERSION_LENGTH, PromptVersionRefusedError, prompt_version_of
 from apps.jobs.domain.stream_wish import NOT_STREAMED, StreamWish, stream_wish
@@ -58,7 +59,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """A good request. `body` is what the caller sent, byte for byte, or what a stored prompt made of it."""
+    """A good request. `body` is what the caller sent, byte for byte, or what a stored prompt or a conversation made of it."""
 
     endpoint: str
     model: str
@@ -69,13 +70,14 @@ class CallRequest:
     policy: AnswerPolicy = PLAIN
     prompt_version: str = ""
     streams: StreamWish = NOT_STREAMED
+    turn: TurnStart | None = None
 
 
 def read_call(
     body: bytes, *, endpoint: str, headers: Mapping[str, str], times: CacheTimes = USUAL_TIMES, expand: Expand | None = None
 ) -> CallRequest:
     """Judge one request; CallRefusedError names what is wrong with it. `expand` knows the prompts that it may name."""
-    values = _parse(body)
+    values = read_object(body)
     expanded = _expand(values, expand) if expand and names_prompt(values, endpoint) else None
     if expanded:
         values, body = expanded.values, expanded.body
@@ -115,7 +117,8 @@ def _policy(values: dict[str, Any], endpoint: str, headers: Mapping[str, str], t
     return policy
 
 
-def _parse(body: bytes) -> dict[str, Any]:
+def read_object(body: bytes) -> dict[str, Any]:
+    """CallRefusedError for a body that is no JSON object."""
     try:
         values = read_json(body)
     except JsonRefusedError as refused:

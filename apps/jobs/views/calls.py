@@ -1,8 +1,9 @@
 """Single calls, as OpenAI's clients make them. Async: while a caller waits, neither a thread nor a database connection is held."""
 
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,13 +14,17 @@ from django.views.decorators.csrf import csrf_exempt
 from apps.accounts.actions import authenticate_key
 from apps.accounts.domain import idempotency
 from apps.accounts.permissions import require_scope
+from apps.conversations.queries.turns import find_conversation
 from apps.jobs import actions
 from apps.jobs.actions.call_threads import in_thread
+from apps.jobs.actions.prepare_turn import TurnAsk
 from apps.jobs.actions.repeat_call import Repeats
 from apps.jobs.domain.call_answer import CallAnswer
 from apps.jobs.domain.call_request import Caller, CallRefusedError, CallRequest, read_call
-from apps.jobs.domain.stream_wish import StreamWish, stored_wish
+from apps.jobs.domain.prompt_use import CHAT
+from apps.jobs.domain.stream_wish import StreamWish, stored_wish, stream_wish
 from apps.jobs.domain.streamed_answer import StreamedAnswer
+from apps.jobs.domain.turn_request import CONVERSATION, CONVERSATION_PREFIX, names_conversation, read_chat_turn
 from apps.jobs.models import ITEM_PREFIX
 from apps.jobs.queries import read_served_by
 from apps.jobs.views.streams import answered_lines, begin_stream
@@ -49,16 +54,13 @@ def call_view(endpoint: str) -> Callable[[HttpRequest], Coroutine[Any, Any, Http
 
 @dataclass(frozen=True, slots=True)
 class _New:
-    """A good request; what is known of it from before has not answered it."""
+    """A good request; what is known of it from before has not answered it. A turn becomes a call once it is composed."""
 
     caller: Caller
-    call: CallRequest
+    call: CallRequest | TurnAsk
     repeats: Repeats | None
     has_cache: bool
-
-    @property
-    def wish(self) -> StreamWish:
-        return self.call.streams
+    wish: StreamWish
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,8 @@ async def _answer(request: HttpRequest, endpoint: str) -> HttpResponseBase:
         item_id, headers = admitted.item_id, {idempotency.REPLAYED_HEADER: "true"}
         answer = await actions.repeat_call(item_id=item_id, wait_seconds=admitted.wait_seconds)
     else:
-        item_id, headers = uuid7(), {}
-        begun = await _ask(admitted, item_id, told)
+        item_id = uuid7()
+        begun, headers = await _ask(admitted, item_id, told)
         if isinstance(begun, StreamingHttpResponse):
             return begun
         answer = begun
@@ -89,7 +91,7 @@ async def _answer(request: HttpRequest, endpoint: str) -> HttpResponseBase:
     if admitted.has_cache:
         headers[KEYS["cache"]] = "hit" if answer.is_cached else "miss"
     if answer.content is None:
-        raise _failure(answer, headers)
+        raise failure_of(answer, headers)
     if served_by := await in_thread(read_served_by, item_id):
         headers[SERVED_HEADER] = served_by
     if admitted.wish.is_streamed and answer.status == 200:
@@ -97,12 +99,38 @@ async def _answer(request: HttpRequest, endpoint: str) -> HttpResponseBase:
     return HttpResponse(answer.content, status=answer.status, content_type="application/json", headers=headers)
 
 
-async def _ask(new: _New, item_id: UUID, told: StreamedAnswer) -> StreamingHttpResponse | CallAnswer:
-    """What is streamed is answered from its first piece on; all else once it has ended."""
-    values: dict[str, Any] = {"item_id": item_id, "caller": new.caller, "request": new.call, "repeats": new.repeats, "now": current_time()}
-    if not new.wish.is_streamed:
-        return await actions.answer_call(**values)
-    return await begin_stream(actions.stream_call(told=told, **values), told, {ITEM_HEADER: public_id(ITEM_PREFIX, item_id)})
+async def _ask(new: _New, item_id: UUID, told: StreamedAnswer) -> tuple[StreamingHttpResponse | CallAnswer, dict[str, str]]:
+    """What is streamed is answered from its first piece on; all else once it has ended. And the headers that tell of a turn."""
+
+    async def send(call: CallRequest) -> StreamingHttpResponse | CallAnswer:
+        values: dict[str, Any] = {"item_id": item_id, "caller": new.caller, "request": call, "repeats": new.repeats, "now": current_time()}
+        if not new.wish.is_streamed:
+            return await actions.answer_call(**values)
+        headers = {ITEM_HEADER: public_id(ITEM_PREFIX, item_id), **turn_headers(call)}
+        return await begin_stream(actions.stream_call(told=told, **values), told, headers)
+
+    if isinstance(new.call, CallRequest):
+        return await send(new.call), {}
+    with refusing_calls():
+        call, begun = await actions.ask_turn(new.call, send=send, clock=current_time)
+    return begun, turn_headers(call)
+
+
+def turn_headers(call: CallRequest) -> dict[str, str]:
+    """Which turn of which conversation the answer is: a conflict may have forked it."""
+    if call.turn is None:
+        return {}
+    conversation_id = public_id(CONVERSATION_PREFIX, call.turn.in_conversation_id)
+    return {"X-Conversation-Id": conversation_id, "X-Conversation-Version": str(call.turn.state.version + 1)}
+
+
+@contextmanager
+def refusing_calls() -> Iterator[None]:
+    """What is wrong with a request is answered with 400 and its place."""
+    try:
+        yield
+    except CallRefusedError as refused:
+        raise ApiError(400, refused.code, refused.message, param=refused.param) from refused
 
 
 def _admit(request: HttpRequest, endpoint: str) -> _New | _Again:
@@ -110,23 +138,28 @@ def _admit(request: HttpRequest, endpoint: str) -> _New | _Again:
     require_scope(key, "chat")
     caller = Caller(workspace_id=key.workspace_id, api_key_id=key.id)
     # Before its prompt is looked up: what is sent again was good when it came first, whatever has become of its prompt meanwhile.
-    repeats = _repeats(request, endpoint, key.workspace_id, key.id)
+    repeats = find_repeated(request, endpoint, key.workspace_id, key.id)
     if isinstance(repeats, Repeats) and repeats.item_id:
         return _Again(repeats.item_id, repeats.wait_seconds, _wants_cache(request, endpoint), stored_wish(request.body))
-    try:
-        call = read_call(
-            request.body,
-            endpoint=endpoint,
-            headers=request.headers,
-            times=cache_times(),
-            expand=actions.single_prompt_expander(key.workspace_id),
-        )
-    except CallRefusedError as refused:
-        raise ApiError(400, refused.code, refused.message, param=refused.param) from refused
+    with refusing_calls():
+        call = _read(request, endpoint, caller)
     # What is wrong with the request comes first.
     if isinstance(repeats, ApiError):
         raise repeats
-    return _New(caller, call, repeats, has_cache=bool(call.policy.cache_seconds))
+    if isinstance(call, TurnAsk):
+        return _New(caller, call, repeats, has_cache=_wants_cache(request, endpoint), wish=stream_wish(call.request.rest))
+    return _New(caller, call, repeats, has_cache=bool(call.policy.cache_seconds), wish=call.streams)
+
+
+def _read(request: HttpRequest, endpoint: str, caller: Caller) -> CallRequest | TurnAsk:
+    """A turn, when the request names a conversation."""
+    headers, times = request.headers, cache_times()
+    if endpoint == CHAT and (values := names_conversation(request.body)):
+        conversation = find_conversation(workspace_id=caller.workspace_id, conversation_id=values.pop(CONVERSATION))
+        as_call = partial(read_call, endpoint=endpoint, headers=headers, times=times)
+        return TurnAsk(caller, conversation.id, read_chat_turn(values), as_call)
+    expand = actions.single_prompt_expander(caller.workspace_id)
+    return read_call(request.body, endpoint=endpoint, headers=headers, times=times, expand=expand)
 
 
 def _wants_cache(request: HttpRequest, endpoint: str) -> bool:
@@ -135,7 +168,7 @@ def _wants_cache(request: HttpRequest, endpoint: str) -> bool:
     return False
 
 
-def _repeats(request: HttpRequest, endpoint: str, workspace_id: UUID, api_key_id: UUID) -> Repeats | ApiError | None:
+def find_repeated(request: HttpRequest, endpoint: str, workspace_id: UUID, api_key_id: UUID) -> Repeats | ApiError | None:
     """What is known of the request from before, or why it can't be taken with its key."""
     if not idempotency.concerns(request.headers):
         return None
@@ -156,7 +189,7 @@ def _repeats(request: HttpRequest, endpoint: str, workspace_id: UUID, api_key_id
         return refused
 
 
-def _failure(answer: CallAnswer, headers: dict[str, str]) -> ApiError:
+def failure_of(answer: CallAnswer, headers: dict[str, str]) -> ApiError:
     wait = {"Retry-After": str(answer.retry_after_seconds)} if answer.retry_after_seconds else {}
     error_type = answer.code if answer.code == "insufficient_quota" else None
     return ApiError(answer.status, answer.code, answer.message, error_type=error_type, headers=headers | wait)

@@ -41,14 +41,15 @@ async def answered_lines(answer: CallAnswer, told: StreamedAnswer) -> AsyncItera
 
 async def _lines(first: Chunk | None, pieces: Pieces, told: StreamedAnswer) -> AsyncIterator[bytes]:
     async with aclosing(pieces):
-        for line in _written(first, told):
+        for line in written(first, told):
             yield line
         async for piece in pieces:
-            for line in _written(piece, told):
+            for line in written(piece, told):
                 yield line
 
 
-def _written(piece: Chunk | CallAnswer | None, told: StreamedAnswer) -> list[bytes]:
+def written(piece: Chunk | CallAnswer | None, told: StreamedAnswer) -> list[bytes]:
+    """The events that a piece becomes."""
     if piece is None:
         return [HEARTBEAT]
     if isinstance(piece, Chunk):

@@ -24,7 +24,7 @@ _RECENT = "WITH recent AS (SELECT * FROM jobs_job WHERE created_at >= %(since)s 
 _ITEMS = ", item AS (SELECT item.* FROM jobs_item AS item JOIN recent ON recent.id = item.job_id)"
 _ENDED_WITH_FILES = """
 SELECT id, output_file_id, error_file_id FROM jobs_job
-WHERE created_at >= %(since)s AND kind NOT IN ('single', 'index') AND status IN ('completed', 'expired', 'cancelled')
+WHERE created_at >= %(since)s AND kind NOT IN ('single', 'index', 'summary') AND status IN ('completed', 'expired', 'cancelled')
   AND started_at IS NOT NULL
 """
 _ENDS_OF_JOB = "SELECT custom_id, state = 'done' FROM jobs_item WHERE job_id = %s"

@@ -1,0 +1,17 @@
+"""Begin a conversation in which nothing has been said."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from apps.conversations.domain.state import first_hash
+from apps.conversations.models import Conversation
+from apps.lib.ids import uuid7
+
+
+def create_conversation(*, workspace_id: UUID, now: datetime, **values: Any) -> Conversation:
+    """`values`: of its columns; who judges them is whoever knows models and collections."""
+    key = uuid7()
+    return Conversation.objects.create(
+        id=key, workspace_id=workspace_id, root_id=key, tip_hash=first_hash(key), created_at=now, updated_at=now, **values
+    )

@@ -1,0 +1,46 @@
+"""Fork a conversation: another one begins with a copy of its turns up to a version, and goes its own way from there."""
+
+from datetime import datetime
+from uuid import UUID
+
+from apps.conversations.domain.state import first_hash
+from apps.conversations.models import Conversation, Summary, Turn, TurnState
+from apps.lib.ids import uuid7
+
+
+def fork_conversation(*, original: Conversation, version: int, fork_id: UUID, created_by_id: UUID | None, now: datetime) -> Conversation:
+    """Within a transaction. `version`: at most the original's.
+
+    The copies have the same hashes, so retrievals that are pinned to them hold for both.
+    """
+    turns = list(original.turns.filter(state=TurnState.ANSWERED, number__lte=version).order_by("number"))
+    tip = turns[-1].hash if turns else first_hash(original.root_id)
+    fork = Conversation.objects.create(
+        id=fork_id,
+        workspace_id=original.workspace_id,
+        api_key_id=original.api_key_id,
+        created_by_id=created_by_id or original.created_by_id,
+        title=original.title,
+        end_user=original.end_user,
+        model_name=original.model_name,
+        instructions=original.instructions,
+        collection_id=original.collection_id,
+        window_tokens=original.window_tokens,
+        on_conflict=original.on_conflict,
+        root_id=original.root_id,
+        forked_from_id=original.id,
+        forked_at_version=version,
+        version=version,
+        tip_hash=tip,
+        created_at=now,
+        updated_at=now,
+    )
+    for turn in turns:
+        # Asked once, and paid once: the copy shows whose it is.
+        turn.id, turn.conversation, turn.copied_from_id = uuid7(), fork, turn.copied_from_id or turn.id
+    Turn.objects.bulk_create(turns, batch_size=200)
+    summaries = list(original.summaries.filter(state=TurnState.ANSWERED, upto__lte=version))
+    for summary in summaries:
+        summary.id, summary.conversation = uuid7(), fork
+    Summary.objects.bulk_create(summaries)
+    return fork

@@ -1,0 +1,123 @@
+"""Conversations and turns, for whoever composes the next turn and for those who look."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce, Now
+
+from apps.conversations.domain.state import State, first_hash
+from apps.conversations.domain.window import SaidTurn, due_summary
+from apps.conversations.models import CONVERSATION_PREFIX, Conversation, Profile, Summary, Turn, TurnState
+from apps.conversations.queries.memory import read_memory
+from apps.lib.http_errors import ApiError
+from apps.lib.ids import parse_public_id
+
+_AGAIN_AFTER = timedelta(minutes=10)
+_MOST_SUMMARISED = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What was said up to a version: a summary, if there is one, and the turns behind it, oldest first."""
+
+    version: int
+    tip_hash: bytes
+    summary: Summary | None
+    turns: Sequence[Turn]
+
+
+def conversations_of(workspace_id: UUID | None) -> QuerySet[Conversation]:
+    """A workspace's, each with `memory_seq`; none without one."""
+    found = Conversation.objects.filter(workspace_id=workspace_id) if workspace_id else Conversation.objects.none()
+    profiles = Profile.objects.filter(workspace=OuterRef("workspace"), end_user=OuterRef("end_user")).exclude(end_user="")
+    return found.annotate(memory_seq=Coalesce(Subquery(profiles.values("seq")), 0))
+
+
+def find_conversation(*, workspace_id: UUID, conversation_id: str) -> Conversation:
+    """ApiError 404 for one that is not there, or another workspace's."""
+    key = parse_public_id(CONVERSATION_PREFIX, conversation_id)
+    found = conversations_of(workspace_id).filter(id=key).first() if key else None
+    if found is None:
+        raise ApiError(404, "not_found", f"No conversation with the id {conversation_id[:100]!r}.")
+    return found
+
+
+def find_conversation_by_id(*, workspace_id: UUID, key: UUID) -> Conversation:
+    """ApiError 404 for one that is not there any more."""
+    found = conversations_of(workspace_id).filter(id=key).first()
+    if found is None:
+        raise ApiError(404, "not_found", "The conversation is not there any more.")
+    return found
+
+
+def turns_of(conversation_id: UUID | None) -> QuerySet[Turn]:
+    """All that were begun, in order; failed ones too. None without a conversation."""
+    turns = Turn.objects.filter(conversation_id=conversation_id) if conversation_id else Turn.objects.none()
+    return turns.order_by("number", "id")
+
+
+def find_turn_of_item(item_id: UUID) -> Turn | None:
+    """The turn that an item asks."""
+    return Turn.objects.filter(item_id=item_id, copied_from_id=None).first()
+
+
+def find_open_turn(conversation_id: UUID) -> Turn | None:
+    return Turn.objects.filter(conversation_id=conversation_id, state=TurnState.OPEN).first()
+
+
+def read_context(conversation: Conversation, *, version: int, most_turns: int = 400) -> Context:
+    """As it was in a version: nothing behind it is seen."""
+    turns = conversation.turns.filter(state=TurnState.ANSWERED, number__lte=version)
+    summary = conversation.summaries.filter(state=TurnState.ANSWERED, upto__lte=version).order_by("-upto").first()
+    behind = turns.filter(number__gt=summary.upto) if summary else turns
+    told = list(behind.order_by("-number")[:most_turns])[::-1]
+    tip = bytes(conversation.tip_hash) if version == conversation.version else tip_at(conversation, version)
+    return Context(version, tip, summary, told)
+
+
+def tip_at(conversation: Conversation, version: int) -> bytes:
+    """The hash of the turn that made a version; ApiError 400 when there is no such version yet."""
+    if version == 0:
+        return first_hash(conversation.root_id)
+    found = conversation.turns.filter(state=TurnState.ANSWERED, number=version).values_list("hash", flat=True).first()
+    if found is None:
+        message = f"The conversation is at version {conversation.version}; there is no {version}."
+        raise ApiError(400, "invalid_value", message, param="state")
+    return bytes(found)
+
+
+def read_state(conversation: Conversation) -> State:
+    """As it is now."""
+    seq, _ = read_memory(workspace_id=conversation.workspace_id, end_user=conversation.end_user)
+    return State(conversation.version, bytes(conversation.tip_hash), seq)
+
+
+@dataclass(frozen=True, slots=True)
+class DueSummary:
+    """Turns up to `upto` that a summary should tell of, together with what the one before it says."""
+
+    conversation: Conversation
+    before: Summary | None
+    turns: Sequence[Turn]
+    upto: int
+
+
+def find_due_summary(conversation_id: UUID) -> DueSummary | None:
+    """None while all fits, while one is being written, and for ten minutes after one has failed."""
+    summaries = Summary.objects.filter(conversation_id=conversation_id)
+    is_tried = Q(state=TurnState.OPEN) | Q(state=TurnState.FAILED, ended_at__gt=Now() - _AGAIN_AFTER)
+    conversation = Conversation.objects.filter(id=conversation_id).first()
+    if conversation is None or summaries.filter(is_tried).exists():
+        return None
+    before = summaries.filter(state=TurnState.ANSWERED).order_by("-upto").first()
+    turns = list(
+        conversation.turns.filter(state=TurnState.ANSWERED, number__gt=before.upto if before else 0).order_by("number")[:_MOST_SUMMARISED]
+    )
+    said = [SaidTurn(turn.number, turn.input_tokens + turn.answer_tokens) for turn in turns]
+    upto = due_summary(said, window_tokens=conversation.window_tokens) if said else None
+    if upto is None:
+        return None
+    return DueSummary(conversation, before, [turn for turn in turns if turn.number <= upto], upto)

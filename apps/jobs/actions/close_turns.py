@@ -1,0 +1,85 @@
+"""Close turns and summaries whose items have ended: whoever reads a conversation does it first, and the sweep for those that nobody reads.
+
+So it doesn't matter who waited for the answer, and whether that process still lives: the item's row is the truth.
+"""
+
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import orjson
+import structlog
+
+from apps.conversations import actions as conversations
+from apps.conversations.domain.turns import TurnEnd
+from apps.jobs.actions.summarise_conversation import ring_for_summary
+from apps.jobs.domain.lifecycle import ItemState
+from apps.lib.clock import current_time
+from apps.lib.sql import server_cursor
+from apps.lib.tokenizer import count_tokens
+from apps.traces.queries import read_bodies
+
+log = structlog.get_logger(__name__)
+
+_AT_ONCE = 200
+# One that has no item lost it with its workspace's retention: nothing will come.
+_ENDED = """
+SELECT kept.id, kept.conversation_id, item.state, item.answer_body_id, item.error_code, item.outcome, item.cost_usd
+FROM conversations_{table} AS kept LEFT JOIN jobs_item AS item ON item.id = kept.item_id
+WHERE kept.state = 'open' AND (item.state IS NULL OR item.state NOT IN ('waiting', 'running'))
+  AND (%(conversation)s::uuid IS NULL OR kept.conversation_id = %(conversation)s)
+  AND (%(item)s::uuid IS NULL OR kept.item_id = %(item)s)
+ORDER BY kept.id LIMIT %(limit)s
+"""
+
+
+def close_turns(*, conversation_id: UUID | None = None, item_id: UUID | None = None) -> int:
+    """Of a conversation, of an item, or all that are over; how many were closed."""
+    closed = 0
+    for turn_id, in_conversation, end in _ends("turn", conversation_id, item_id):
+        if conversations.close_turn(turn_id=turn_id, end=end, now=current_time()):
+            closed += 1
+            if not end.error_code:
+                ring_for_summary(in_conversation)
+    return closed
+
+
+def close_summaries(*, conversation_id: UUID | None = None) -> int:
+    closed = 0
+    for summary_id, _, end in _ends("summary", conversation_id, None):
+        if end.error_code:
+            log.warning("not_summarised", summary_id=str(summary_id), reason=end.error_code)
+        closed += conversations.close_summary(summary_id=summary_id, text=end.answer, tokens=end.answer_tokens, now=current_time())
+    return closed
+
+
+def _ends(table: str, conversation_id: UUID | None, item_id: UUID | None) -> list[tuple[UUID, UUID, TurnEnd]]:
+    with server_cursor() as cursor:
+        cursor.execute(_ENDED.format(table=table), {"conversation": conversation_id, "item": item_id, "limit": _AT_ONCE})
+        rows = cursor.fetchall()
+    bodies = read_bodies([row[3] for row in rows if row[2] == ItemState.DONE and row[3]])
+    return [
+        (key, conversation, _end(state, bodies.get(body), code or outcome, cost))
+        for key, conversation, state, body, code, outcome, cost in rows
+    ]
+
+
+def _end(state: str | None, answer: bytes | None, reason: str | None, cost_usd: Any) -> TurnEnd:
+    if state != ItemState.DONE:
+        return TurnEnd(error_code=(reason or state or "item_gone")[:100], cost_usd=cost_usd or Decimal(0))
+    message = _message(answer)
+    if message is None:
+        return TurnEnd(error_code="answer_unreadable", cost_usd=cost_usd)
+    text = message.get("content") or message.get("refusal") or ""
+    if not isinstance(text, str):
+        return TurnEnd(error_code="answer_unreadable", cost_usd=cost_usd)
+    return TurnEnd(answer=text, answer_tokens=count_tokens(text), tool_calls=message.get("tool_calls") or None, cost_usd=cost_usd)
+
+
+def _message(answer: bytes | None) -> dict[str, Any] | None:
+    """Of a chat completion; None for anything else."""
+    try:
+        message = orjson.loads(answer or b"")["choices"][0]["message"]
+    except (orjson.JSONDecodeError, LookupError, TypeError):
+        return None
+    return message if isinstance(message, dict) else None

@@ -1,0 +1,177 @@
+"""Compose a turn: what the model is told in a state of a conversation.
+
+The same words in the same state make the same request, whoever composes it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from apps.conversations.domain.state import State
+from apps.conversations.domain.turns import TurnStart
+from apps.conversations.queries.memory import read_memory
+from apps.conversations.queries.turns import read_context
+from apps.jobs.actions.search_documents import search_documents
+from apps.jobs.domain.call_request import Caller, CallRefusedError
+from apps.jobs.domain.turn_request import TurnRequest
+from apps.jobs.domain.turn_texts import EARLIER, FROM_PASSAGES
+from apps.knowledge.actions import PinTo
+from apps.knowledge.domain.request import LONGEST_QUERY, SearchRequest
+from apps.knowledge.queries import find_shown_collection, read_cited
+from apps.lib.http_errors import GIVE_UP, ApiError
+from apps.lib.tokenizer import count_tokens
+from apps.prompts.domain import assembly
+from apps.prompts.domain.assembly import Part, Sections, WindowTooSmallError, assemble
+
+if TYPE_CHECKING:
+    from apps.conversations.models import Conversation, Turn
+
+_PASSAGES = 8
+# Kept for an answer that the request doesn't bound.
+_ANSWER_TOKENS = 1_000
+_BOUNDS = ("max_completion_tokens", "max_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class ComposedTurn:
+    """The chat request, and what is known of the turn before it is asked."""
+
+    values: dict[str, Any]
+    start: TurnStart
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a turn is answered from: the key of its question, and what was found for it in its state."""
+
+    query_key: str = ""
+    snapshot_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """In which version the turn is asked, and how that came about; `fork_to`: in which new conversation."""
+
+    version: int
+    resolution: str = ""
+    fork_to: UUID | None = None
+
+
+def compose_turn(
+    conversation: "Conversation", request: TurnRequest, resolved: Resolved, *, caller: Caller, created_by_id: UUID | None, now: datetime
+) -> ComposedTurn:
+    """ApiError when the collection can't be searched; CallRefusedError when the request doesn't fit the window or its conversation."""
+    context = read_context(conversation, version=resolved.version)
+    pending = _pending(context.turns, request)
+    memory_seq, remembered = read_memory(workspace_id=conversation.workspace_id, end_user=conversation.end_user)
+    state = State(context.version, context.tip_hash, memory_seq)
+    asked = request.text if pending is None else context.turns[pending].input
+    if pending is None:
+        found = _retrieve(conversation, state, asked, caller=caller, now=now)
+    else:
+        # What its tools came to belongs to the question: it is answered from what was found for that.
+        found = _Found(context.turns[pending].query_key, context.turns[pending].snapshot_id)
+    passages = _passages(conversation, found)
+    before = context.turns[:pending]
+    sections = Sections(
+        input=asked,
+        system="\n\n".join(filter(None, (conversation.instructions, request.system))),
+        instructions=FROM_PASSAGES if passages else "",
+        passages=passages,
+        memory=[
+            *([Part(EARLIER + context.summary.text)] if context.summary else []),
+            *(Part(f"{thing.key}: {thing.text}") for thing in remembered),
+        ],
+        history=[said for turn in before for said in _said(turn)],
+    )
+    try:
+        assembled = assemble(sections, conversation.window_tokens, _reserved(request.rest))
+    except WindowTooSmallError as error:
+        message = f"{error} Say less, or give the conversation a greater window_tokens."
+        raise CallRefusedError("context_length_exceeded", message, "messages") from error
+    told = [*assembled.messages, *_exchanges(context.turns, pending), *(request.results or ())]
+    start = TurnStart(
+        conversation_id=conversation.id,
+        state=state,
+        input=request.text,
+        messages=request.results,
+        input_tokens=count_tokens(request.text),
+        query_key=found.query_key,
+        snapshot_id=found.snapshot_id,
+        summary_id=context.summary.id if context.summary else None,
+        report=assembled.report.as_json(),
+        read=request.read,
+        resolution=resolved.resolution,
+        fork_to=resolved.fork_to,
+        created_by_id=created_by_id,
+    )
+    return ComposedTurn({"model": conversation.model_name, **request.rest, "messages": told}, start)
+
+
+def _pending(turns: Sequence["Turn"], request: TurnRequest) -> int | None:
+    """Where the user's turn stands that results of tools belong to; None when the user speaks."""
+    if request.results is None:
+        return None
+    wanted = {call["id"] for call in turns[-1].tool_calls or ()} if turns else set()
+    given = {result["tool_call_id"] for result in request.results}
+    if wanted != given:
+        message = (
+            f"The last turn waits for results of the calls {sorted(wanted)}; these are of {sorted(given)}."
+            if wanted
+            else ("The last turn called no tool: there is nothing that these would be results of.")
+        )
+        raise CallRefusedError("invalid_value", message, "messages")
+    return max((place for place, turn in enumerate(turns) if turn.input), default=None)
+
+
+def _retrieve(conversation: "Conversation", state: State, asked: str, *, caller: Caller, now: datetime) -> _Found:
+    """Pinned: whoever asks the same in this state, in whichever process, reads what the first one found."""
+    if conversation.collection_id is None:
+        return _Found()
+    collection = find_shown_collection(workspace_ids=[conversation.workspace_id], collection_id=conversation.collection_id)
+    if collection is None:
+        message = "The collection that the conversation is answered from is not there any more. Choose another one, or none."
+        raise ApiError(409, "collection_gone", message, headers=GIVE_UP)
+    request = SearchRequest(query=asked[:LONGEST_QUERY], top_k=_PASSAGES)
+    snapshot = search_documents(
+        collection=collection,
+        api_key_id=caller.api_key_id,
+        request=request,
+        pin_to=PinTo(state.scope, state.version),
+        end_user=conversation.end_user,
+        is_alone=True,
+        now=now,
+    )
+    return _Found(request.key(collection.public_id), snapshot.id)
+
+
+def _passages(conversation: "Conversation", found: _Found) -> list[Part]:
+    """In their order; of what has been deleted since, the number is left."""
+    if not found.snapshot_id:
+        return []
+    cited = read_cited(conversation.workspace_id, [found.snapshot_id]).get(found.snapshot_id, [])
+    by_number = {one.number: Part(one.text, label=", ".join(filter(None, (one.document, one.anchor)))) for one in cited}
+    return [by_number.get(number, Part("")) for number in range(1, max(by_number, default=0) + 1)]
+
+
+def _said(turn: "Turn") -> list[assembly.Turn]:
+    return [
+        assembly.Turn("user", turn.input, turn.input_tokens),
+        assembly.Turn("assistant", turn.answer, turn.answer_tokens),
+    ]
+
+
+def _exchanges(turns: Sequence["Turn"], pending: int | None) -> list[dict[str, Any]]:
+    """The calls of the caller's tools and their results since the user spoke, word for word."""
+    told: list[dict[str, Any]] = []
+    for turn in turns[pending:] if pending is not None else ():
+        told += turn.messages or ()
+        told.append({"role": "assistant", "content": turn.answer or None, "tool_calls": turn.tool_calls})
+    return told
+
+
+def _reserved(rest: dict[str, Any]) -> int:
+    bounds = (rest.get(name) for name in _BOUNDS)
+    return next((bound for bound in bounds if isinstance(bound, int) and not isinstance(bound, bool) and bound > 0), _ANSWER_TOKENS)

@@ -1,0 +1,64 @@
+"""Prepare a turn: what becomes of it when the conversation isn't what its sender had read, then the request that asks the model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+import orjson
+
+from apps.conversations.domain.conflicts import OnConflict
+from apps.conversations.queries.turns import find_conversation_by_id, find_open_turn, read_state, tip_at
+from apps.jobs.actions.close_turns import close_summaries, close_turns
+from apps.jobs.actions.compose_turn import Resolved, compose_turn
+from apps.jobs.domain.call_request import Caller, CallRequest
+from apps.jobs.domain.turn_request import TurnRequest
+from apps.lib.http_errors import GIVE_UP, ApiError
+from apps.lib.ids import uuid7
+
+WAITED, MOVED, FORKED = "waited", "moved", "forked"
+
+
+@dataclass(frozen=True, slots=True)
+class TurnAsk:
+    """A turn that somebody sends. `read_call` judges the request that comes of it, with the headers that it came with."""
+
+    caller: Caller
+    conversation_id: UUID
+    request: TurnRequest
+    read_call: Callable[[bytes], CallRequest]
+    created_by_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Another turn is being asked in this state: `item_id` ends it."""
+
+    item_id: UUID
+
+
+def prepare_turn(ask: TurnAsk, *, resolution: str = "", now: datetime) -> CallRequest | Busy:
+    """The call with its turn; ApiError 409 `conversation_conflict` where the policy says reject."""
+    close_turns(conversation_id=ask.conversation_id)
+    close_summaries(conversation_id=ask.conversation_id)
+    conversation = find_conversation_by_id(workspace_id=ask.caller.workspace_id, key=ask.conversation_id)
+    read = ask.request.read
+    under_way = find_open_turn(conversation.id)
+    is_stale = read is not None and not read.fits(conversation.version, bytes(conversation.tip_hash))
+    resolved = Resolved(conversation.version, resolution or (MOVED if is_stale else ""))
+    if is_stale or under_way:
+        policy = ask.request.on_conflict or OnConflict(conversation.on_conflict)
+        if policy is OnConflict.RETRY and under_way:
+            return Busy(under_way.item_id)
+        if policy is OnConflict.REJECT or (
+            read is not None and is_stale and not read.fits(read.version, tip_at(conversation, read.version))
+        ):
+            state = read_state(conversation).token
+            standing = "a turn is being answered in it" if under_way else "it has moved on"
+            message = f"The conversation is in state {state}, and {standing}. Read it, and send the turn again with that state."
+            raise ApiError(409, "conversation_conflict", message, param="state", headers=GIVE_UP)
+        if policy is OnConflict.FORK:
+            resolved = Resolved(read.version if read else conversation.version, FORKED, fork_to=uuid7())
+    composed = compose_turn(conversation, ask.request, resolved, caller=ask.caller, created_by_id=ask.created_by_id, now=now)
+    call = ask.read_call(orjson.dumps(composed.values))
+    return replace(call, end_user=conversation.end_user or call.end_user, turn=composed.start)

@@ -1,0 +1,110 @@
+"""`/api/conversations/{id}/turns`: say something, and be answered: whole, or as it comes."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
+
+from apps.accounts.actions import authenticate_key
+from apps.accounts.permissions import require_scope
+from apps.conversations.queries.turns import find_conversation, find_turn_of_item
+from apps.jobs import actions
+from apps.jobs.actions.call_threads import in_thread
+from apps.jobs.actions.prepare_turn import TurnAsk
+from apps.jobs.actions.repeat_call import Repeats
+from apps.jobs.domain.call_answer import CallAnswer, in_words
+from apps.jobs.domain.call_request import Caller, CallRequest, read_call, read_object
+from apps.jobs.domain.prompt_use import CHAT
+from apps.jobs.domain.stream_wish import stream_wish
+from apps.jobs.domain.streamed_answer import StreamedAnswer
+from apps.jobs.domain.turn_request import read_native_turn
+from apps.jobs.models import ITEM_PREFIX
+from apps.jobs.serializers.conversations import present_turn
+from apps.jobs.views.calls import ITEM_HEADER, failure_of, find_repeated, refusing_calls, turn_headers
+from apps.jobs.views.streams import Pieces, written
+from apps.knowledge.queries import read_cited
+from apps.lib.clock import current_time
+from apps.lib.http_errors import GIVE_UP, ApiError
+from apps.lib.ids import public_id, uuid7
+from apps.lib.sse import write_event
+from apps.lib.streaming import stream_events
+from apps.providers.queries import cache_times
+
+
+@csrf_exempt
+async def turns(request: HttpRequest, conversation_id: str) -> HttpResponseBase:
+    """Say something in a conversation, and be answered."""
+    if request.method != "POST":
+        message = f"Turns are made by POST, not {request.method}; GET /api/conversations/{{id}}/history lists them."
+        raise ApiError(405, "method_not_allowed", message, headers={"Allow": "POST"})
+    ask, repeats = await in_thread(_admit, request, conversation_id)
+    if repeats and repeats.item_id:
+        answer = await actions.repeat_call(item_id=repeats.item_id, wait_seconds=repeats.wait_seconds)
+        return await _whole(repeats.item_id, answer, {"Idempotency-Replayed": "true"})
+    item_id = uuid7()
+    told = StreamedAnswer(is_usage_told=False)
+    is_streamed = stream_wish(ask.request.rest).is_streamed
+
+    async def send(call: CallRequest) -> HttpResponseBase | CallAnswer:
+        values: dict[str, Any] = {"item_id": item_id, "caller": ask.caller, "request": call, "repeats": repeats, "now": current_time()}
+        if not is_streamed:
+            return await actions.answer_call(**values)
+        pieces = actions.stream_call(told=told, **values)
+        first = await anext(pieces)
+        if isinstance(first, CallAnswer):
+            return first
+        headers = {ITEM_HEADER: public_id(ITEM_PREFIX, item_id), **turn_headers(call)}
+        return stream_events(_lines(first, pieces, told, item_id), headers)
+
+    with refusing_calls():
+        call, begun = await actions.ask_turn(ask, send=send, clock=current_time)
+    if isinstance(begun, CallAnswer):
+        return await _whole(item_id, begun, turn_headers(call))
+    return begun
+
+
+def _admit(request: HttpRequest, conversation_id: str) -> tuple[TurnAsk, Repeats | None]:
+    key = authenticate_key(request.headers.get("Authorization"), now=current_time(), address=request.META.get("REMOTE_ADDR", ""))
+    require_scope(key, "chat")
+    caller = Caller(workspace_id=key.workspace_id, api_key_id=key.id)
+    conversation = find_conversation(workspace_id=key.workspace_id, conversation_id=conversation_id)
+    repeats = find_repeated(request, f"/api/conversations/{conversation.public_id}/turns", key.workspace_id, key.id)
+    with refusing_calls():
+        wanted = read_native_turn(read_object(request.body))
+    if isinstance(repeats, ApiError):
+        raise repeats
+    as_call = partial(read_call, endpoint=CHAT, headers=request.headers, times=cache_times())
+    return TurnAsk(caller, conversation.id, wanted, as_call), repeats
+
+
+async def _whole(item_id: UUID, answer: CallAnswer, headers: dict[str, str]) -> HttpResponse:
+    headers = {ITEM_HEADER: public_id(ITEM_PREFIX, item_id), **headers}
+    if answer.content is None or answer.status != 200:
+        raise failure_of(in_words(answer), headers if answer.should_retry else headers | GIVE_UP)
+    return HttpResponse(await in_thread(_turn, item_id), content_type="application/json", headers=headers)
+
+
+async def _lines(first: Any, pieces: Pieces, told: StreamedAnswer, item_id: UUID) -> AsyncIterator[bytes]:
+    """The chunks of the answer; last an event `turn` that tells what came of it."""
+    async with aclosing(pieces):
+        for line in written(first, told):
+            yield line
+        async for piece in pieces:
+            for line in written(piece, told):
+                yield line
+    yield write_event(await in_thread(_turn, item_id), name="turn")
+
+
+def _turn(item_id: UUID) -> bytes:
+    """As JSON, with the passages that it cites."""
+    turn = find_turn_of_item(item_id)
+    if turn is None:
+        raise ApiError(404, "not_found", "The conversation is not there any more.")
+    cited = read_cited(turn.workspace_id, [turn.snapshot_id]).get(turn.snapshot_id, []) if turn.snapshot_id else []
+    return orjson.dumps(present_turn(turn, cited))
