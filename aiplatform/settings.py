@@ -242,6 +242,8 @@ JOBS_MAX_ATTEMPTS = env.whole("JOBS_MAX_ATTEMPTS", 5, at_least=1)
 JOBS_MAX_OUTAGE_TRIES = env.whole("JOBS_MAX_OUTAGE_TRIES", 20)
 JOBS_RETRY_BASE_SECONDS = env.seconds("JOBS_RETRY_BASE_SECONDS", 2)
 JOBS_RETRY_CAP_SECONDS = env.seconds("JOBS_RETRY_CAP_SECONDS", 300)
+# Modules of the operator's own that offer tools to models (docs/tools.md); importable by web processes and workers alike.
+AIPLATFORM_TOOLS = env.listed("AIPLATFORM_TOOLS")
 PROVIDERS_MAX_ANSWER_BYTES = env.whole("PROVIDERS_MAX_ANSWER_BYTES", 16 * 1024 * 1024, at_least=1)
 # How long an answer is kept when a job asks for the cache without saying how long, and the longest that one may ask for.
 PROVIDERS_CACHE_SECONDS = env.whole("PROVIDERS_CACHE_SECONDS", 24 * 3600, at_least=1)

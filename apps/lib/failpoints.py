@@ -17,6 +17,8 @@ POINTS = (
     "claim.after_commit",
     "call.before_send",
     "call.answered",
+    "tool.begun",
+    "tool.ended",
     "settle.before_commit",
     "settle.after_commit",
     "finish.before_commit",

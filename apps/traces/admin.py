@@ -13,7 +13,7 @@ from apps.accounts.permissions import ByWorkspace, ReadOnly
 from apps.lib.html_parts import id_link, pairs_table, seconds, short_id
 from apps.lib.large_tables import LargeTable, RecentValuesFilter
 from apps.traces.models import Exchange, Run
-from apps.traces.queries import list_exchanges, read_bodies
+from apps.traces.queries import list_effects, list_exchanges, read_bodies
 
 _SHOWN_CHARACTERS = 20_000
 RUN_PREFIX = "run_"
@@ -69,9 +69,14 @@ class RunAdmin(LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[m
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         run = self.get_object(request, object_id)
-        context = {"exchanges": list_exchanges(run_ids=[run.pk]), "item_id": run.item_id} if run else {}
+        context = {} if run is None else _context(run)
         response: HttpResponse = super().change_view(request, object_id, form_url, (extra_context or {}) | context)
         return response
+
+
+def _context(run: Run) -> dict[str, Any]:
+    effects = [effect for effect in list_effects(item_id=run.item_id) if effect["run_id"] == run.pk]
+    return {"exchanges": list_exchanges(run_ids=[run.pk]), "effects": effects, "item_id": run.item_id}
 
 
 @admin.register(Exchange)

@@ -1,4 +1,4 @@
-"""What happened: one Run per attempt, its Exchanges with providers, and the bodies they refer to, each stored once.
+"""What happened: one Run per attempt, its Exchanges with providers, the Effects of tools, and the bodies they refer to, each stored once.
 
 No foreign key points here and none is checked from here: these tables grow fastest and are to be partitioned by time.
 """
@@ -81,3 +81,31 @@ class Exchange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.upstream_model} at {self.sent_at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+class Effect(models.Model):
+    """One call of a tool that a model asked for; `seq` and `place` say in which of the item's answers it stood, and where.
+
+    A row without an end is a tool that runs, or that was cut short: what it did is not known.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    workspace = models.ForeignKey("accounts.Workspace", on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
+    item_id = models.UUIDField()
+    run_id = models.UUIDField(help_text="The run that began it.")
+    seq = models.PositiveSmallIntegerField(help_text="The charge of the answer that asked for it.")
+    place = models.PositiveSmallIntegerField(help_text="Which of the answer's calls, from 0.")
+    tool = models.CharField(max_length=64)
+    side_effect = models.CharField(max_length=5, help_text="pure, read or write; empty for a tool that there is not.", db_default="")
+    arguments_body_id = models.BinaryField(max_length=32)
+    result_body_id = models.BinaryField(max_length=32, null=True)
+    outcome = models.CharField(max_length=10, db_default="", help_text="ok, failed, refused, timeout or unknown; empty: it has no end.")
+    snapshot_id = models.CharField(max_length=64, db_default="", help_text="What it had found in a collection.")
+    started_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["item_id", "seq", "place"], name="traces_effect_place")]
+
+    def __str__(self) -> str:
+        return f"{self.tool} of {self.item_id}"

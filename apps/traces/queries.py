@@ -13,7 +13,7 @@ from apps.lib.redis_client import redis_client
 from apps.lib.sql import server_cursor
 from apps.traces.domain.bodies import open_body
 from apps.traces.domain.slots import LAST_DAY, LAST_HOUR, SINCE_KEY, TargetOutcomes, read_slot
-from apps.traces.models import Exchange, Run
+from apps.traces.models import Effect, Exchange, Run
 
 # Longer than any call may take.
 _LONGEST_RUN = timedelta(days=1)
@@ -41,6 +41,19 @@ def list_runs(*, item_id: UUID) -> list[dict[str, Any]]:
     for run in runs:
         run["exchanges"] = [exchange for exchange in exchanges if exchange["run_id"] == run["id"]]
     return runs
+
+
+def list_effects(*, item_id: UUID) -> list[dict[str, Any]]:
+    """What tools did for an item, in order, with `arguments` and `result` as texts (None: expired, or none) and `seconds`."""
+    effects: list[dict[str, Any]] = [dict(one) for one in Effect.objects.filter(item_id=item_id).order_by("seq", "place").values()]
+    names = {"arguments": "arguments_body_id", "result": "result_body_id"}
+    bodies = read_bodies([bytes(one[column]) for one in effects for column in names.values() if one[column] is not None])
+    for one in effects:
+        for name, column in names.items():
+            found = None if one[column] is None else bodies.get(bytes(one[column]))
+            one[name] = None if found is None else found.decode("utf-8", "replace")
+        one["seconds"] = (one["ended_at"] - one["started_at"]).total_seconds() if one["ended_at"] else None
+    return effects
 
 
 def list_exchanges(*, run_ids: Sequence[UUID]) -> list[dict[str, Any]]:

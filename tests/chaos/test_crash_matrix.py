@@ -177,7 +177,7 @@ def kept_in(settings: Any, folder: Path) -> None:
     settings.STORAGES = settings.STORAGES | {"default": settings.STORAGES["default"] | {"OPTIONS": {"location": str(folder)}}}
 
 
-_ELSEWHERE = ("advance.", "deliver.", "expire.", "roll_up.", "extract.", "index.")
+_ELSEWHERE = ("advance.", "deliver.", "expire.", "roll_up.", "extract.", "index.", "tool.")
 CASES = [(SMALL, point, action) for point in POINTS if not point.startswith(_ELSEWHERE) for action in ACTIONS]
 CASES += [(DEFAULTS, "settle.before_commit", "kill")]
 # What make test runs: killed at each step of an item once, and one that comes back after its lease with an answer in its hands.

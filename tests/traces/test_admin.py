@@ -4,8 +4,10 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from apps.jobs.models import Item
 from apps.traces.models import Body, Exchange, Run
 from tests.factories.accounts import make_office_client
+from tests.factories.effects import make_effect
 from tests.factories.jobs import make_job
 
 pytestmark = pytest.mark.django_db
@@ -22,6 +24,23 @@ def test_a_run_shows_its_requests_and_leads_to_its_item(office: Client) -> None:
     page = office.get(reverse("admin:traces_run_change", args=[run.id])).content.decode()
     assert "429" in page
     assert reverse("admin:jobs_item_change", args=[run.item_id]) in page
+
+
+def test_a_run_and_its_item_show_what_tools_did_and_harmless(office: Client) -> None:
+    run = Run.objects.filter(outcome="ok")[0]
+    item = Item.objects.get(id=run.item_id)
+    item.run_id = run.id
+    make_effect(item, arguments=b"<script>alert(1)</script>", result=b"<b>bold</b>")
+    make_effect(item, seq=1, result=None)
+    for address in (reverse("admin:traces_run_change", args=[run.id]), reverse("admin:jobs_item_change", args=[run.item_id])):
+        page = office.get(address).content.decode()
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+        assert "&lt;b&gt;bold&lt;/b&gt;" in page
+        assert "<script>alert(1)" not in page
+        assert "no end is known" in page
+        assert f"snap_{'5' * 64}" in page
+    Body.objects.all().delete()
+    assert "expired" in office.get(reverse("admin:traces_run_change", args=[run.id])).content.decode()
 
 
 def test_runs_are_found_by_item(office: Client) -> None:

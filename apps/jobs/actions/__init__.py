@@ -7,6 +7,7 @@ from apps.jobs.actions.ask_turn import ask_turn
 from apps.jobs.actions.cancel_all import cancel_all
 from apps.jobs.actions.cancel_job import cancel_job
 from apps.jobs.actions.change_lane import change_lane
+from apps.jobs.actions.check_tools import tool_checker
 from apps.jobs.actions.close_job import close_job
 from apps.jobs.actions.close_turns import close_turns
 from apps.jobs.actions.correct_answer import correct_answer, write_answer
@@ -97,6 +98,7 @@ __all__ = [
     "submit_documents",
     "summarise_conversation",
     "sweep",
+    "tool_checker",
     "validate_job",
     "wake_pumps",
     "write_answer",

@@ -1,16 +1,21 @@
 """Ask for one item: from the cache, from whoever asks the same at this moment, or by its policy."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
 import aiohttp
 
+from apps.jobs.actions.answer_with_tools import ToolStep, answer_with_tools
 from apps.jobs.actions.compose import compose_call
+from apps.jobs.actions.find_tools import find_tools
 from apps.jobs.actions.tell_chunks import ChunkTeller
+from apps.jobs.actions.tool_threads import ToolThreads
 from apps.jobs.domain.claimed import ClaimedItem
 from apps.jobs.domain.savings import CACHE
+from apps.jobs.domain.step_teller import StepTeller
+from apps.jobs.domain.tool_wish import ToolWishRefusedError, stored_tools
 from apps.providers.actions import Gate, SharedAnswers, answer_by_policy, complete
 from apps.providers.domain.calls import Call, Completion, Course, good_calls
 from apps.providers.domain.catalogue import Catalogue
@@ -26,6 +31,7 @@ class Means:
     clock: Callable[[], datetime]
     shared: SharedAnswers
     chunks: ChunkTeller
+    tools: ToolThreads
 
 
 async def ask_item(item: ClaimedItem, means: Means, *, catalogue: Catalogue) -> Completion:
@@ -55,6 +61,13 @@ async def _ask_once(item: ClaimedItem, key: bytes, call: Call, means: Means, cat
 
 async def _ask(item: ClaimedItem, call: Call, means: Means, catalogue: Catalogue) -> Completion:
     ask = partial(complete, session=means.session, catalogue=catalogue, clock=means.clock, gate=means.gate)
+    try:
+        wish = stored_tools(call.body, find_tools)
+    except ToolWishRefusedError as refused:
+        # Taken when there was such a tool.
+        return Completion(outcome=Outcome.REJECTED, error_code="tool_not_found", error_message=refused.message)
+    if wish is not None:
+        return await _ask_with_tools(call, ToolStep(item, wish, means.tools), ask, means)
     if call.is_streamed:
         async with means.chunks.of(item) as tell:
             completion = await ask(call, tell=tell)
@@ -64,3 +77,12 @@ async def _ask(item: ClaimedItem, call: Call, means: Means, catalogue: Catalogue
     if not item.policy.is_steered:
         return await ask(call)
     return await answer_by_policy(call, item.policy, ask=ask, catalogue=catalogue, stage=item.stage, draft=item.draft)
+
+
+async def _ask_with_tools(call: Call, step: ToolStep, ask: Callable[..., Awaitable[Completion]], means: Means) -> Completion:
+    if not call.is_streamed:
+        return await answer_with_tools(call, step, ask=ask)
+    course = step.course
+    async with means.chunks.of(step.item) as tell:
+        teller = StepTeller(tell, said=course.text, head=course.head, behind=course.last_id)
+        return await answer_with_tools(call, replace(step, teller=teller), ask=partial(ask, tell=teller))

@@ -6,8 +6,12 @@ from django.db import transaction
 
 from apps.lib.sql import server_cursor
 
-# Fenced by its state: what a pump has claimed may have been sent, so it finishes, is stored and charged.
-_CANCEL = "UPDATE jobs_item SET state = 'cancelled', ended_at = statement_timestamp() WHERE id = %b AND state = 'waiting' RETURNING job_id"
+# Fenced by its state: what a pump has claimed may have been sent, so it finishes, is stored and charged. So does what waits for its
+# next step after an answer that has been paid for.
+_CANCEL = """
+UPDATE jobs_item SET state = 'cancelled', ended_at = statement_timestamp()
+WHERE id = %b AND state = 'waiting' AND paid_calls = 0 RETURNING job_id
+"""
 _CLOSE = """
 UPDATE jobs_job SET status = 'cancelled', cancelling_at = statement_timestamp(), ended_at = statement_timestamp()
 WHERE id = %b AND kind = 'single' AND ended_at IS NULL

@@ -113,6 +113,8 @@ WITH worst AS (
 
 _FACTS = "SELECT id, lane, kind, endpoint, api_key_id, policy, on_budget FROM jobs_job WHERE id = ANY(%s)"
 
+# A run that begins there goes on from what an earlier one has left.
+_WITH_DRAFT = (Stage.REPAIR, Stage.TOOLS)
 # The last item claimed of a job: when it was ready, and its id.
 Mark = tuple[datetime, UUID]
 _NO_BOUNDS = ModelBounds()
@@ -275,7 +277,7 @@ def _take(cursor: Any, pump_id: UUID, quotas: dict[UUID, int], marked: dict[str,
 
 
 def _with_requests(rows: list[tuple[Any, ...]], jobs: dict[UUID, _JobFacts]) -> list[ClaimedItem]:
-    drafts = {row[0]: row[17] for row in rows if row[15] == Stage.REPAIR and row[17] is not None}
+    drafts = {row[0]: row[17] for row in rows if row[15] in _WITH_DRAFT and row[17] is not None}
     bodies = read_bodies([*(row[13] for row in rows), *drafts.values()]) if rows else {}
     claimed = []
     for row in rows:

@@ -18,6 +18,7 @@ from django.conf import settings
 from apps.files.actions import Table, TableUnreadableError, read_table
 from apps.files.queries import open_file
 from apps.jobs.actions.check_lines import read_specs
+from apps.jobs.actions.check_tools import tool_checker
 from apps.jobs.actions.estimate_work import estimate_work
 from apps.jobs.actions.expand_prompts import prompt_expander
 from apps.jobs.domain.estimate import Estimate
@@ -224,6 +225,7 @@ def _look_at_lines(stream: BinaryIO, preview: Preview, now: datetime) -> int:
         policy=preview.policy,
         unpriced_models=catalogue.unpriced_models,
         expand=prompt_expander(preview.workspace_id) if preview.workspace_id else None,
+        check_tools=tool_checker(preview.workspace_id) if preview.workspace_id else None,
     )
     load_tokenizer()
     specs, until = read_specs(stream, rules), time.monotonic() + _READ_SECONDS

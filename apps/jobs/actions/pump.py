@@ -27,6 +27,7 @@ from apps.jobs.actions.renew import renew_leases, renew_pump
 from apps.jobs.actions.ring import ring
 from apps.jobs.actions.settle_apart import settle_apart
 from apps.jobs.actions.tell_chunks import ChunkTeller
+from apps.jobs.actions.tool_threads import ToolThreads
 from apps.jobs.domain.claimed import ClaimedItem, Finished
 from apps.jobs.domain.fairness import ModelBounds, next_group
 from apps.jobs.domain.lifecycle import Lane
@@ -106,6 +107,7 @@ class PumpLoop:
             await self._load_tables()
             self.session: aiohttp.ClientSession = await stack.enter_async_context(open_session(max_connections=self.window))
             self.shared, self.chunks = SharedAnswers(), ChunkTeller()
+            self.tools = stack.enter_context(ToolThreads())
             self.gate = await stack.enter_async_context(Gate(pump_id=self.pump_id, is_interactive=self.worker_set == "exec-interactive"))
             self.gate.follow(self.catalogue)
             async with asyncio.TaskGroup() as loops:
@@ -228,7 +230,7 @@ class PumpLoop:
     async def _run_item(self, item: ClaimedItem) -> None:
         try:
             fails_over = item.policy.has_failover and item.workspace_id not in self.without_failover
-            means = Means(self.session, self.gate, self.clock, self.shared, self.chunks)
+            means = Means(self.session, self.gate, self.clock, self.shared, self.chunks, self.tools)
             await self._look_for(item.model_id)
             completion = await ask_item(item, means, catalogue=self.catalogue if fails_over else self.first_targets)
         except Exception:
@@ -284,6 +286,9 @@ class PumpLoop:
                 is_dead=settlement.decision is Decision.DEAD,
                 cost_usd=settlement.cost_usd,
             )
+            if settlement.decision is Decision.GO_ON:
+                # It has kept its place, before the mark.
+                self.marks.pop(settlement.finished.item.job_id, None)
 
     # --- stay alive, hand over --------------------------------------------------------------------------------------
 

@@ -4,11 +4,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from uuid import UUID
 
+from apps.jobs.actions.foresee_tools import most_asked
 from apps.jobs.actions.hold_jobs import Hold
 from apps.jobs.domain.budget_words import told_refusal
 from apps.jobs.domain.claimed import ClaimedItem
 from apps.lib.sql import server_cursor
-from apps.providers.domain.dearest import Quoter
+from apps.providers.domain.dearest import Quote, Quoter
 from apps.spend.actions import reserve, with_finer_purses
 from apps.spend.domain.budgets import OF_JOBS, Ask, Purses, Refusal, Subject
 
@@ -45,17 +46,7 @@ def reserve_items(
 ) -> tuple[list[ClaimedItem], list[Hold]]:
     """The items that go on, each with its money (or with the reason why it must die); and the jobs that have to wait for a budget."""
     wanting = [item for item in claimed if item.kept is None]
-    quotes = [
-        quoter.quote(
-            item.request,
-            endpoint=item.endpoint,
-            model_id=item.model_id,
-            policy=item.policy,
-            stage=item.stage,
-            at=item.claimed_at,
-        )
-        for item in wanting
-    ]
+    quotes = [_quote(item, quoter) for item in wanting]
     subjects = _subjects(wanting)
     asks = [
         Ask(item.run_id, item.item_id, subject, quote.amount_usd) for item, subject, quote in zip(wanting, subjects, quotes, strict=True)
@@ -78,6 +69,19 @@ def reserve_items(
     _execute(_POSTPONE, dying)
     served = {item.job_id for item in going}
     return going, [hold for hold in map(_hold, back) if hold is not None and hold.job_id not in served]
+
+
+def _quote(item: ClaimedItem, quoter: Quoter) -> Quote:
+    request, further_tokens = most_asked(item)
+    return quoter.quote(
+        request,
+        endpoint=item.endpoint,
+        model_id=item.model_id,
+        policy=item.policy,
+        stage=item.stage,
+        at=item.claimed_at,
+        further_tokens=further_tokens,
+    )
 
 
 def _subjects(items: Sequence[ClaimedItem]) -> list[Subject]:

@@ -30,7 +30,8 @@ from apps.traces.actions import record_exchanges, record_runs, store_bodies, use
 _END_ITEMS = """
 UPDATE jobs_item AS item
 SET state = ended.state, run_id = CASE WHEN ended.state = 'waiting' THEN NULL ELSE item.run_id END, pump_id = NULL, lease_until = NULL,
-    not_before = CASE WHEN ended.state = 'waiting' THEN statement_timestamp() + ended.delay * interval '1 second' ELSE item.not_before END,
+    not_before = CASE WHEN ended.state = 'waiting' THEN coalesce(statement_timestamp() + ended.delay * interval '1 second', item.not_before)
+                      ELSE item.not_before END,
     ended_at = CASE WHEN ended.state = 'waiting' THEN NULL ELSE ended.ended_at END,
     attempts = ended.attempts, ambiguous_tries = ended.ambiguous, free_tries = ended.free,
     answer_body_id = ended.answer_body_id, status_code = ended.status_code, outcome = ended.outcome,

@@ -25,6 +25,8 @@ from apps.traces.domain.bodies import make_body
 
 # On top of the longest that a provider may take: the queue, and what the platform itself does.
 GRACE_SECONDS = 30.0
+# A caller does not wait as long as all steps with tools may take; what takes longer ends, is stored and charged.
+_STEPS_WAITED_FOR = 3
 # One statement where two rows saved one by one cost a seventh of the web process's time for a call.
 _INSERT = """
 WITH job AS (
@@ -58,7 +60,7 @@ def submit_call(*, item_id: UUID, reply_to: str, caller: Caller, request: CallRe
     require_room(Lane.INTERACTIVE)
     require_price(model.id, param="model")
     first_model_id = require_first_model(request.policy.first_model, param=KEYS["first_model"])
-    wait_seconds = model.longest_timeout_seconds + GRACE_SECONDS
+    wait_seconds = model.longest_timeout_seconds * (_STEPS_WAITED_FOR if request.has_tools else 1) + GRACE_SECONDS
     body = make_body(caller.workspace_id, request.body)
     job_id = uuid7()
     with transaction.atomic(), server_cursor() as cursor:

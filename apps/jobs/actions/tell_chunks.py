@@ -6,6 +6,7 @@ Nothing hangs on it: the answer itself is settled like any other. A Redis that i
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from uuid import UUID
 
 import redis
@@ -24,6 +25,24 @@ _DRAIN_SECONDS = 1.0
 _MOST_WAITING = 50_000
 
 
+class RunTeller:
+    """Takes the pieces of one run; an empty one says that the answer is whole."""
+
+    def __init__(self, add: Callable[[Chunk], None], run: int) -> None:
+        self._add, self._run, self.number = add, run, 0
+
+    @property
+    def last_id(self) -> str:
+        """The last piece that it took; empty before the first."""
+        return f"{self._run}-{self.number}" if self.number else ""
+
+    def __call__(self, data: bytes, *, behind: str = "") -> None:
+        """`behind`: the piece of an earlier run that these follow; `data` then says again what had been said."""
+        if data or self.number:
+            self.number += 1
+            self._add(Chunk(self._run, self.number, data.decode(), behind))
+
+
 class ChunkTeller:
     """A pump's: what all its calls have to tell goes out together, in the order that it came."""
 
@@ -34,21 +53,13 @@ class ChunkTeller:
         self._awaited: list[tuple[int, asyncio.Future[None]]] = []
 
     @asynccontextmanager
-    async def of(self, item: ClaimedItem) -> AsyncIterator[Callable[[bytes], None]]:
-        """What takes the pieces of an item's answer; an empty one says that it is whole. At the end what it took is out, or given up."""
-        run, number = run_number(item.claimed_at), 0
-
-        def tell(data: bytes) -> None:
-            nonlocal number
-            if not (data or number):
-                return
-            number += 1
-            self._add(item.reply_to, item.item_id, Chunk(run, number, data.decode()))
-
+    async def of(self, item: ClaimedItem) -> AsyncIterator["RunTeller"]:
+        """What takes the pieces of an item's answer. At the end what it took is out, or given up."""
+        tell = RunTeller(partial(self._add, item.reply_to, item.item_id), run_number(item.claimed_at))
         try:
             yield tell
         finally:
-            if number:
+            if tell.number:
                 await self._see_out()
 
     def _add(self, channel: str, item_id: UUID, chunk: Chunk) -> None:
@@ -90,7 +101,7 @@ class ChunkTeller:
 async def _send(client: "redis.asyncio.Redis", batch: list[tuple[str, UUID, Chunk]]) -> None:
     async with client.pipeline(transaction=False) as pipeline:
         for channel, item_id, chunk in batch:
-            pipeline.xadd(stream_key(item_id), {"d": chunk.data}, id=chunk.id, maxlen=STREAM_LENGTH, approximate=True)
+            pipeline.xadd(stream_key(item_id), {"d": chunk.text}, id=chunk.id, maxlen=STREAM_LENGTH, approximate=True)
             pipeline.publish(channel, write_message(item_id, chunk))
         # Whatever becomes of this process, none of them stays for ever.
         for key in {stream_key(item_id) for _, item_id, _ in batch}:

@@ -12,6 +12,7 @@ from django.db import connection, transaction
 
 from apps.files.queries import FileGoneError, open_file
 from apps.jobs.actions.check_lines import check_lines, read_specs
+from apps.jobs.actions.check_tools import tool_checker
 from apps.jobs.actions.expand_prompts import prompt_expander
 from apps.jobs.actions.load_items import NoLongerWantedError, load_items
 from apps.jobs.actions.publish_end import publish_end
@@ -79,6 +80,7 @@ def _validate(job: Job, clock: Callable[[], datetime]) -> None:
         policy=load_policy(job.policy),
         unpriced_models=catalogue.unpriced_models,
         expand=prompt_expander(job.workspace_id),
+        check_tools=tool_checker(job.workspace_id),
     )
     with open_file(job.input_file_id) as stream:
         findings = check_lines(stream, rules)

@@ -128,6 +128,7 @@ def _shown(record: ItemRecord) -> dict[str, Any]:
         "messages": _messages(record.request),
         "answer_text": _answer_text(record.answer),
         "runs": [run | {"seconds": (run["ended_at"] - run["claimed_at"]).total_seconds()} for run in record.runs],
+        "effects": record.effects,
         "charges": [charge | {"cost": f"{charge['cost_usd'].normalize():f}"} for charge in record.charges],
     }
 

@@ -12,6 +12,7 @@ from apps.jobs.domain.prompt_use import CHAT, Expand, Expanded, PromptUseRefused
 from apps.jobs.domain.prompt_version import PROMPT_VERSION_HEADER, PROMPT_VERSION_LENGTH, PromptVersionRefusedError, prompt_version_of
 from apps.jobs.domain.stream_wish import NOT_STREAMED, StreamWish, stream_wish
 from apps.jobs.domain.submission import USD
+from apps.jobs.domain.tool_wish import CheckTools, ToolWishRefusedError, names_tools
 from apps.lib.json_text import JsonRefusedError, read_json
 from apps.providers.domain.contract import ContractRefusedError
 from apps.providers.domain.policy import (
@@ -59,7 +60,10 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """A good request. `body` is what the caller sent, byte for byte, or what a stored prompt or a conversation made of it."""
+    """A good request. `body` is what the caller sent, byte for byte, or what a stored prompt or a conversation made of it.
+
+    `has_tools`: it asks for tools of the platform's, so that its answer may take several calls.
+    """
 
     endpoint: str
     model: str
@@ -71,12 +75,22 @@ class CallRequest:
     prompt_version: str = ""
     streams: StreamWish = NOT_STREAMED
     turn: TurnStart | None = None
+    has_tools: bool = False
 
 
 def read_call(
-    body: bytes, *, endpoint: str, headers: Mapping[str, str], times: CacheTimes = USUAL_TIMES, expand: Expand | None = None
+    body: bytes,
+    *,
+    endpoint: str,
+    headers: Mapping[str, str],
+    times: CacheTimes = USUAL_TIMES,
+    expand: Expand | None = None,
+    check_tools: CheckTools | None = None,
 ) -> CallRequest:
-    """Judge one request; CallRefusedError names what is wrong with it. `expand` knows the prompts that it may name."""
+    """Judge one request; CallRefusedError names what is wrong with it.
+
+    `expand` knows the prompts that it may name, `check_tools` the platform's tools.
+    """
     values = read_object(body)
     expanded = _expand(values, expand) if expand and names_prompt(values, endpoint) else None
     if expanded:
@@ -88,6 +102,10 @@ def read_call(
         raise CallRefusedError("string_above_max_length", f"model has more than {_MODEL_LENGTH} characters.", "model")
     _check_needed(values, _NEEDED[endpoint])
     _check_stream(values, endpoint)
+    policy = _policy(values, endpoint, headers, times)
+    has_tools = names_tools(values)
+    if has_tools and check_tools:
+        _check_tools(values, body, endpoint, policy, check_tools)
     return CallRequest(
         endpoint=endpoint,
         model=model,
@@ -95,10 +113,18 @@ def read_call(
         feature=_feature(headers),
         max_cost_usd=_max_cost_usd(headers),
         body=body,
-        policy=_policy(values, endpoint, headers, times),
+        policy=policy,
         prompt_version=expanded.prompt_version if expanded else _prompt_version(values, headers),
         streams=stream_wish(values),
+        has_tools=has_tools,
     )
+
+
+def _check_tools(values: dict[str, Any], body: bytes, endpoint: str, policy: AnswerPolicy, check: CheckTools) -> None:
+    try:
+        check(values, body, endpoint, policy)
+    except ToolWishRefusedError as refused:
+        raise CallRefusedError("invalid_value", refused.message, refused.param) from refused
 
 
 def _expand(values: dict[str, Any], expand: Expand) -> Expanded:

@@ -13,19 +13,30 @@ import orjson
 STREAM_SECONDS = 3600
 STREAM_LENGTH = 20_000
 _PREFIX = "aiplatform:stream:"
+# JSON begins otherwise.
+_BEHIND = "+"
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One piece: `data` is a chunk of a chat completion as JSON; empty: the run has told all."""
+    """One piece: `data` is a chunk of a chat completion as JSON; empty: the run has told all.
+
+    `behind`: the run's pieces follow that one of an earlier run; `data` says again what had been said, for who has not read up to there.
+    """
 
     run: int
     number: int
     data: str
+    behind: str = ""
 
     @property
     def id(self) -> str:
         return f"{self.run}-{self.number}"
+
+    @property
+    def text(self) -> str:
+        """As it is stored and told."""
+        return f"{_BEHIND}{self.behind} {self.data}" if self.behind else self.data
 
     @property
     def is_last(self) -> bool:
@@ -48,12 +59,14 @@ def read_id(text: str) -> tuple[int, int] | None:
     return (int(run), int(number)) if sign and is_number else None
 
 
-def read_piece(place: str, data: str) -> Chunk | None:
+def read_piece(place: str, text: str) -> Chunk | None:
     """A piece as it stands in Redis; None for what no pump of ours tells, which would break the lines of a stream."""
-    found = read_id(place)
-    if found is None or (data and not _is_object(data)):
+    found, behind, data = read_id(place), "", text
+    if text.startswith(_BEHIND):
+        behind, _, data = text[1:].partition(" ")
+    if found is None or (data and not _is_object(data)) or (behind and read_id(behind) is None):
         return None
-    return Chunk(*found, data)
+    return Chunk(*found, data, behind)
 
 
 def _is_object(data: str) -> bool:
@@ -66,7 +79,7 @@ def _is_object(data: str) -> bool:
 
 def write_message(item_id: UUID, chunk: Chunk) -> str:
     """As it is published to the process whose caller waits."""
-    return f"{item_id.hex} {chunk.id} {chunk.data}"
+    return f"{item_id.hex} {chunk.id} {chunk.text}"
 
 
 def read_message(text: str) -> tuple[UUID, Chunk | None]:

@@ -16,8 +16,9 @@ from apps.spend.domain.budgets import Subject
 class ClaimedItem:
     """One claimed item with everything its run needs, so that no further query is made for it.
 
-    `draft`: an answer that is to be repaired; `kept`: the answer that the cache has for it. `reserved_usd`: what is set aside for it (None:
-    no budget bounds it); `must_be_bounded`: its answer may be no longer than the model's bound; `refusal`: why it is not asked at all.
+    `draft`: an answer that is to be repaired, or the steps so far of one that calls tools; `kept`: the answer that the cache has for it.
+    `reserved_usd`: what is set aside for it (None: no budget bounds it); `must_be_bounded`: its answer may be no longer than the model's
+    bound; `refusal`: why it is not asked at all.
     """
 
     item_id: UUID

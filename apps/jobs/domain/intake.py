@@ -11,6 +11,7 @@ import orjson
 
 from apps.jobs.domain.prompt_use import Expand, PromptUseRefusedError, names_prompt
 from apps.jobs.domain.prompt_version import PromptVersionRefusedError, prompt_version_of
+from apps.jobs.domain.tool_wish import CheckTools, ToolWishRefusedError, names_tools
 from apps.lib.json_keys import find_doubled_key
 from apps.providers.domain.catalogue import UNPRICED, WITHOUT_PRICE
 from apps.providers.domain.contract import ContractRefusedError
@@ -66,6 +67,7 @@ class LineRules:
     policy: AnswerPolicy = PLAIN
     unpriced_models: frozenset[UUID] = frozenset()
     expand: Expand | None = None
+    check_tools: CheckTools | None = None
 
 
 class _RefusedError(Exception):
@@ -92,6 +94,8 @@ def read_line(line: bytes, *, number: int, rules: LineRules) -> ItemSpec | LineE
             body, raw_body, prompt_version = _expand(body, rules.expand)
         if rules.policy.is_steered:
             _check_policy(body, rules)
+        if rules.check_tools and names_tools(body):
+            _check_tools(body, raw_body, rules, rules.check_tools)
         return ItemSpec(
             position=number,
             custom_id=custom_id,
@@ -302,6 +306,13 @@ def _check_policy(body: dict[str, Any], rules: LineRules) -> None:
     try:
         check_request(rules.policy, body, endpoint=rules.endpoint)
     except ContractRefusedError as refused:
+        raise _RefusedError("invalid_value", refused.message, f"body.{refused.param}") from refused
+
+
+def _check_tools(body: dict[str, Any], raw_body: bytes, rules: LineRules, check: CheckTools) -> None:
+    try:
+        check(body, raw_body, rules.endpoint, rules.policy)
+    except ToolWishRefusedError as refused:
         raise _RefusedError("invalid_value", refused.message, f"body.{refused.param}") from refused
 
 

@@ -14,6 +14,7 @@ class Decision(StrEnum):
     """What is decided about an item when a run of it ends."""
 
     DONE = "done"
+    GO_ON = "go_on"  # a step is done: another run makes the next one, at once
     RETRY = "retry"  # counted as an attempt
     SNOOZE = "snooze"  # not counted
     DEAD = "dead"
@@ -47,11 +48,11 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """The decision, how long to wait before the next try, and the tries so far."""
+    """The decision, how long to wait before the next try (None: it keeps its place in the line), and the tries so far."""
 
     decision: Decision
     tries: Tries
-    delay_seconds: float = 0.0
+    delay_seconds: float | None = 0.0
 
 
 def next_step(

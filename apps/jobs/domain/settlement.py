@@ -21,7 +21,14 @@ from apps.spend.domain.pricing import PriceBook, cost_of
 from apps.traces.domain.bodies import NewBody, make_body
 from apps.traces.domain.records import ExchangeRecord, RunRecord
 
-_STATES = {Decision.DONE: "done", Decision.DEAD: "dead", Decision.RETRY: "waiting", Decision.SNOOZE: "waiting"}
+_STATES = {
+    Decision.DONE: "done",
+    Decision.GO_ON: "waiting",
+    Decision.DEAD: "dead",
+    Decision.RETRY: "waiting",
+    Decision.SNOOZE: "waiting",
+}
+_OPEN = {Decision.GO_ON, Decision.RETRY, Decision.SNOOZE}
 _NOTHING = Decimal(0)
 _ERROR_CODE_LENGTH = 100
 _ERROR_MESSAGE_LENGTH = 2000
@@ -110,7 +117,7 @@ class Settlement:
         """The item's new values, in the order of settle's UPDATE."""
         item, completion = self.finished.item, self.finished.completion
         course = completion.course or _PLAIN_COURSE
-        is_open = self.decision in {Decision.RETRY, Decision.SNOOZE}
+        is_open = self.decision in _OPEN
         return (
             item.item_id,
             item.run_id,
@@ -140,14 +147,7 @@ def settle_finished(
 ) -> Settlement:
     """Decide what follows and write out the records; touches nothing."""
     item, completion = finished.item, finished.completion
-    step = next_step(
-        completion.outcome,
-        item.tries,
-        policy,
-        chance=chance,
-        retry_after_seconds=completion.retry_after_seconds,
-        is_probe=completion.is_probe,
-    )
+    step = _next_step(finished, policy, chance)
     bodies: list[NewBody] = []
     exchanges = [_exchange_record(new_id(), finished, exchange, bodies) for exchange in completion.exchanges]
     answer_body_id = _answer_body_id(finished, step.decision, bodies)
@@ -187,15 +187,30 @@ def settle_finished(
     )
 
 
+def _next_step(finished: Finished, policy: Policy, chance: float) -> NextStep:
+    completion = finished.completion
+    if completion.course is not None and completion.course.goes_on:
+        # No attempt: what has begun before its neighbours goes on before them.
+        return NextStep(Decision.GO_ON, finished.item.tries, delay_seconds=None)
+    return next_step(
+        completion.outcome,
+        finished.item.tries,
+        policy,
+        chance=chance,
+        retry_after_seconds=completion.retry_after_seconds,
+        is_probe=completion.is_probe,
+    )
+
+
 def _answer_body_id(finished: Finished, decision: Decision, bodies: list[NewBody]) -> bytes | None:
     """The last exchange's own body, and a further one where what the caller gets is another; what the cache has is stored already."""
     item, completion = finished.item, finished.completion
     course = completion.course
     if course is not None and course.kept is not None:
         return course.kept.answer_body_id
-    # What the next run is to repair.
+    # What the next run is to repair, or to go on from.
     draft = item.draft if course is None else course.draft
-    if draft and decision in {Decision.RETRY, Decision.SNOOZE}:
+    if draft and decision in _OPEN:
         bodies.append(make_body(item.workspace_id, draft))
         return bodies[-1].id
     if not completion.answer:

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from apps.jobs.domain.call_answer import CallAnswer
-from apps.jobs.domain.chunk import Chunk
+from apps.jobs.domain.chunk import Chunk, read_id
 from apps.providers.domain.chat_stream import ChatAssembly, StreamBrokenError, split_completion, without_usage
 
 DONE = b"[DONE]"
@@ -19,7 +19,9 @@ _INTERRUPTED = CallAnswer(
 
 
 class StreamedAnswer:
-    """The pieces of one item's answer that went out, all of one run: what another run tells can't be put behind them.
+    """The pieces of one item's answer that went out, of one run or of runs that go on where the one before had ended.
+
+    What a run tells that begins anew can't be put behind them.
 
     `after`: (run, number) of the last piece that its reader had before.
     """
@@ -41,15 +43,24 @@ class StreamedAnswer:
 
     def is_of_another_run(self, chunk: Chunk) -> bool:
         """It can't stand behind what went out."""
-        return self._run not in (0, chunk.run)
+        return self._run not in (0, chunk.run) and not self.goes_on(chunk)
+
+    def goes_on(self, chunk: Chunk) -> bool:
+        """A run begins there that follows what went out; what the piece says is known."""
+        return chunk.behind == self.last_id
 
     def is_ahead(self, chunk: Chunk) -> bool:
         """Pieces are missing before it."""
+        if self.has_begun and chunk.behind and (behind := read_id(chunk.behind)):
+            return behind > (self._run, self._number) and behind[0] == self._run
         is_of_run = chunk.run == self._run or (not self.has_begun and chunk.run > self._run)
         return is_of_run and chunk.number > (self._number if chunk.run == self._run else 0) + 1
 
     def take(self, chunk: Chunk) -> bool:
         """Whether it is to go out: it is the next one of the run, or the first of one when nothing has gone out yet."""
+        if self.goes_on(chunk):
+            self._run, self._number = chunk.run, chunk.number
+            return False
         if not self.has_begun and chunk.run > self._run:
             self._run, self._number = chunk.run, 0
         if chunk.run != self._run or chunk.number != self._number + 1:

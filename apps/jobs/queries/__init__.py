@@ -26,7 +26,7 @@ from apps.lib.redis_client import read_figures, redis_client
 from apps.lib.sql import server_cursor
 from apps.providers.queries import find_provider_name, provider_names
 from apps.spend.queries import find_served_by, list_charges, list_served_by
-from apps.traces.queries import list_runs, read_bodies, read_body_sizes
+from apps.traces.queries import list_effects, list_runs, read_bodies, read_body_sizes
 
 log = structlog.get_logger(__name__)
 
@@ -211,12 +211,13 @@ def count_jobs_by_status() -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class ItemRecord:
-    """Everything that is known of an item: bodies as bytes (None when expired), runs with their exchanges, charges."""
+    """Everything that is known of an item: bodies as bytes (None when expired), runs with their exchanges, charges, effects of tools."""
 
     request: bytes | None
     answer: bytes | None
     runs: list[dict[str, Any]]
     charges: list[dict[str, Any]]
+    effects: list[dict[str, Any]]
 
 
 def read_item_record(item: Item) -> ItemRecord:
@@ -228,6 +229,7 @@ def read_item_record(item: Item) -> ItemRecord:
         answer=bodies.get(ids[1]) if len(ids) > 1 else None,
         runs=list_runs(item_id=item.id),
         charges=list_charges(item_id=item.id),
+        effects=list_effects(item_id=item.id),
     )
 
 

@@ -14,7 +14,7 @@ from apps.lib.ids import public_id
 if TYPE_CHECKING:
     from uuid import UUID
 
-_RUN_PREFIX = "run_"
+_RUN_PREFIX, _SNAPSHOT_PREFIX = "run_", "snap_"
 
 
 class ItemListSerializer(serializers.ListSerializer[Item]):
@@ -126,6 +126,24 @@ class ChargeSerializer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
+class EffectSerializer(serializers.Serializer[Any]):
+    """One call of a tool of the platform's that a model asked for."""
+
+    seq = serializers.IntegerField(help_text="The charge of the answer that asked for it.")
+    place = serializers.IntegerField(help_text="Which of that answer's calls, from 0.")
+    tool = serializers.CharField()
+    side_effect = serializers.CharField(help_text="pure, read or write; empty for a tool that there is not.")
+    arguments = serializers.CharField(allow_null=True, help_text="As the model wrote them; null once their time of keeping is over.")
+    result = serializers.CharField(allow_null=True, help_text="What the model was told.")
+    outcome = serializers.CharField(help_text="ok, failed, refused, timeout or unknown; empty: it has no end.")
+    snapshot_id = serializers.SerializerMethodField(help_text="What it had found in a collection.")
+    started_at = serializers.DateTimeField()
+    ended_at = serializers.DateTimeField(allow_null=True)
+
+    def get_snapshot_id(self, effect: dict[str, Any]) -> str | None:
+        return f"{_SNAPSHOT_PREFIX}{effect['snapshot_id']}" if effect["snapshot_id"] else None
+
+
 class ItemRecordSerializer(ItemSerializer):
     """One item with everything that is known of it; `request` and `answer` are null once their time of keeping is over."""
 
@@ -133,9 +151,10 @@ class ItemRecordSerializer(ItemSerializer):
     answer = serializers.SerializerMethodField(help_text="The provider's answer as it came; a text if it was no JSON.")
     runs = serializers.SerializerMethodField(help_text="Every attempt, oldest first, each with its requests to providers.")
     charges = serializers.SerializerMethodField()
+    effects = serializers.SerializerMethodField(help_text="What tools of the platform did for it, in the order that they were asked for.")
 
     class Meta(ItemSerializer.Meta):
-        fields = [*ItemSerializer.Meta.fields, "request", "answer", "runs", "charges"]
+        fields = [*ItemSerializer.Meta.fields, "request", "answer", "runs", "charges", "effects"]
         read_only_fields = fields
 
     @extend_schema_field({"nullable": True})
@@ -153,6 +172,10 @@ class ItemRecordSerializer(ItemSerializer):
     @extend_schema_field(ChargeSerializer(many=True))
     def get_charges(self, item: Item) -> Any:  # noqa: ARG002 -- the framework's signature
         return ChargeSerializer(self._record.charges, many=True).data
+
+    @extend_schema_field(EffectSerializer(many=True))
+    def get_effects(self, item: Item) -> Any:  # noqa: ARG002 -- the framework's signature
+        return EffectSerializer(self._record.effects, many=True).data
 
     @property
     def _record(self) -> ItemRecord:

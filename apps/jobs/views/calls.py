@@ -153,13 +153,13 @@ def _admit(request: HttpRequest, endpoint: str) -> _New | _Again:
 
 def _read(request: HttpRequest, endpoint: str, caller: Caller) -> CallRequest | TurnAsk:
     """A turn, when the request names a conversation."""
-    headers, times = request.headers, cache_times()
+    headers, times, check_tools = request.headers, cache_times(), actions.tool_checker(caller.workspace_id)
     if endpoint == CHAT and (values := names_conversation(request.body)):
         conversation = find_conversation(workspace_id=caller.workspace_id, conversation_id=values.pop(CONVERSATION))
-        as_call = partial(read_call, endpoint=endpoint, headers=headers, times=times)
+        as_call = partial(read_call, endpoint=endpoint, headers=headers, times=times, check_tools=check_tools)
         return TurnAsk(caller, conversation.id, read_chat_turn(values), as_call)
     expand = actions.single_prompt_expander(caller.workspace_id)
-    return read_call(request.body, endpoint=endpoint, headers=headers, times=times, expand=expand)
+    return read_call(request.body, endpoint=endpoint, headers=headers, times=times, expand=expand, check_tools=check_tools)
 
 
 def _wants_cache(request: HttpRequest, endpoint: str) -> bool:

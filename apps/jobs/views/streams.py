@@ -95,8 +95,9 @@ async def _followed(item_id: UUID, key_id: UUID, after: str, *, is_usage_told: b
                     if told.is_of_another_run(piece):
                         yield _RESTART
                         told = StreamedAnswer(is_usage_told=is_usage_told)
+                    is_known = told.goes_on(piece)
                     told.take(piece)
-                    if piece.data:
+                    if piece.data and not is_known:
                         yield write_event(piece.data.encode(), event_id=piece.id)
                 elif told.is_whole(piece):
                     yield write_event(DONE)

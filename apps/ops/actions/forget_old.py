@@ -64,6 +64,7 @@ class _Kind:
 _KINDS = (
     _Kind("bodies", "traces_body", "created_at", "created_at", "KEEP_BODIES_DAYS", "keep_bodies_days"),
     _Kind("exchanges", "traces_exchange", "id", "sent_at", "KEEP_RUNS_DAYS", "keep_runs_days"),
+    _Kind("effects", "traces_effect", "id", "started_at", "KEEP_RUNS_DAYS", "keep_runs_days"),
     _Kind("runs", "traces_run", "id", "ended_at", "KEEP_RUNS_DAYS", "keep_runs_days"),
     _Kind(
         "items", "jobs_item", "id", "ended_at", "KEEP_ITEMS_DAYS", "keep_items_days",

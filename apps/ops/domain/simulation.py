@@ -8,6 +8,7 @@ from random import Random
 from urllib.parse import unquote
 
 _SCRIPT = re.compile(rb"\[\[sim ([^\]]{1,1000})\]\]")
+_NO_TOOLS = re.compile(rb'"tool_choice":\s*(?:"none"|\{"type":\s*"none"\})')
 _ANSWERED = re.compile(rb'"role":\s*"assistant"')
 # The 99th percentile of the standard normal distribution.
 _Z99 = 2.3263478740408408
@@ -30,7 +31,8 @@ class Script:
 
     `say` is the text of the answer (percent-encoded in a script), `repair` that to a request which goes on after an answer; `refuse`
     declines in place of an answer. `reset` breaks the connection in place of one, `reset_body` in the middle; `cut` ends it there
-    without a reset. A streamed answer comes in so many `pieces`, `gap` seconds apart.
+    without a reset. A streamed answer comes in so many `pieces`, `gap` seconds apart. `tool` names the tools (with commas between) that the
+    first `rounds` answers to a conversation call in place of a text, each with these `arguments`; `beside` is what they say besides.
     """
 
     status: int = 200
@@ -54,10 +56,20 @@ class Script:
     refuse: bool = False
     pieces: int = 8
     gap: float = 0.0
+    tool: str = ""
+    arguments: str = "{}"
+    rounds: int = 1
+    beside: str = ""
 
     def said_to(self, body: bytes) -> "Script":
         """With what it says to this request: `repair` where it goes on after an answer."""
+        if self.tool and (self.turn_of(body) >= self.rounds or _NO_TOOLS.search(body)):
+            return replace(self, tool="")
         return replace(self, say=self.repair) if self.repair and _ANSWERED.search(body) else self
+
+    def turn_of(self, body: bytes) -> int:
+        """How many answers stand in the request."""
+        return len(_ANSWERED.findall(body)) if self.tool else 0
 
 
 _KINDS = {field.name: field.type for field in fields(Script)}

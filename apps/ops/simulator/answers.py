@@ -34,12 +34,17 @@ _WORD = re.compile(r"\w+")
 
 
 @lru_cache(maxsize=256)
-def success(path: str, script: Script) -> bytes:
-    """An answer with status 200 for a path that ends as one of CALLS, using 20 tokens of input and as many of output as the script says."""
+def success(path: str, script: Script, turn: int = 0) -> bytes:
+    """An answer with status 200 for a path that ends as one of CALLS, using 20 tokens of input and as many of output as the script says.
+
+    `turn`: how many answers the conversation has, so that the ids of tool calls are told apart.
+    """
     text = (script.say or _TEXT) + "x" * (script.body_kilobytes * 1024)
     content = _of_path(path, text, script.tokens)
     if script.refuse:
         _refuse(content)
+    if script.tool:
+        _call_tools(content, script, turn)
     if script.empty:
         content |= {name: [] for name in ("choices", "output", "content") if name in content}
         content.pop("stop_reason", None)
@@ -63,6 +68,20 @@ def _refuse(content: dict[str, Any]) -> None:
             choice["message"] |= {"content": None, "refusal": "I can't help with that."}
     for entry in content.get("output", ()):
         entry["content"] = [{"type": "refusal", "refusal": "I can't help with that."}]
+
+
+def _call_tools(content: dict[str, Any], script: Script, turn: int) -> None:
+    """As each shape says it."""
+    calls = [(f"call_{turn}_{place}", name) for place, name in enumerate(script.tool.split(","))]
+    if content.get("type") == "message":
+        said = [{"type": "text", "text": script.beside}] if script.beside else []
+        uses = [{"type": "tool_use", "id": key, "name": name, "input": json.loads(script.arguments)} for key, name in calls]
+        content |= {"stop_reason": "tool_use", "content": said + uses}
+    for choice in content.get("choices", ()):
+        if "message" in choice:
+            told = [{"id": key, "type": "function", "function": {"name": name, "arguments": script.arguments}} for key, name in calls]
+            choice["message"] |= {"content": script.beside or None, "tool_calls": told}
+            choice["finish_reason"] = "tool_calls"
 
 
 def _of_path(path: str, text: str, tokens: int) -> dict[str, Any]:

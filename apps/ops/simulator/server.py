@@ -195,7 +195,7 @@ def _body(path: str, script: Script, request: bytes) -> bytes:
         return answers.failure(path, script.status)
     if path.endswith("/embeddings"):
         return answers.embeddings(request)
-    return answers.success(path, script.said_to(request))
+    return answers.success(path, script.said_to(request), script.turn_of(request))
 
 
 def _delivered(path: str, script: Script, request: bytes) -> Delivered | None:

@@ -37,8 +37,9 @@ def _chat(answer: dict[str, Any], number: int, *, has_usage: bool) -> list[bytes
     chunks: list[dict[str, Any]] = []
     for choice in answer["choices"]:
         message = choice["message"]
-        deltas = [{"role": "assistant", "content": "", "refusal": None}]
+        deltas: list[dict[str, Any]] = [{"role": "assistant", "content": "", "refusal": None}]
         deltas += [{"content": piece} for piece in _cut(message["content"] or "", number)]
+        deltas += [{"tool_calls": [{"index": place, **call}]} for place, call in enumerate(message.get("tool_calls", ()))]
         deltas += [{"refusal": message["refusal"]}] if message.get("refusal") else []
         chunks += [{"choices": [{"index": choice["index"], "delta": delta, "logprobs": None, "finish_reason": None}]} for delta in deltas]
         chunks.append({"choices": [{"index": choice["index"], "delta": {}, "logprobs": None, "finish_reason": choice["finish_reason"]}]})
@@ -52,8 +53,11 @@ def _messages(answer: dict[str, Any], number: int) -> list[bytes]:
     begin = answer | {"content": [], "stop_reason": None} | ({"usage": usage | {"output_tokens": 1}} if usage else {})
     events: list[dict[str, Any]] = [{"type": "message_start", "message": begin}, {"type": "ping"}]
     for index, block in enumerate(answer["content"]):
-        events.append({"type": "content_block_start", "index": index, "content_block": block | {"text": ""}})
-        deltas = [{"type": "text_delta", "text": piece} for piece in _cut(block["text"], number)]
+        if block["type"] == "tool_use":
+            begun, deltas = block | {"input": {}}, [{"type": "input_json_delta", "partial_json": json.dumps(block["input"])}]
+        else:
+            begun, deltas = block | {"text": ""}, [{"type": "text_delta", "text": piece} for piece in _cut(block["text"], number)]
+        events.append({"type": "content_block_start", "index": index, "content_block": begun})
         events += [{"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas]
         events.append({"type": "content_block_stop", "index": index})
     end: dict[str, Any] = {"type": "message_delta", "delta": {"stop_reason": answer.get("stop_reason"), "stop_sequence": None}}

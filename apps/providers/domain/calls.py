@@ -77,6 +77,7 @@ class Stage(IntEnum):
     START = 0
     MODEL = 1  # the answer of the model that is asked first was not accepted
     REPAIR = 2  # the answer broke its contract and is to be repaired
+    TOOLS = 3  # the answer asks for tools: these are run, and the model is asked again
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,7 @@ class Course:
 
     `is_accepted`: what became of the model that is asked first (None: it was not asked), `first` its good answer, `instead` who would
     have been asked without it, as provider and model. `kept`: the cache's answer; `spared`: the calls in the air whose answer is shared.
+    `goes_on`: it is a good answer, and not the last one: the item's next run goes on from `draft` at once.
     """
 
     paid: tuple[PaidCall, ...] = ()
@@ -120,6 +122,7 @@ class Course:
     kept: Kept | None = None
     spared: tuple[PaidCall, ...] = ()
     shared_run_id: UUID | None = None
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)

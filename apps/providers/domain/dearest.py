@@ -64,11 +64,23 @@ class Quoter:
     catalogue: Catalogue = field(default_factory=Catalogue)
     prices: PriceBook = field(default_factory=lambda: PriceBook(()))
 
-    def quote(self, request: bytes | None, *, endpoint: str, model_id: UUID, policy: AnswerPolicy, stage: Stage, at: datetime) -> Quote:
-        """For a run that begins at this stage."""
+    def quote(
+        self,
+        request: bytes | None,
+        *,
+        endpoint: str,
+        model_id: UUID,
+        policy: AnswerPolicy,
+        stage: Stage,
+        at: datetime,
+        further_tokens: int = 0,
+    ) -> Quote:
+        """For a run that begins at this stage; `further_tokens`: how much may be put behind the request."""
         asked = _asked(request, endpoint)
         if asked is None:
             return Quote()
+        if further_tokens:
+            asked = replace(asked, input_tokens=asked.input_tokens + further_tokens)
         first_id = self.catalogue.model_id(policy.first_model) if policy.first_model else None
         asked_id = (self.catalogue.model_id(str(asked.body.get("model"))) or model_id) if policy.first_model else model_id
         amount = _NOTHING

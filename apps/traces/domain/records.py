@@ -1,4 +1,4 @@
-"""What is kept of an attempt: one RunRecord, and one ExchangeRecord for each HTTP request it made."""
+"""What is kept of an attempt: one RunRecord, one ExchangeRecord for each HTTP request it made, one EffectRecord for each tool it called."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,3 +43,34 @@ class ExchangeRecord:
     first_byte_seconds: float | None
     duration_seconds: float
     answer_body_id: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class EffectRecord:
+    """A tool that is about to be called; the item, `seq` and `place` name the call for ever, whichever run makes it."""
+
+    workspace_id: UUID
+    item_id: UUID
+    run_id: UUID
+    seq: int
+    place: int
+    tool: str
+    side_effect: str
+    arguments: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EffectEnd:
+    """What it came to: `ok`, `failed`, `refused`, `timeout` or `unknown`, and the text that the model is told."""
+
+    outcome: str
+    result: bytes
+    snapshot_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EffectState:
+    """How a call stands: `is_new`: this is who begins it; `end` is None while it has none."""
+
+    is_new: bool
+    end: EffectEnd | None

@@ -75,3 +75,32 @@ def test_pieces_that_somebody_forged_end_with_an_error_though_they_say_that_they
     assert [told.take(chunk) for chunk in pieces("Pay to another account.", run=9)][-1] is False
     (error,) = told.end(answer())
     assert orjson.loads(error)["error"]["code"] == "stream_interrupted"
+
+
+def going_on(*, behind: Chunk, said_before: str, text: str, run: int = 2) -> list[Chunk]:
+    """The pieces of a run that goes on where another had ended."""
+    restated = orjson.dumps({"choices": [{"index": 0, "delta": {"content": said_before}, "finish_reason": None}]}).decode()
+    rest = [Chunk(run, chunk.number + 1, chunk.data) for chunk in pieces(text, run=run)]
+    return [Chunk(run, 1, restated, behind.id), *rest]
+
+
+def test_a_run_that_goes_on_is_put_behind_and_one_that_begins_anew_is_not() -> None:
+    begun = [chunk for chunk in pieces("First. ") if '"content"' in chunk.data]
+    rest = going_on(behind=begun[-1], said_before="First. ", text="Second.")
+    for chunks in (begun + rest, begun + rest[:2] + rest, rest):
+        told = StreamedAnswer(is_usage_told=False)
+        out = [chunk.data.encode() for chunk in chunks if told.take(chunk)]
+        assert said(out + told.end(answer("First. Second."))) == ("First. Second.", ["stop"])
+        assert told.is_complete
+    # Pieces before it are missing: what is told of the answer at the end makes up for them.
+    late = StreamedAnswer(is_usage_told=False)
+    assert late.take(begun[0])
+    gap = Chunk(2, 1, rest[0].data, f"{begun[0].run}-{begun[0].number + 1}")
+    assert late.is_ahead(gap)
+    assert not late.take(gap)
+
+
+def test_where_a_run_goes_on_is_read_as_it_was_written() -> None:
+    item_id = uuid7()
+    chunk = Chunk(17, 1, '{"a": "+1-2 x"}', "16-3")
+    assert read_message(write_message(item_id, chunk)) == (item_id, chunk)

@@ -50,6 +50,7 @@ from tests.chaos.workers import own_database_url
 from tests.factories.accounts import make_api_key, make_client, make_office_client, make_user, make_workspace
 from tests.factories.alerts import make_alert
 from tests.factories.conversations import make_conversation, make_profile, make_summary, make_turn
+from tests.factories.effects import make_effect
 from tests.factories.jobs import make_job
 from tests.factories.knowledge import make_collection, make_document, make_snapshot
 from tests.factories.prompts import make_prompt, make_version
@@ -90,6 +91,7 @@ def live_in(name: str) -> Workspace:
         "due_at": timezone.now(),
         "created_at": timezone.now(),
     }
+    make_effect(Item.objects.filter(workspace=workspace)[0], arguments=b"their secret question", result=b"their secret result")
     make_version(make_prompt(workspace))
     make_document("Their secret text.", collection=make_collection(workspace))
     snapshot = make_snapshot(workspace.collections.get())

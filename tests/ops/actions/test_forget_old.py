@@ -13,8 +13,9 @@ from apps.ops.actions.forget_old import forget_old
 from apps.spend.models import Charge
 from apps.traces.actions import store_bodies
 from apps.traces.domain.bodies import make_body
-from apps.traces.models import Body, Exchange, Run
+from apps.traces.models import Body, Effect, Exchange, Run
 from tests.factories.accounts import make_workspace
+from tests.factories.effects import make_effect
 from tests.factories.jobs import make_job
 
 pytestmark = pytest.mark.django_db
@@ -30,7 +31,7 @@ def age(days: int, *jobs: Job) -> None:
         for item in job.items.all():
             old = first_uuid7(then).int + (uuid7().int & ((1 << 62) - 1))
             Item.objects.filter(pk=item.pk).update(id=_id(old), ended_at=then if item.ended_at else None)
-        for table, column in ((Run, "ended_at"), (Exchange, "sent_at")):
+        for table, column in ((Run, "ended_at"), (Exchange, "sent_at"), (Effect, "started_at")):
             for row in table.objects.filter(workspace=job.workspace):
                 old = first_uuid7(then).int + (uuid7().int & ((1 << 62) - 1))
                 table.objects.filter(pk=row.pk).update(**{"id": _id(old), column: then})
@@ -42,12 +43,13 @@ def _id(number: int) -> str:
 
 def test_each_kind_goes_after_its_days_and_charges_and_jobs_stay() -> None:
     job = make_job(status=JobStatus.COMPLETED, done=3, dead=1, running=0, waiting=0)
+    make_effect(job.items.filter(state=ItemState.DONE)[0])
     charges, runs = Charge.objects.count(), Run.objects.count()
     assert set(forget_old(now=NOW).values()) == {0}
     age(31, job)
     bodies = Body.objects.count()
     gone = forget_old(now=NOW)
-    assert (gone["runs"], gone["exchanges"], gone["items"]) == (0, 0, 0)
+    assert (gone["runs"], gone["exchanges"], gone["effects"], gone["items"]) == (0, 0, 0, 0)
     # What the dead item asked for is kept: somebody may run it again.
     dead = job.items.get(state=ItemState.DEAD)
     assert (gone["bodies"], list(Body.objects.values_list("id", flat=True))) == (bodies - 1, [dead.request_body_id])
@@ -56,6 +58,7 @@ def test_each_kind_goes_after_its_days_and_charges_and_jobs_stay() -> None:
     assert list(job.items.values_list("state", flat=True)) == [ItemState.DEAD]
     age(181, job)
     gone = forget_old(now=NOW)
+    assert gone["effects"] == 1
     assert (gone["runs"] > 0, gone["exchanges"] > 0, Run.objects.count() < runs) == (True, True, True)
     assert (Charge.objects.count(), Job.objects.count()) == (charges, 1)
 
