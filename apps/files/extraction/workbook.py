@@ -1,20 +1,25 @@
 """Excel workbooks (.xlsx), row by row; what they hold is never run and never fetched."""
 
 import zipfile
-import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from apps.files.domain.cells import as_seen
 from apps.files.extraction.refusal import UnreadableError
+from apps.lib.zip_packages import DAMAGED_ZIP, PackageFlaw, PackageLimits, find_package_flaw
 
-_UNPACKED_BYTES = 1 << 30
-_BIG_PART_BYTES = 64 << 20
-_MOST_PACKED = 200
-_TYPE_BYTES = 4096
+_MAIN_PART = "xl/workbook.xml"
+_LIMITS = PackageLimits(max_parts=10_000, max_unpacked_bytes=1 << 30, max_ratio=200, free_part_bytes=64 << 20)
+_FLAWS = {
+    PackageFlaw.PARTS: "The workbook has more parts inside than a table needs. Save the sheet as 'CSV UTF-8'.",
+    PackageFlaw.SIZE: "The workbook unpacks to more than 1 GB.",
+    PackageFlaw.SWOLLEN: "The workbook unpacks to far more than a table needs. Save the sheet as 'CSV UTF-8'.",
+    PackageFlaw.ENCRYPTED: "The workbook is encrypted. Save it without a password.",
+    PackageFlaw.MACROS: "The workbook holds macros. Save it as 'Excel Workbook (.xlsx)', without them.",
+    PackageFlaw.ENTITIES: "The workbook can't be read: it declares XML entities, which Excel never writes.",
+}
 # The most that a sheet can have; one that says it has a row beyond would be padded with empty ones up to there.
 _MOST_ROWS = 1_048_576
-_ENTITIES = "The workbook can't be read: it declares XML entities, which Excel never writes."
 
 
 class Workbook:
@@ -81,36 +86,12 @@ def _check_archive(stream: BinaryIO) -> None:
     """Refuse by the archive's own table, before anything big is unpacked."""
     try:
         with zipfile.ZipFile(stream) as archive:
-            parts = archive.infolist()
-            _check_parts(parts)
-            for part in parts:
-                if part.filename.endswith((".xml", ".rels")) and _has_types(archive, part):
-                    raise UnreadableError(_ENTITIES)
-    # What zipfile raises for a file that somebody sent, each for another kind of damage: a broken table (BadZipFile), broken or cut
-    # contents (zlib.error, EOFError), places before the beginning (OSError of a file, ValueError of memory), a packing that it doesn't
-    # know and parts behind a password (RuntimeError).
-    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, EOFError) as error:
+            if _MAIN_PART not in archive.namelist():
+                raise UnreadableError("This is a zip archive, but no .xlsx workbook.")
+            if flaw := find_package_flaw(archive, _LIMITS):
+                raise UnreadableError(_FLAWS[flaw])
+    except DAMAGED_ZIP as error:
         raise UnreadableError("This is a damaged zip archive, and no .xlsx workbook.") from error
-
-
-def _check_parts(parts: list[zipfile.ZipInfo]) -> None:
-    names = {part.filename for part in parts}
-    if sum(part.file_size for part in parts) > _UNPACKED_BYTES:
-        raise UnreadableError("The workbook unpacks to more than 1 GB.")
-    if any(part.file_size > max(_BIG_PART_BYTES, part.compress_size * _MOST_PACKED) for part in parts):
-        raise UnreadableError("The workbook unpacks to far more than a table needs. Save the sheet as 'CSV UTF-8'.")
-    if "xl/workbook.xml" not in names:
-        raise UnreadableError("This is a zip archive, but no .xlsx workbook.")
-    if any(name.lower().endswith("vbaproject.bin") for name in names):
-        raise UnreadableError("The workbook holds macros. Save it as 'Excel Workbook (.xlsx)', without them.")
-    if any(part.flag_bits & 1 for part in parts):
-        raise UnreadableError("The workbook is encrypted. Save it without a password.")
-
-
-def _has_types(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> bool:
-    with archive.open(part) as content:
-        start = content.read(_TYPE_BYTES).replace(b"\0", b"")
-    return b"<!DOCTYPE" in start or b"<!ENTITY" in start
 
 
 def _open_book(stream: BinaryIO) -> Any:

@@ -12,7 +12,8 @@ from typing import IO
 
 from apps.knowledge.domain.limits import Limits
 from apps.knowledge.domain.refusals import Refused
-from apps.knowledge.extraction.package import DAMAGED_ZIP, package_type
+from apps.knowledge.extraction.package import package_type
+from apps.lib.zip_packages import DAMAGED_ZIP, is_encrypted
 
 _LOCAL_HEADER = b"PK\x03\x04"
 _END = struct.Struct("<4s4H2LH")
@@ -27,7 +28,6 @@ _LONGEST_END = (1 << 16) + 200
 _TABLE_BYTES_A_MEMBER = 400
 _CHUNK_BYTES = 1 << 20
 _RATIO_FROM_BYTES = 1 << 20
-_ENCRYPTED = 1
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _MOST_NAME_CHARACTERS = 1_000
 # What programs put beside the documents.
@@ -167,7 +167,7 @@ def _name_of(part: zipfile.ZipInfo) -> str:
     """Its path within the archive; "" for what is no document; Refused for what is a trap."""
     name = part.orig_filename
     steps = name.replace("\\", "/").split("/")
-    if part.flag_bits & _ENCRYPTED:
+    if is_encrypted(part):
         raise Refused("encrypted", f"{_shown(name)} is encrypted. Make the archive without a password.")
     if part.compress_type not in _METHODS:
         raise Refused(

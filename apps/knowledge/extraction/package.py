@@ -2,24 +2,17 @@
 
 import io
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from xml.parsers import expat
 
 from apps.knowledge.domain.formats import DOCX, PPTX, XLSX
 from apps.knowledge.domain.limits import Limits
 from apps.knowledge.domain.refusals import Refused
 from apps.knowledge.extraction.source import Source
+from apps.lib.zip_packages import DAMAGED_ZIP, PackageFlaw, PackageLimits, find_package_flaw
 
-# What zipfile raises for a file that somebody sent, each for another kind of damage: a broken table (BadZipFile), broken or cut contents
-# (zlib.error, EOFError), places before the beginning (OSError of a file, ValueError of memory), a part behind a password or packed in a
-# way that it can't unpack (RuntimeError).
-DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, EOFError)
 _MAIN_PARTS = {"word/document.xml": DOCX, "ppt/presentation.xml": PPTX, "xl/workbook.xml": XLSX}
-_BIG_PART_BYTES = 32 << 20
-_CHUNK_BYTES = 1 << 16
-_ENCRYPTED = 1
+_FREE_PART_BYTES = 32 << 20
 
 
 @contextmanager
@@ -41,34 +34,28 @@ def package_type(archive: zipfile.ZipFile) -> str | None:
 
 def check_package(archive: zipfile.ZipFile, limits: Limits) -> None:
     """Refused when it unpacks to too much, is encrypted, runs programs, or declares XML entities."""
-    parts = archive.infolist()
-    if len(parts) > limits.max_members:
-        raise Refused("bomb", f"It has {len(parts):,} parts inside; no document needs more than {limits.max_members:,}.")
-    if sum(part.file_size for part in parts) > limits.max_unpacked_bytes:
-        raise Refused("bomb", f"It unpacks to more than {limits.max_unpacked_bytes / 1e6:,.0f} MB. Split it, or leave pictures out.")
-    if any(part.file_size > max(_BIG_PART_BYTES, part.compress_size * limits.max_ratio) for part in parts):
-        raise Refused("bomb", "It unpacks to far more than a document needs. Open it with its program and save it anew.")
-    if any(part.flag_bits & _ENCRYPTED for part in parts):
-        raise Refused("encrypted", "It is encrypted. Save it without a password.")
-    if any(part.filename.lower().endswith("vbaproject.bin") for part in parts):
-        raise Refused("unsupported_format", "It holds macros. Save it without them, as .docx, .pptx or .xlsx.")
-    for part in parts:
-        if part.filename.lower().endswith((".xml", ".rels")) and _declares_types(archive, part):
-            raise Refused(
-                "entities", "It declares XML entities, which no office program writes. Open it with its program and save it anew."
-            )
+    bounds = PackageLimits(
+        max_parts=limits.max_members,
+        max_unpacked_bytes=limits.max_unpacked_bytes,
+        max_ratio=limits.max_ratio,
+        free_part_bytes=_FREE_PART_BYTES,
+    )
+    if flaw := find_package_flaw(archive, bounds):
+        raise Refused(*_refusal(flaw, len(archive.infolist()), limits))
 
 
-def _declares_types(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> bool:
-    """Looks at what stands before the first element, in whatever encoding; the rest is not read."""
-    found: list[bool] = []
-    parser = expat.ParserCreate()
-    parser.StartDoctypeDeclHandler = lambda *_: found.append(True)
-    parser.StartElementHandler = lambda *_: found.append(False)
-    with archive.open(part) as content:
-        while not found and (chunk := content.read(_CHUNK_BYTES)):
-            try:
-                parser.Parse(chunk)
-            except expat.ExpatError:
-                break  # whoever reads this part says that it is no XML
-    return bool(found) and found[0]
+def _refusal(flaw: PackageFlaw, parts: int, limits: Limits) -> tuple[str, str]:
+    """Code and message."""
+    match flaw:
+        case PackageFlaw.PARTS:
+            return "bomb", f"It has {parts:,} parts inside; no document needs more than {limits.max_members:,}."
+        case PackageFlaw.SIZE:
+            return "bomb", f"It unpacks to more than {limits.max_unpacked_bytes / 1e6:,.0f} MB. Split it, or leave pictures out."
+        case PackageFlaw.SWOLLEN:
+            return "bomb", "It unpacks to far more than a document needs. Open it with its program and save it anew."
+        case PackageFlaw.ENCRYPTED:
+            return "encrypted", "It is encrypted. Save it without a password."
+        case PackageFlaw.MACROS:
+            return "unsupported_format", "It holds macros. Save it without them, as .docx, .pptx or .xlsx."
+        case PackageFlaw.ENTITIES:
+            return "entities", "It declares XML entities, which no office program writes. Open it with its program and save it anew."
