@@ -79,6 +79,7 @@ _PAGES = {
         ("Files", "draft", "files_file", False),
         ("Alerts", "notifications", "webhooks_alert", False),
     ],
+    "Conversations": [("Conversations", "forum", "conversations_conversation", False)],
     "Providers": [
         ("How they stand", "monitor_heart", "providers_provider_desk", True),
         ("Providers", "cloud", "providers_provider", True),

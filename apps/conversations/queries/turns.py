@@ -53,6 +53,12 @@ def find_conversation_by_id(*, workspace_id: UUID, key: UUID) -> Conversation:
     return found
 
 
+def find_shown_conversation(*, workspace_ids: Sequence[UUID] | None, key: UUID) -> Conversation | None:
+    """One of these workspaces', of all when None."""
+    found = Conversation.objects.select_related("workspace").filter(id=key)
+    return (found if workspace_ids is None else found.filter(workspace_id__in=workspace_ids)).first()
+
+
 def turns_of(conversation_id: UUID | None) -> QuerySet[Turn]:
     """All that were begun, in order; failed ones too. None without a conversation."""
     turns = Turn.objects.filter(conversation_id=conversation_id) if conversation_id else Turn.objects.none()

@@ -25,6 +25,7 @@ from unfold.decorators import display
 from apps.accounts.permissions import ByWorkspace, ReadOnly, WorkspaceFilter, reason_of
 from apps.accounts.queries import workspaces_for_submitting
 from apps.jobs.actions import cancel_job, change_lane, pause_job, rerun_failed, resume_job
+from apps.jobs.admin.chat import ChatPages
 from apps.jobs.admin.document_pages import DocumentPages, documents_context
 from apps.jobs.admin.new_documents import NewDocumentJobPages
 from apps.jobs.admin.new_job import NewJobPages
@@ -58,7 +59,10 @@ def progress_of(job: Job) -> Progress:
 
 
 @admin.register(Job)
-class JobAdmin(DocumentPages, NewDocumentJobPages, SearchPages, TryPromptPages, NewJobPages, LargeTable, ReadOnly, ByWorkspace, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class JobAdmin(  # type: ignore[misc]  # unfold ships no types
+    ChatPages, DocumentPages, NewDocumentJobPages, SearchPages, TryPromptPages, NewJobPages,
+    LargeTable, ReadOnly, ByWorkspace, ModelAdmin,  # type: ignore[misc]  # unfold ships no types
+):  # fmt: skip
     """What was submitted and how far it is."""
 
     list_display = ("named", "workspace", "standing", "lane", "progress", "tokens", "cost", "age")

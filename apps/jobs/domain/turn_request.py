@@ -16,6 +16,8 @@ _OURS = frozenset({"messages", "prompt", "conversation_id", "conversation_state"
 
 
 CONVERSATION_PREFIX = "conv_"
+LONGEST_INSTRUCTIONS = 100_000
+LONGEST_SAID = 200_000
 
 
 @dataclass(frozen=True, slots=True)
