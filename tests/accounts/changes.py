@@ -31,6 +31,7 @@ from apps.jobs.models import Item
 from apps.lib.sealing import unseal
 from tests.factories.accounts import make_api_key, make_user, make_workspace
 from tests.factories.alerts import make_alert
+from tests.factories.conversations import make_conversation, make_turn
 from tests.factories.files import make_file
 from tests.factories.jobs import make_job, make_route
 from tests.factories.knowledge import make_collection, upload
@@ -193,6 +194,24 @@ def try_out(client: Client) -> Any:
     version = make_version(user="Say {{ what }}.", variables=[{"name": "what"}])
     path = f"{reverse('admin:jobs_job_try')}?prompt={version.prompt_id}&version=1"
     return client.post(path, {"model": "small", "value_what": "hello"})
+
+
+def begin_chat(client: Client) -> Any:
+    make_route()
+    make_workspace()
+    return client.post(reverse("admin:jobs_job_chat_new"), {"model": "small", "window_tokens": "4096"})
+
+
+def change_chat(client: Client) -> Any:
+    make_route()
+    path = reverse("admin:jobs_job_chat", args=[make_conversation(make_workspace()).pk])
+    return client.post(path, {"model": "small", "window_tokens": "4096", "instructions": "Be brief."})
+
+
+def talked_of() -> Any:
+    conversation = make_conversation(make_workspace())
+    make_turn(conversation)
+    return conversation.pk
 
 
 def declare_recipe_page(client: Client) -> Any:
@@ -428,6 +447,11 @@ CHANGES: dict[str, Case] = {
         send("jobs_job_answer", {"answer": "Better."}, lambda: make_document_job(make_workspace()).pk), "corrected", "job"
     ),
     "jobs_job_new_documents": Case(new_document_job, "submitted", "job"),
+    "jobs_job_chat_new": Case(begin_chat, "created", "conversation"),
+    "jobs_job_chat": Case(change_chat, "changed", "conversation"),
+    "jobs_job_chat_say": Case(send("jobs_job_chat_say", {"input": "Hello"}, talked_of), "asked", "conversation"),
+    "jobs_job_chat_fork": Case(send("jobs_job_chat_fork", {"version": "1"}, talked_of), "forked", "conversation"),
+    "jobs_job_chat_delete": Case(send("jobs_job_chat_delete", {}, talked_of), "deleted", "conversation"),
     "jobs_recipe_add": Case(declare_recipe_page, "declared", "recipe"),
     "jobs_recipe_archive": Case(send("jobs_recipe_archive", {}, lambda: make_recipe(make_workspace()).pk), "archived", "recipe"),
     "spend_price_add": Case(lambda client: client.post(reverse("admin:spend_price_add"), price_form()), "added", "price"),
@@ -440,6 +464,7 @@ OTHER_WHY = dict.fromkeys(
         "knowledge_collection_add", "knowledge_collection_upload", "knowledge_collection_describe",
         "prompts_prompt_add", "prompts_prompt_draft", "prompts_prompt_publish", "prompts_prompt_archive",
         "jobs_recipe_add", "jobs_recipe_archive", "jobs_job_answer", "jobs_job_new_documents",
+        "jobs_job_chat_new", "jobs_job_chat", "jobs_job_chat_say", "jobs_job_chat_fork", "jobs_job_chat_delete",
     ),
     "",
 ) | {"second-factor:end": "by themselves"}  # fmt: skip
@@ -458,6 +483,7 @@ WHY_NEEDED = {
 }  # fmt: skip
 # These change nothing that others see or pay for.
 HARMLESS = {
+    "conversations_conversation_change",
     "providers_provider_desk",
     "index", "login", "logout", "password_change_done", "autocomplete", "jsi18n", "view_on_site", "app_list", "search",
     "jobs_job_progress", "jobs_job_documents", "jobs_job_errors", "jobs_item_by_model", "jobs_job_download", "files_file_content",

@@ -27,6 +27,7 @@ from apps.spend.domain.proof import Sums
 from apps.spend.domain.usage_export import UsedOnDay
 from tests.factories.accounts import make_api_key, make_office_client, make_user, make_workspace
 from tests.factories.alerts import make_alert
+from tests.factories.conversations import make_conversation, make_turn
 from tests.factories.jobs import make_job, make_pump
 from tests.factories.knowledge import make_collection, upload
 from tests.factories.prompts import make_prompt, make_version
@@ -121,6 +122,7 @@ def make_world() -> dict[Any, models.Model]:
         make_api_key(workspace)
         make_delivery(workspace)
         make_alert(workspace)
+        make_turn(make_conversation(workspace))
         make_version(make_prompt(workspace))
         upload("Text.", collection=make_collection(workspace))
         # What a recipe says never changes, so it is born with its canaries.
@@ -281,6 +283,16 @@ scoped   upload                     GET   302 404  404  302 200 200 200
 scoped   upload                     POST  302 404  404  302 200 200 200
 scoped   describe                   GET   302 404  404  302 200 200 200
 scoped   describe                   POST  302 404  404  302 302 302 302
+scoped   chat_new                   GET   302 404  200  404 200 200 200
+scoped   chat_new                   POST  302 404  200  404 200 200 200
+scoped   chat                       GET   302 404  404  404 404 404 404
+scoped   chat                       POST  302 404  404  404 404 404 404
+scoped   chat_say                   GET   302 405  405  405 405 405 405
+scoped   chat_say                   POST  302 404  404  404 404 404 404
+scoped   chat_fork                  GET   302 405  405  405 405 405 405
+scoped   chat_fork                  POST  302 404  404  404 404 404 404
+scoped   chat_delete                GET   302 404  404  404 404 404 404
+scoped   chat_delete                POST  302 404  404  404 404 404 404
 scoped   search                     GET   302 404  404  404 404 404 404
 scoped   search                     POST  302 405  405  405 405 405 405
 scoped   archive                    GET   302 404  404  302 200 200 200
@@ -313,6 +325,8 @@ _EXCEPTIONS: dict[tuple[str, str, str], dict[str, str]] = {
     ("workspace", "add", "GET"): {"superuser": "200"},
     ("workspace", "add", "POST"): {"superuser": "200"},
     ("apikey", "change", "POST"): {"owner": "200", "superuser": "200"},
+    # To its chat page.
+    **{("conversation", "change", method): dict.fromkeys(("viewer", "member", "owner", "superuser"), "302") for method in ("GET", "POST")},
     ("workspace", "change", "POST"): {"owner": "200", "superuser": "200"},
     **{(model, "add", method): {"superuser": "403"} for model in _RECORDS for method in ("GET", "POST")},
     **{(model, "delete", method): {"superuser": "403"} for model in _RECORDS for method in ("GET", "POST")},

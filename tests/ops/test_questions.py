@@ -14,6 +14,7 @@ from tests.accounts.changes import CHANGES
 from tests.accounts.test_admin_isolation import pages
 from tests.browser.lived_in import live_in
 from tests.factories.accounts import make_api_key, make_office_client, make_user, make_workspace
+from tests.factories.conversations import make_conversation
 from tests.factories.files import make_file
 from tests.factories.jobs import make_job
 from tests.factories.knowledge import make_collection, upload
@@ -25,10 +26,11 @@ pytestmark = pytest.mark.django_db
 # Done at the first click, because another click takes it back; or a form that somebody fills in and saves.
 _AT_ONCE = {
     "jobs_job_pause", "jobs_job_resume", "jobs_job_lane", "auth_user_password_change", "webhooks_endpoint_test", "webhooks_delivery_again",
-    "webhooks_alert_acknowledge",
+    "webhooks_alert_acknowledge", "jobs_job_chat_say", "jobs_job_chat_fork",
 }  # fmt: skip
 _FORMS = (
     *("_add", "_describe", "jobs_job_answer", "jobs_job_new_documents", "_change", "_draft", "_upload", "jobs_job_new", "jobs_job_try"),
+    *("jobs_job_chat_new", "jobs_job_chat"),
     "second-factor",
 )
 # A page of its own asks; lists ask after their action was chosen.
@@ -70,6 +72,7 @@ def test_no_page_but_the_question_does_what_cannot_be_undone() -> None:
 
 
 QUESTIONS: dict[str, tuple[str, Any]] = {
+    "jobs_job_chat_delete": ("be brought back", lambda: make_conversation(make_workspace()).pk),
     "jobs_job_cancel": ("Cancelling can&#x27;t be undone|Cancelling can't be undone", lambda: make_job().pk),
     "jobs_job_rerun": ("each new answer is charged", lambda: make_job(status=JobStatus.COMPLETED).pk),
     "prompts_prompt_publish": (

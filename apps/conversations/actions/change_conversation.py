@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import transaction
 
+from apps.accounts.actions import record_audit
 from apps.conversations.models import Conversation
 
 
@@ -12,8 +13,18 @@ def change_conversation(conversation: Conversation, *, now: datetime, **values: 
     """`values`: of its columns; who judges them is whoever knows models and collections."""
     with transaction.atomic():
         changed = Conversation.objects.select_for_update().get(id=conversation.id)
+        before = {name: getattr(changed, name) for name in values}
         for name, value in values.items():
             setattr(changed, name, value)
         changed.updated_at = now
         changed.save(update_fields=[*values, "updated_at"])
+        record_audit(
+            verb="changed",
+            object_type="conversation",
+            object_id=changed.id,
+            object_label=str(changed),
+            workspace_id=changed.workspace_id,
+            before=before,
+            after=values,
+        )
     return changed

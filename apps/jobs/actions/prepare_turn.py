@@ -12,6 +12,8 @@ from apps.conversations.queries.turns import find_conversation_by_id, find_open_
 from apps.jobs.actions.close_turns import close_summaries, close_turns
 from apps.jobs.actions.compose_turn import Resolved, compose_turn
 from apps.jobs.domain.call_request import Caller, CallRequest
+from apps.jobs.domain.tool import PinScope
+from apps.jobs.domain.tool_wish import with_pin
 from apps.jobs.domain.turn_request import TurnRequest
 from apps.lib.http_errors import GIVE_UP, ApiError
 from apps.lib.ids import uuid7
@@ -61,4 +63,8 @@ def prepare_turn(ask: TurnAsk, *, resolution: str = "", now: datetime) -> CallRe
             resolved = Resolved(read.version if read else conversation.version, FORKED, fork_to=uuid7())
     composed = compose_turn(conversation, ask.request, resolved, caller=ask.caller, created_by_id=ask.created_by_id, now=now)
     call = ask.read_call(orjson.dumps(composed.values))
+    if isinstance(composed.values.get("tools"), list):
+        # What its tools find is found in this state as well.
+        asked_in = composed.start.state
+        call = replace(call, body=orjson.dumps(with_pin(composed.values, PinScope(asked_in.scope, asked_in.version))))
     return replace(call, end_user=conversation.end_user or call.end_user, turn=composed.start)

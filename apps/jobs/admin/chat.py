@@ -16,6 +16,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.views.decorators.http import require_POST
 
+from apps.accounts.actions import record_audit
 from apps.accounts.queries import workspaces_for_submitting
 from apps.conversations.actions import delete_conversation
 from apps.conversations.queries.memory import read_memory
@@ -136,9 +137,17 @@ class ChatPages:
             return HttpResponse("Your role in this workspace only lets you look.", status=403, content_type="text/plain")
         if not form.is_valid():
             return HttpResponse(" ".join(map(str, form.errors["input"])), status=400, content_type="text/plain")
-        as_call = partial(read_call, endpoint=CHAT, headers={"X-Feature": _FEATURE}, times=cache_times())
+        check_tools = actions.tool_checker(conversation.workspace_id)
+        as_call = partial(read_call, endpoint=CHAT, headers={"X-Feature": _FEATURE}, times=cache_times(), check_tools=check_tools)
         wanted = TurnRequest(form.cleaned_data["input"], None, system="", rest={"stream": True}, read=None, on_conflict=None)
         caller = Caller(conversation.workspace_id, None)
+        record_audit(
+            verb="asked",
+            object_type="conversation",
+            object_id=conversation.pk,
+            object_label=str(conversation),
+            workspace_id=conversation.workspace_id,
+        )
         return stream_events(_talk(TurnAsk(caller, conversation.pk, wanted, as_call, created_by_id=UUID(str(request.user.pk)))))
 
     def fork_chat(self, request: HttpRequest, conversation_id: UUID) -> HttpResponse:

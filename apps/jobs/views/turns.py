@@ -79,7 +79,8 @@ def _admit(request: HttpRequest, conversation_id: str) -> tuple[TurnAsk, Repeats
         wanted = read_native_turn(read_object(request.body))
     if isinstance(repeats, ApiError):
         raise repeats
-    as_call = partial(read_call, endpoint=CHAT, headers=request.headers, times=cache_times())
+    check_tools = actions.tool_checker(key.workspace_id)
+    as_call = partial(read_call, endpoint=CHAT, headers=request.headers, times=cache_times(), check_tools=check_tools)
     return TurnAsk(caller, conversation.id, wanted, as_call), repeats
 
 
