@@ -68,7 +68,7 @@ def test_one_answer_to_all_documents_stands_once_beside_its_passages() -> None:
 def test_an_answer_without_citations_says_that_nothing_shows_what_it_rests_on() -> None:
     job = asked_job(say=lambda _: "Soon, as [7] says.")
     page = sign_in(acme=Role.VIEWER).get(address(job)).content.decode()
-    assert "It cites none of the 1 passage that it was given" in page
+    assert "It cites not even the one passage that it was given: nothing shows what it rests on." in page
     assert '<mark class="found">' in page
 
 
