@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -109,7 +110,8 @@ def _compared(path: str, text: str) -> tuple[float | None, float | None]:
     if shutil.which("pdftotext") is None:
         return None, None
     other = subprocess.run(["pdftotext", path, "-"], capture_output=True, check=True).stdout.decode(errors="replace")
-    ours, theirs = Counter(_WORD.findall(text)), Counter(_WORD.findall(other))
+    # Ligatures are letters here, and signs of their own to pdftotext.
+    ours, theirs = (Counter(_WORD.findall(unicodedata.normalize("NFKC", one))) for one in (text, other))
     all_of_theirs = sum(theirs.values())
     return (sum((ours & theirs).values()) / all_of_theirs, sum((ours - theirs).values()) / all_of_theirs) if all_of_theirs else (None, None)
 
