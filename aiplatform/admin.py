@@ -79,7 +79,11 @@ _PAGES = {
         ("Files", "draft", "files_file", False),
         ("Alerts", "notifications", "webhooks_alert", False),
     ],
-    "Conversations": [("Conversations", "forum", "conversations_conversation", False)],
+    "Conversations": [
+        ("Conversations", "forum", "conversations_conversation", False),
+        ("Remembered", "contacts", "conversations_profile", False),
+        ("Consistency", "rule", "conversations_probe", True),
+    ],
     "Providers": [
         ("How they stand", "monitor_heart", "providers_provider_desk", True),
         ("Providers", "cloud", "providers_provider", True),

@@ -66,6 +66,7 @@ def _configure(sender: Celery, **_: object) -> None:
             "watch": _every(timedelta(seconds=30), "ops.watch", expires=30),
             "forget-deleted": _every(timedelta(hours=6), "knowledge.forget_deleted", expires=3600, queue="ingest"),
             "prove-money": _every(timedelta(hours=1), "ops.prove_money", expires=600, queue="ingest"),
+            "probe-conversations": _every(timedelta(minutes=5), "ops.probe_conversations", expires=300, queue="ingest"),
             "report-spend": _every(timedelta(minutes=1), "spend.report", expires=60),
             "roll-up": _every(timedelta(seconds=20), "spend.roll_up", expires=20),
             "forget-old": _every(timedelta(hours=1), "ops.forget_old", expires=600),

@@ -200,3 +200,26 @@ class MemoryEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key}"
+
+
+class Probe(models.Model):
+    """One look whether conversations and memory agree with themselves. Never edited; those that found nothing are kept for a month."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    checked_at = models.DateTimeField(editable=False)
+    seconds = models.FloatField(help_text="How long the look took.")
+    conversations = models.PositiveIntegerField(help_text="Conversations whose turns were read.")
+    turns = models.PositiveIntegerField(help_text="Turns whose hashes were computed again.")
+    profiles = models.PositiveIntegerField(help_text="People whose memory was computed again.")
+    events = models.PositiveIntegerField(help_text="Events of memory that were read for it.")
+    retrievals = models.PositiveIntegerField(help_text="Turns whose snapshot was compared with the pin, and with each other.")
+    open_turns = models.PositiveIntegerField(help_text="Turns that were open, and are held against their items.")
+    # Each with `kind`, `workspace`, `on` (conversation or profile), `id` and `text`; no names and nothing that was said.
+    findings = models.JSONField(default=list)
+    is_whole = models.BooleanField("all agree", help_text="Nothing was found.")
+
+    class Meta:
+        indexes = [models.Index(fields=["checked_at"], name="conversations_probe_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.checked_at:%Y-%m-%d %H:%M} UTC"

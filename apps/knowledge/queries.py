@@ -1,5 +1,6 @@
 """Find collections, documents and snapshots, and read what a document says."""
 
+from collections.abc import Collection as Collected
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from apps.knowledge.models import (
     Collection,
     Document,
     DocumentVersion,
+    Pin,
     Snapshot,
     VersionStatus,
 )
@@ -27,6 +29,7 @@ from apps.lib.http_errors import ApiError
 from apps.lib.ids import parse_public_id, public_id
 
 _DIGEST_CHARACTERS = 64
+_PIN = ("workspace_id", "scope", "state_version", "query_key")
 
 
 def collections_of(workspace_id: UUID) -> QuerySet[Collection]:
@@ -312,3 +315,10 @@ def count_statuses(collection_id: UUID) -> Statuses:
     documents = Document.objects.filter(collection_id=collection_id, deleted_at=None).annotate(newest_status=Subquery(newest))
     counted = dict(documents.values_list("newest_status").annotate(number=Count("pk")))
     return Statuses(pending=counted.get("pending", 0), ready=counted.get("ready", 0), refused=counted.get("refused", 0))
+
+
+def find_pinned_ids(pins: Collected[tuple[UUID, str, int, str]]) -> dict[tuple[UUID, str, int, str], str]:
+    """The snapshots of those pins that there are, each named by its workspace, scope, version of the state and key of the question."""
+    rows = Pin.objects.filter(workspace_id__in={pin[0] for pin in pins}, scope__in={pin[1] for pin in pins})
+    found = {(row[0], row[1], row[2], row[3]): row[4] for row in rows.values_list(*_PIN, "snapshot_id")}
+    return {pin: found[pin] for pin in pins if pin in found}

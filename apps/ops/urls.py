@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.urls import path
 
 from apps.ops import views
-from apps.ops.views import spend_page, spending
+from apps.ops.views import consistency, spend_page, spending
 
 _OFFICE = settings.ADMIN_PATH.removeprefix("/")
 
@@ -25,6 +25,12 @@ urlpatterns = [
         f"{_OFFICE}accounts/workspace/<uuid:workspace_id>/erase/",
         admin.site.admin_view(views.erase_workspace),
         name="accounts_workspace_erase",
+    ),
+    # On the page of what looks have found; a look is over many apps.
+    path(
+        f"{_OFFICE}conversations/probe/now/",
+        admin.site.admin_view(consistency.look_now),
+        name="conversations_probe_now",
     ),
     # Sums of charges, with the names that the apps above have for what they were for.
     path(f"{_OFFICE}spend/charge/overview/", admin.site.admin_view(spend_page.spend_overview), name="spend_charge_overview"),

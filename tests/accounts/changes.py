@@ -25,13 +25,14 @@ from django_otp.oath import TOTP
 
 from apps.accounts.actions import begin_second_factor, confirm_second_factor
 from apps.accounts.models import Authenticator, User
+from apps.conversations.models import Profile
 from apps.jobs.actions.bury import Death, bury
 from apps.jobs.domain.lifecycle import JobStatus
 from apps.jobs.models import Item
 from apps.lib.sealing import unseal
 from tests.factories.accounts import make_api_key, make_user, make_workspace
 from tests.factories.alerts import make_alert
-from tests.factories.conversations import make_conversation, make_turn
+from tests.factories.conversations import make_conversation, make_profile, make_turn
 from tests.factories.files import make_file
 from tests.factories.jobs import make_job, make_route
 from tests.factories.knowledge import make_collection, upload
@@ -97,6 +98,13 @@ def price_form() -> dict[str, Any]:
 
 def own_budget() -> Any:
     return make_budget("workspace", workspace=make_workspace(), period="day", cap="5").pk
+
+
+def remembered(**kept: Any) -> Profile:
+    """A person who is remembered; `kept`: what the profile keeps instead of what its events come to."""
+    profile = make_profile(make_workspace(), "ada")
+    Profile.objects.filter(pk=profile.pk).update(**({"updated_at": timezone.now()} | kept))
+    return profile
 
 
 def dead_job() -> Any:
@@ -427,6 +435,18 @@ CHANGES: dict[str, Case] = {
         "deleted",
         "collection",
     ),
+    "conversations_profile_set": Case(
+        send("conversations_profile_set", {"key": "town", "text": "London", "reason": WHY}, lambda: remembered().pk), "set", "memory"
+    ),
+    "conversations_profile_forget": Case(
+        send("conversations_profile_forget", {"key": "name", "reason": WHY}, lambda: remembered().pk), "forgot", "memory"
+    ),
+    "conversations_profile_rebuild": Case(
+        send("conversations_profile_rebuild", {"reason": WHY}, lambda: remembered(memory={}).pk), "rebuilt", "memory"
+    ),
+    "conversations_profile_discard": Case(
+        send("conversations_profile_discard", {"name": "ada", "reason": WHY}, lambda: remembered().pk), "erased", "memory"
+    ),
     "prompts_prompt_add": Case(
         lambda client: client.post(
             reverse("admin:prompts_prompt_add"), {"workspace": make_workspace().pk, "name": "letter", "description": "Answers."}
@@ -476,14 +496,14 @@ WHY_NEEDED = {
     "providers_provider_changelist:delete_selected", "providers_model_changelist:delete_selected",
     "providers_provider_change", "providers_provider_delete", "providers_model_change", "providers_model_delete",
     "accounts_workspace_change", "accounts_apikey_add", "accounts_apikey_change", "accounts_apikey_changelist:revoke",
-    "accounts_workspace_erase",
+    "accounts_workspace_erase", "conversations_profile_set", "conversations_profile_forget", "conversations_profile_discard",
     "accounts_user_add", "accounts_user_change", "auth_user_password_change", "accounts_user_delete",
     "accounts_user_changelist:delete_selected", "accounts_user_changelist:reset_second_factor",
     "auth_group_add", "auth_group_change", "auth_group_delete", "auth_group_changelist:delete_selected",
 }  # fmt: skip
 # These change nothing that others see or pay for.
 HARMLESS = {
-    "conversations_conversation_change",
+    "conversations_conversation_change", "conversations_probe_now",
     "providers_provider_desk",
     "index", "login", "logout", "password_change_done", "autocomplete", "jsi18n", "view_on_site", "app_list", "search",
     "jobs_job_progress", "jobs_job_documents", "jobs_job_errors", "jobs_item_by_model", "jobs_job_download", "files_file_content",

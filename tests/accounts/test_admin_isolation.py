@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from apps.accounts.models import ActorKind, AuditEntry, Role, Workspace
 from apps.accounts.permissions import ByWorkspace
+from apps.conversations.actions import record_probe
 from apps.jobs.domain.recipe import Each, Plan, Step
 from apps.lib.ids import uuid7
 from apps.spend.actions import reconcile, record_proof
@@ -27,7 +28,7 @@ from apps.spend.domain.proof import Sums
 from apps.spend.domain.usage_export import UsedOnDay
 from tests.factories.accounts import make_api_key, make_office_client, make_user, make_workspace
 from tests.factories.alerts import make_alert
-from tests.factories.conversations import make_conversation, make_turn
+from tests.factories.conversations import make_conversation, make_profile, make_turn
 from tests.factories.jobs import make_job, make_pump
 from tests.factories.knowledge import make_collection, upload
 from tests.factories.prompts import make_prompt, make_version
@@ -41,8 +42,10 @@ pytestmark = [pytest.mark.django_db, pytest.mark.timeout(900)]
 CANARY = "canary"
 NUMBER = 918273645
 _NUMBER_SHOWN = re.compile("918.?273.?645")
-_NEVER_CHANGED = {("recipe", name) for name in ("name", "kind", "declared", "plan")}
+# Recipes never change, and what is remembered is what its events come to.
+_NEVER_CHANGED = {("recipe", name) for name in ("name", "kind", "declared", "plan")} | {("profile", "memory"), ("profile", "seq")}
 STRANGERS = ("stranger", "outsider")
+_LOOKED_AT = ("conversations", "turns", "profiles", "events", "retrievals", "open_turns")
 PEOPLE = ("anonymous", *STRANGERS, "viewer", "member", "owner", "superuser")
 
 
@@ -128,6 +131,7 @@ def make_world() -> dict[Any, models.Model]:
         # What a recipe says never changes, so it is born with its canaries.
         word = f"{CANARY}-recipe" if name == "acme" else "harmless"
         make_recipe(workspace, name=word, kind="steps", plan=Plan((Step(word, Each.DOCUMENT, word, word),)))
+        make_profile(workspace, "ada", name=word)
         make_budget("workspace", workspace=workspace, period="day")
         word = f"{CANARY}-audit" if name == "acme" else "harmless"
         texts = dict.fromkeys(("actor_label", "verb", "object_type", "object_label", "reason", "request_id", "address"), word)
@@ -160,6 +164,7 @@ def _make_platform_rows() -> None:
     TaskResult.objects.create(task_id=str(uuid4()), task_name="jobs.sweep")
     Group.objects.create(name="a group")
     record_proof(sums=Sums(0, *[Decimal(0)] * 6, 0, 0, 0, 0, []), checked_at=timezone.now(), seconds=0.1)
+    record_probe(counts=dict.fromkeys(_LOOKED_AT, 1), findings=[], checked_at=timezone.now(), seconds=0.1)
     reconcile(provider_id=uuid7(), used=[UsedOnDay(timezone.now().date(), "m", 0, 0, 0, 0, Decimal(0))], source="usage.csv")
 
 
@@ -215,6 +220,8 @@ platform switch                     GET   302 403  403  403 403 403 200
 platform switch                     POST  302 403  403  403 403 403 302
 platform switch_target              GET   302 403  403  403 403 403 404
 platform switch_target              POST  302 403  403  403 403 403 404
+platform now                        GET   302 405  405  405 405 405 405
+platform now                        POST  302 403  403  403 403 403 302
 platform bare                       GET   302 302  302  302 302 302 302
 platform bare                       POST  302 302  302  302 302 302 302
 platform auth_user_password_change  GET   302 403  403  403 403 403 200
@@ -295,6 +302,12 @@ scoped   chat_delete                GET   302 404  404  404 404 404 404
 scoped   chat_delete                POST  302 404  404  404 404 404 404
 scoped   search                     GET   302 404  404  404 404 404 404
 scoped   search                     POST  302 405  405  405 405 405 405
+scoped   set                        GET   302 404  404  302 200 200 200
+scoped   set                        POST  302 404  404  302 200 200 200
+scoped   forget                     GET   302 404  404  302 302 302 302
+scoped   forget                     POST  302 404  404  302 302 302 302
+scoped   rebuild                    GET   302 405  405  405 405 405 405
+scoped   rebuild                    POST  302 404  404  302 302 302 302
 scoped   archive                    GET   302 404  404  302 200 200 200
 scoped   archive                    POST  302 404  404  302 302 302 302
 scoped   compare                    GET   302 404  404  200 200 200 200
@@ -308,7 +321,7 @@ scoped   overview_csv               POST  302 405  405  405 405 405 405
 """
 ANSWERS = {tuple(line.split()[:3]): dict(zip(PEOPLE, line.split()[3:], strict=True)) for line in _MATRIX.strip().splitlines()}
 # Where one model differs from the others of its kind: forms that owners have, and records that nobody adds, changes or deletes.
-_RECORDS = ("pump", "taskresult", "proof", "reconciledday")
+_RECORDS = ("pump", "taskresult", "proof", "reconciledday", "probe")
 _EXCEPTIONS: dict[tuple[str, str, str], dict[str, str]] = {
     ("apikey", "add", "GET"): {"outsider": "200", "owner": "200", "superuser": "200"},
     ("apikey", "add", "POST"): {"outsider": "200", "owner": "200", "superuser": "200"},

@@ -64,6 +64,10 @@ knowledge_collection_upload      member
 knowledge_collection_describe    member
 knowledge_collection_discard     member
 knowledge_document_discard       member
+conversations_profile_set        member
+conversations_profile_forget     member
+conversations_profile_rebuild    member
+conversations_profile_discard    member
 prompts_prompt_add               member
 prompts_prompt_draft             member
 prompts_prompt_publish           member

@@ -9,13 +9,20 @@ from django.utils import timezone
 from django_celery_results.models import TaskResult
 
 from apps.accounts.models import ActorKind, ApiKey, AuditEntry, Member, Role, User
+from apps.conversations import actions
+from apps.conversations.actions import Origin
+from apps.conversations.domain.memory import Change, Kind, Source
+from apps.conversations.models import Profile
 from apps.jobs.actions import declare_recipe
 from apps.jobs.domain.lifecycle import JobStatus
 from apps.jobs.models import Item, Job
+from apps.lib.ids import uuid7
+from apps.ops.actions.probe_conversations import probe_conversations
 from apps.traces.models import Exchange, Run
 from apps.webhooks.domain.alerts import Severity
 from tests.factories.accounts import make_api_key, make_user, make_workspace
 from tests.factories.alerts import PLATFORM, make_alert
+from tests.factories.conversations import make_profile
 from tests.factories.files import make_file
 from tests.factories.jobs import make_job, make_pump, make_route
 from tests.factories.prompts import make_prompt, make_version
@@ -48,6 +55,7 @@ def live_in() -> Job:
     job = make_job(done=5, dead=2, running=2, waiting=4, metadata=metadata, feature="product-texts", end_user="ada@example.org")
     _prompt()
     _recipe()
+    remember_people()
     make_pump()
     make_pump("exec-interactive", pid=4712, in_flight=1, done=312)
     _records(job)
@@ -75,6 +83,24 @@ def _recipe() -> None:
             description="A short summary of each contract.",
             now=timezone.now(),
         )
+
+
+def remember_people() -> Profile:
+    """Somebody of whom models, programs and staff had things remembered; and a look that found what somebody else had written."""
+    workspace = make_workspace()
+    wrong = make_profile(workspace, "grace@example.org")
+    Profile.objects.filter(pk=wrong.pk).update(memory={})
+    profile = make_profile(workspace, "ada@example.org", name="Ada", language="Answers in English, please.", town="London")
+    told: dict[str, Any] = {"workspace_id": workspace.id, "end_user": profile.end_user, "item_id": uuid7(), "now": timezone.now()}
+    actions.remember(**told, key="diet", text="Eats no meat, and is allergic to nuts:\nhazelnuts above all.", once_key="call-1")
+    actions.remember(**told, key="town", text="Has moved to Lyon.", once_key="call-2")
+    actions.forget(**told, key="name", once_key="call-3")
+    staff = Origin(Source.STAFF, user_id=User.objects.get(username="ada").pk, why="She asked for it on the phone.")
+    told_anew = Change(Kind.SET, "language", "Answers in French, please.")
+    actions.change_memory(profile_id=profile.id, change=told_anew, origin=staff, now=timezone.now())
+    probe_conversations(now=timezone.now(), chance=0)
+    profile.refresh_from_db()
+    return profile
 
 
 def _people() -> None:

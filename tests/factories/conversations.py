@@ -1,6 +1,5 @@
 """Conversations, turns and memory, as the tests need them."""
 
-import hashlib
 from typing import Any
 
 from django.utils import timezone
@@ -8,13 +7,14 @@ from django.utils import timezone
 from apps.accounts.models import Workspace
 from apps.conversations.actions import Origin, change_memory
 from apps.conversations.domain.memory import Change, Kind, Source, start_hash
+from apps.conversations.domain.state import first_hash, turn_hash
 from apps.conversations.models import Conversation, Profile, Summary, Turn, TurnState
 from apps.lib.ids import uuid7
 
 
 def make_conversation(workspace: Workspace, **values: Any) -> Conversation:
     key = uuid7()
-    rows: dict[str, Any] = {"id": key, "root_id": key, "tip_hash": hashlib.sha256(key.bytes).digest(), "model_name": "small", **values}
+    rows: dict[str, Any] = {"id": key, "root_id": key, "tip_hash": first_hash(key), "model_name": "small", **values}
     return Conversation.objects.create(workspace=workspace, **rows)
 
 
@@ -27,10 +27,12 @@ def make_turn(conversation: Conversation, **values: Any) -> Turn:
         "item_id": uuid7(),
         "input": f"Question {number}",
         "answer": f"Answer {number}",
-        "previous_hash": conversation.tip_hash,
-        "hash": hashlib.sha256(bytes(conversation.tip_hash)).digest(),
+        "previous_hash": bytes(conversation.tip_hash),
         **values,
     }
+    said = {name: rows.get(name) for name in ("messages", "tool_calls")}
+    if rows["state"] == TurnState.ANSWERED:
+        rows.setdefault("hash", turn_hash(rows["previous_hash"], input=rows["input"], answer=rows["answer"], **said))
     turn = Turn.objects.create(workspace=conversation.workspace, conversation=conversation, **rows)
     if turn.state == TurnState.ANSWERED:
         conversation.version, conversation.tip_hash = number, bytes(turn.hash or b"")

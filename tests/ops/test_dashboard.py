@@ -54,14 +54,14 @@ def test_what_is_not_ready_is_told() -> None:
 
 def test_the_sidebar_is_ordered_by_what_people_look_for() -> None:
     shown = links(make_office_client())
-    assert list(shown) == ["", "Work", "Providers", "Money", "Traces", "Webhooks", "Accounts", "System"]
+    assert list(shown) == ["", "Work", "Conversations", "Providers", "Money", "Traces", "Webhooks", "Accounts", "System"]
     assert shown["Work"] == ["Jobs", "Items", "Dead items", "Prompts", "Recipes", "Collections", "Documents", "Files", "Alerts"]
     assert "Flower" in shown["System"]
 
 
 def test_the_sidebar_hides_what_is_closed() -> None:
     shown = links(make_office_client(make_user(acme=Role.OWNER)))
-    assert list(shown) == ["", "Work", "Money", "Traces", "Webhooks", "Accounts"]
+    assert list(shown) == ["", "Work", "Conversations", "Money", "Traces", "Webhooks", "Accounts"]
     assert shown["Accounts"] == ["Workspaces", "API keys", "Audit log"]
 
 

@@ -14,7 +14,7 @@ from tests.accounts.changes import CHANGES
 from tests.accounts.test_admin_isolation import pages
 from tests.browser.lived_in import live_in
 from tests.factories.accounts import make_api_key, make_office_client, make_user, make_workspace
-from tests.factories.conversations import make_conversation
+from tests.factories.conversations import make_conversation, make_profile
 from tests.factories.files import make_file
 from tests.factories.jobs import make_job
 from tests.factories.knowledge import make_collection, upload
@@ -26,11 +26,11 @@ pytestmark = pytest.mark.django_db
 # Done at the first click, because another click takes it back; or a form that somebody fills in and saves.
 _AT_ONCE = {
     "jobs_job_pause", "jobs_job_resume", "jobs_job_lane", "auth_user_password_change", "webhooks_endpoint_test", "webhooks_delivery_again",
-    "webhooks_alert_acknowledge", "jobs_job_chat_say", "jobs_job_chat_fork",
+    "webhooks_alert_acknowledge", "jobs_job_chat_say", "jobs_job_chat_fork", "conversations_profile_rebuild",
 }  # fmt: skip
 _FORMS = (
     *("_add", "_describe", "jobs_job_answer", "jobs_job_new_documents", "_change", "_draft", "_upload", "jobs_job_new", "jobs_job_try"),
-    *("jobs_job_chat_new", "jobs_job_chat"),
+    *("jobs_job_chat_new", "jobs_job_chat", "conversations_profile_set"),
     "second-factor",
 )
 # A page of its own asks; lists ask after their action was chosen.
@@ -38,7 +38,7 @@ _ASKED = {
     "jobs_job_cancel", "jobs_job_rerun", "files_file_discard", "jobs_item_dead", "webhooks_endpoint_rotate", "providers_provider_switch",
     "providers_provider_switch_target", "spend_budget_top_up", "providers_provider_prices",
     "prompts_prompt_publish", "prompts_prompt_archive", "jobs_recipe_archive", "knowledge_document_discard", "knowledge_collection_discard",
-    "accounts_workspace_erase",
+    "accounts_workspace_erase", "conversations_profile_forget", "conversations_profile_discard",
 }  # fmt: skip
 _ASKED_ENDINGS = ("_delete", "_changelist")
 
@@ -83,6 +83,7 @@ QUESTIONS: dict[str, tuple[str, Any]] = {
     "jobs_recipe_archive": ("can&#x27;t use|can't use", lambda: make_recipe(make_workspace()).pk),
     "knowledge_document_discard": ("deleted for good", lambda: upload("Text.").document.pk),
     "knowledge_collection_discard": ("Write its name to delete it", lambda: make_collection().pk),
+    "conversations_profile_discard": ("goes for good", lambda: make_profile(make_workspace(), "ada").pk),
     "files_file_discard": ("at once and for good", lambda: make_file().pk),
     "accounts_user_delete": ("Are you sure", lambda: make_user("grace").pk),
 }

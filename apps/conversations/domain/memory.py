@@ -166,6 +166,23 @@ def is_storable(text: str) -> bool:
     return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What was remembered under a key before and after; None: nothing."""
+
+    key: str
+    before: str | None
+    after: str | None
+
+
+def compare(before: Mapping[str, Thing], after: Mapping[str, Thing]) -> list[Difference]:
+    """What is different, by key; what was said anew in the same words is the same."""
+    texts = [{key: thing.text for key, thing in things.items()} for things in (before, after)]
+    return [
+        Difference(key, texts[0].get(key), texts[1].get(key)) for key in sorted({*before, *after}) if texts[0].get(key) != texts[1].get(key)
+    ]
+
+
 def find_breaks(events: Iterable[Event], *, start: bytes, seq: int, tip_hash: bytes) -> Iterator[str]:
     """What is wrong with a chain that ends, as its profile says, at `seq` with `tip_hash`; nothing, if it is whole."""
     last, previous = 0, start

@@ -1,9 +1,11 @@
 """Find people's profiles, and read what is remembered of them, now and as it was."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet, Window
+from django.db.models.functions import Lag
 
 from apps.conversations.domain.memory import Change, Event, Kind, Thing, fold, newest_first, read_things
 from apps.conversations.models import PROFILE_PREFIX, MemoryEvent, Profile
@@ -67,3 +69,25 @@ def read_memory_of(profile: Profile, *, seq: int | None = None) -> tuple[int, li
     if seq is None or seq >= profile.seq:
         return profile.seq, newest_first(read_things(profile.memory))
     return seq, newest_first(fold(read_events(profile.id, upto=seq)))
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A thing with the event that says it."""
+
+    thing: Thing
+    event: MemoryEvent | None
+
+
+def read_things_with_events(profile: Profile, things: Sequence[Thing]) -> list[Told]:
+    """Each with since when and where from; None of a thing that no event says (a projection that is wrong)."""
+    rows = events_of(profile.id).filter(seq__in=[thing.seq for thing in things]).select_related("created_by", "api_key")
+    by_seq = {event.seq: event for event in rows}
+    return [Told(thing, by_seq.get(thing.seq)) for thing in things]
+
+
+def list_history(profile: Profile, *, upto: int | None, limit: int) -> list[MemoryEvent]:
+    """The newest events up to a number, each with `before`: what was remembered under its key until then (empty or None: nothing)."""
+    before = Window(Lag("text"), partition_by="key", order_by="seq")
+    rows = events_of(profile.id).annotate(before=before).select_related("created_by", "api_key")
+    return list((rows if upto is None else rows.filter(seq__lte=upto)).order_by(F("seq").desc())[:limit])

@@ -11,6 +11,7 @@ from apps.lib.background import INFRASTRUCTURE_ERRORS
 from apps.ops.actions.watch_runaways import SPEND_RUNAWAY, watch_runaways
 from apps.ops.domain.conditions import QUIET
 from apps.ops.queries import access_conditions, budget_conditions, dead_conditions, platform_conditions, webhook_conditions
+from apps.ops.queries.consistency_conditions import CONVERSATION_INCONSISTENT, find_inconsistencies
 from apps.webhooks.actions import keep_alerts
 from apps.webhooks.domain.alerts import Alarm
 
@@ -42,6 +43,7 @@ def _sources(now: datetime) -> dict[str, Callable[[], Iterator[Alarm]]]:
         dead_conditions.DEAD_UNATTENDED: partial(dead_conditions.find_dead_unattended, now=now),
         budget_conditions.BUDGET_USED: partial(budget_conditions.find_used_budgets, now=now),
         budget_conditions.BUDGET_FORECAST: partial(budget_conditions.find_forecasts, now=now),
+        CONVERSATION_INCONSISTENT: find_inconsistencies,
         SPEND_RUNAWAY: partial(watch_runaways, now=now),
         webhook_conditions.WEBHOOK_OFF: partial(webhook_conditions.find_switched_off, now=now),
         access_conditions.KEYS_REFUSED: partial(access_conditions.find_refused_keys, now=now),

@@ -11,6 +11,8 @@ from prometheus_client.registry import Collector
 
 from apps.accounts.domain.guesses import PASSWORDS
 from apps.accounts.queries import read_refusals
+from apps.conversations.domain.turn_chain import KINDS
+from apps.conversations.queries.consistency import read_newest_probe
 from apps.jobs.actions import find_shortages, report_work
 from apps.jobs.queries import count_jobs_by_status, list_live_pumps, read_counters
 from apps.lib.redis_client import redis_client
@@ -104,6 +106,23 @@ def _webhooks() -> Iterator[Metric]:
     yield GaugeMetricFamily("aiplatform_webhooks_overdue_seconds", "How long the oldest due delivery has been due.", value=overdue_seconds)
 
 
+def _consistency() -> Iterator[Metric]:
+    """Of the last look; nothing until there was one."""
+    if (probe := read_newest_probe()) is None:
+        return
+    findings = "What the last look at conversations and memory found that doesn't agree, by kind."
+    found = GaugeMetricFamily("aiplatform_consistency_findings", findings, labels=["kind"])
+    for kind in KINDS:
+        found.add_metric([kind], sum(one["kind"] == kind for one in probe.findings))
+    yield found
+    checked = GaugeMetricFamily("aiplatform_consistency_checked", "How much the last look looked at.", labels=["of"])
+    for name in ("conversations", "turns", "profiles", "events", "retrievals", "open_turns"):
+        checked.add_metric([name], getattr(probe, name))
+    yield checked
+    age = (timezone.now() - probe.checked_at).total_seconds()
+    yield GaugeMetricFamily("aiplatform_consistency_age_seconds", "How long ago the last look was.", value=max(age, 0.0))
+
+
 def _counters() -> Iterator[Metric]:
     """Kept by settle in Redis; they begin anew when Redis loses its data, as Prometheus' counters may."""
     calls = CounterMetricFamily("aiplatform_calls", "Runs that were settled, by outcome class.", labels=["outcome"])
@@ -185,7 +204,7 @@ def _provider_counters(buckets: Mapping[str, NamedBucket]) -> Iterator[Metric]:
 
 _Source = Callable[[], Iterator[Metric]]
 _PARTS: tuple[tuple[str, tuple[type[Exception], ...], tuple[_Source, ...]], ...] = (
-    ("postgres", (DatabaseError,), (_work, _intake, _jobs, _pumps, _webhooks)),
+    ("postgres", (DatabaseError,), (_work, _intake, _jobs, _pumps, _webhooks, _consistency)),
     ("redis", (redis.RedisError,), (_queue_depths, _counters, _refusals)),
     ("providers", (DatabaseError, redis.RedisError), (_providers,)),
 )
