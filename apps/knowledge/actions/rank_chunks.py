@@ -108,6 +108,11 @@ def candidates_for(top_k: int) -> int:
     return max(_LEAST_CANDIDATES, 2 * top_k)
 
 
+def begin_ranking(cursor: psycopg.Cursor[tuple[Any, ...]]) -> None:
+    """Once in the transaction: Postgres would compile these statements by their estimated cost, which takes longer than running them."""
+    cursor.execute("SET LOCAL jit = off")
+
+
 def rank_by_vector(cursor: psycopg.Cursor[tuple[Any, ...]], scope: Scope, vector: Sequence[float], *, limit: int) -> list[UUID]:
     """The nearest first. Inside a transaction: how it is looked for is set for that long."""
     if not any(vector):

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet, Sum
 
 from apps.knowledge.actions.pin_snapshot import PinTo, find_pinned, pin_snapshot
-from apps.knowledge.actions.rank_chunks import Scope, candidates_for, rank_by_vector, rank_by_words
+from apps.knowledge.actions.rank_chunks import Scope, begin_ranking, candidates_for, rank_by_vector, rank_by_words
 from apps.knowledge.adapters.local_embedder import embed_texts
 from apps.knowledge.domain.fusion import Found, fuse
 from apps.knowledge.domain.request import Mode, SearchRequest, digest
@@ -64,6 +64,7 @@ def search_collection(
             searched=_count_searched(collection, revision, document_ids),
         )
         limit = candidates_for(request.top_k)
+        begin_ranking(cursor)
         by_vector = rank_by_vector(cursor, scope, _required(vector), limit=limit) if request.mode != Mode.TEXT else []
         by_words = rank_by_words(cursor, scope, request.query, limit=limit) if request.mode != Mode.VECTOR else []
     found = fuse(by_vector, by_words, most=request.top_k)
