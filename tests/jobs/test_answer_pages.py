@@ -9,6 +9,7 @@ from django.urls import reverse
 from apps.accounts.models import Role
 from apps.jobs.models import Correction, Job
 from tests.factories.accounts import make_office_client, make_user, make_workspace
+from tests.factories.jobs import make_job
 from tests.jobs.answered import asked_job, extracted_job
 
 pytestmark = pytest.mark.django_db
@@ -54,7 +55,7 @@ def test_one_answer_to_all_documents_stands_once_beside_its_passages() -> None:
     assert f'<a class="cite" href="{answer_page}#passage-1"' in of_job
     page = office.get(answer_page).content.decode()
     assert re.findall(r'<blockquote class="passage( cited)?" id="passage-(\d)"', page) == [(" cited", "1"), ("", "2")]
-    assert "It cites 1 of the 2 passages that it was given." in page
+    assert "It cites 1 of the 2 passages that the model was given." in page
     assert "given, not cited" in page
     # A document's own text has what of it was given.
     beside = office.get(address(job)).content.decode()
@@ -68,7 +69,7 @@ def test_one_answer_to_all_documents_stands_once_beside_its_passages() -> None:
 def test_an_answer_without_citations_says_that_nothing_shows_what_it_rests_on() -> None:
     job = asked_job(say=lambda _: "Soon, as [7] says.")
     page = sign_in(acme=Role.VIEWER).get(address(job)).content.decode()
-    assert "It cites not even the one passage that it was given: nothing shows what it rests on." in page
+    assert "It cites not even the one passage that the model was given: nothing shows what it rests on." in page
     assert '<mark class="found">' in page
 
 
@@ -106,3 +107,17 @@ def test_what_is_not_there_or_not_theirs_is_not_found() -> None:
     assert other.get(address(job)).status_code == 404
     assert other.post(address(job), {"answer": "x"}).status_code == 404
     assert other.get(reverse("admin:jobs_job_documents", args=[job.pk])).status_code == 404
+
+
+def test_the_page_of_a_job_of_one_request_has_its_answer() -> None:
+    workspace = make_workspace()
+    job, both = (
+        make_job(workspace=workspace, done=1, dead=0, running=0, waiting=0),
+        make_job(workspace=workspace, done=2, dead=0, waiting=0),
+    )
+    office = sign_in(acme=Role.VIEWER)
+    page = office.get(reverse("admin:jobs_job_change", args=[job.pk])).content.decode()
+    item = job.items.get()
+    assert re.search(r'id="only-answer">.*<div class="text">\S', page, re.DOTALL)
+    assert reverse("admin:jobs_item_change", args=[item.pk]) in page
+    assert "only-answer" not in office.get(reverse("admin:jobs_job_change", args=[both.pk])).content.decode()

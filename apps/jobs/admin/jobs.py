@@ -36,6 +36,7 @@ from apps.jobs.domain.progress import Progress
 from apps.jobs.domain.samples import recent_rate, to_bars
 from apps.jobs.models import Job
 from apps.jobs.queries import MOST_GROUPED, count_running, group_errors, read_course
+from apps.jobs.queries.only_answer import read_only_answer
 from apps.lib.html_parts import page_link, pairs_table
 from apps.lib.http_errors import ApiError
 from apps.lib.large_tables import LargeTable, RecentValuesFilter
@@ -212,6 +213,7 @@ class JobAdmin(  # type: ignore[misc]  # unfold ships no types
             "waiting": max(0, progress.waiting - running) if is_open else 0,
             "rate": _rate(rate),
             "remaining": timedelta(seconds=round(progress.waiting / rate)) if rate and is_open and progress.waiting else None,
+            "only_answer": read_only_answer(job),
             "bars": [asdict(bar) for bar in to_bars(course)],
             "accepted_percent": round(100 * job.first_accepted / job.first_asked) if job.first_asked else None,
             "may_change": self.may_change(request, job),
