@@ -27,6 +27,7 @@ from django.utils import timezone
 from apps.accounts.actions import begin_second_factor, revoke_api_key
 from apps.accounts.models import AuditEntry, User
 from apps.jobs.models import Job
+from apps.lib.redaction import REDACTED
 from apps.lib.redis_client import redis_client
 from apps.providers.actions import save_provider_key
 from apps.traces.domain.bodies import open_body
@@ -41,18 +42,19 @@ from tests.factories.accounts import make_api_key, make_client, make_office_clie
 from tests.factories.alerts import PLATFORM, make_alert
 from tests.factories.providers import make_model, make_provider
 from tests.factories.webhooks import make_endpoint_with_secret
-from tests.indiscreet_providers import WAYS, indiscreet_provider, repeated
+from tests.indiscreet_providers import STREAMED, WAYS, events_of, indiscreet_provider, read_together, repeated
 from tests.jobs.batches import input_line, jsonl
 from tests.journeys.live import Live, running_parts
 from tests.webhooks.mail_servers import receiving_mail
 from tests.webhooks.receivers import opened, receiving
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.long, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest.mark.timeout(1200)]
 
 PARTS = ("web", "exec-interactive", "exec", "ingest", "control", "beat", "flower")
-PLACES = {"Flower", "metrics", "back office", "API", "logs", "commands", "tables", "bodies", "Redis", "files", "command lines"}
-PLACES |= {"answers", "error pages"}
-_LISTS = "jobs files keys webhooks alerts providers models dead-items budgets workspace spend"
+# What it takes to answer those who wait: quick enough for every run.
+CALLED_PARTS = ("web", "exec-interactive")
+CALLED_PLACES = {"metrics", "back office", "logs", "tables", "bodies", "Redis", "command lines", "answers", "error pages"}
+PLACES = CALLED_PLACES | {"Flower", "API", "commands", "files"}
 # Few tries, soon after each other, and short patience.
 QUICK = {"JOBS_RETRY_BASE_SECONDS": "0.05", "JOBS_RETRY_CAP_SECONDS": "0.1", "JOBS_MAX_ATTEMPTS": "2", "JOBS_MAX_OUTAGE_TRIES": "0"}
 
@@ -90,6 +92,11 @@ class Search:
             self.hits += [f"{canary} in {kind} {name}: {around(text, form)}" for form in forms(secret) if form in text]
 
 
+def together(body: bytes) -> bytes:
+    """What stands there piece by piece."""
+    return read_together(events_of(body)).encode()
+
+
 def around(text: bytes, form: bytes) -> bytes:
     at = text.find(form)
     return text[max(0, at - 80) : at] + b"<HERE>" + text[at + len(form) : at + len(form) + 40]
@@ -110,10 +117,11 @@ class World:
     commands: list[tuple[str, bytes]] = field(default_factory=list)
 
     def call(self, model: str) -> int:
-        body = {"model": model, "messages": [{"role": "user", "content": "hi"}]}
+        is_streamed = model.split("-")[1] in STREAMED
+        body = {"model": model, "messages": [{"role": "user", "content": "hi"}], "stream": is_streamed}
         headers = {"Authorization": f"Bearer {self.secret}"}
         answer = requests.post(f"{self.live.url}/v1/chat/completions", json=body, headers=headers, timeout=60)
-        self.search.look("answers", model, answer.content + str(dict(answer.headers)).encode())
+        self.search.look("answers", model, answer.content + str(dict(answer.headers)).encode() + together(answer.content))
         return answer.status_code
 
     def manage(self, *arguments: str, is_refused: bool = False, **environment: str) -> None:
@@ -124,7 +132,8 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[World]:
+    """With the parts that the test names."""
     search = Search()
     known = search.canaries
     known |= {"SECRET_KEY": settings.SECRET_KEY, "encryption key": os.environ["AIPLATFORM_ENCRYPTION_KEYS"].partition(":")[2]}
@@ -146,7 +155,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
             "WEBHOOKS_HTTP": "true",
             "LOG_LEVEL": "DEBUG",
         }
-        live = stack.enter_context(running_parts(tmp_path, *PARTS, **QUICK, **own))
+        live = stack.enter_context(running_parts(tmp_path, *request.param, **QUICK, **own))
         _, secret = make_api_key()
         revoked, known["revoked key"] = make_api_key()
         revoke_api_key(key_id=revoked.id, now=timezone.now())
@@ -177,11 +186,7 @@ def redis_password() -> str:
 
 def trouble(world: World) -> None:
     """Every way in which providers fail, for callers who wait and for a batch; then the stores fail, the mail server and the commands."""
-    models = [f"{kind}-{way}" for way in WAYS for kind in ("openai", "anthropic")]
-    with ThreadPoolExecutor(8) as pool:
-        statuses = dict(zip(models, pool.map(world.call, models), strict=True))
-    assert statuses["openai-answer"] == 200
-    assert statuses["openai-400"] == 400
+    models = calls(world)
     job = batch(world, [model for model in models if model.split("-")[1] in {"400", "answer", "redirect"}])
     until(lambda: Job.objects.filter(id=job).exclude(ended_at=None).exists(), "the batch ended", seconds=300)
     assert Job.objects.get(id=job).status == "completed"
@@ -195,6 +200,15 @@ def trouble(world: World) -> None:
     until(lambda: world.call("openai-answer") == 200, "it works again", pause=0.2)
 
 
+def calls(world: World) -> list[str]:
+    """The models that were called, one for each kind of provider and each way to fail."""
+    models = [f"{kind}-{way}" for way in WAYS for kind in ("openai", "anthropic")]
+    with ThreadPoolExecutor(8) as pool:
+        statuses = dict(zip(models, pool.map(world.call, models), strict=True))
+    assert (statuses["openai-answer"], statuses["openai-pieces"], statuses["openai-400"]) == (200, 200, 400)
+    return models
+
+
 def batch(world: World, models: list[str]) -> Any:
     lines = [input_line(model, body={"model": model, "messages": [{"role": "user", "content": "hi"}]}) for model in models]
     headers, url = {"Authorization": f"Bearer {world.secret}"}, f"{world.live.url}/v1"
@@ -205,11 +219,11 @@ def batch(world: World, models: list[str]) -> Any:
     return Job.objects.get(kind="batch").id
 
 
-def strangers(world: World) -> None:
+def strangers(world: World, *, few: bool = False) -> None:
     """Keys that are wrong, revoked, in the wrong place."""
     url, known = world.live.url, world.search.canaries
     for name in ("wrong key", "revoked key", "api key"):
-        for path in ("/v1/models", "/api/jobs", "/healthz", "/nowhere", "/admin/"):
+        for path in ("/v1/models",) if few else ("/v1/models", "/api/jobs", "/healthz", "/nowhere", "/admin/"):
             for header, scheme in (("Authorization", "Bearer "), ("Authorization", "Basic "), ("x-api-key", "")):
                 answer = requests.get(url + path, headers={header: scheme + known[name]}, timeout=60)
                 world.search.look("error pages", f"{name} {path}", answer.content + str(dict(answer.headers)).encode())
@@ -275,7 +289,15 @@ def cut_connections() -> None:
 
 def look_everywhere(world: World) -> None:
     look_at_pages(world)
+    look_at_flower_and_lists(world)
     look_at_stores(world)
+    look_at_processes(world)
+    for file in Path(os.environ["AIPLATFORM_STORAGE"]).rglob("*"):
+        if file.is_file():
+            world.search.look("files", file.name, file.read_bytes())
+
+
+def look_at_processes(world: World) -> None:
     look = world.search.look
     for log in [*world.folder.glob("*.log"), *Path(os.environ["AIPLATFORM_HOME"]).glob("*.log")]:
         look("logs", log.name, log.read_bytes())
@@ -287,13 +309,17 @@ def look_everywhere(world: World) -> None:
 
 
 def look_at_pages(world: World) -> None:
-    look, live = world.search.look, world.live
-    for path, told in flower_pages(live, world.search.canaries["flower password"]):
-        look("Flower", path, told)
-    look("metrics", "/metrics", requests.get(f"{live.url}/metrics", timeout=60).content)
+    look = world.search.look
+    look("metrics", "/metrics", requests.get(f"{world.live.url}/metrics", timeout=60).content)
     office = make_office_client(world.root)
     for path in office_pages():
         look("back office", path, content_of(office.get(path)))
+
+
+def look_at_flower_and_lists(world: World) -> None:
+    look = world.search.look
+    for path, told in flower_pages(world.live, world.search.canaries["flower password"]):
+        look("Flower", path, told)
     client = make_client()
     for path in api_pages():
         answer = client.get(path)
@@ -310,12 +336,10 @@ def look_at_stores(world: World) -> None:
     for name, rows in tables():
         look("tables", name, rows)
     for body in Body.objects.all():
-        look("bodies", body.pk.hex() if isinstance(body.pk, bytes) else str(body.pk), open_body(bytes(body.content)))
+        content = open_body(bytes(body.content))
+        look("bodies", body.pk.hex() if isinstance(body.pk, bytes) else str(body.pk), content + together(content))
     for key, value in redis_values():
         look("Redis", key, value)
-    for file in Path(os.environ["AIPLATFORM_STORAGE"]).rglob("*"):
-        if file.is_file():
-            look("files", file.name, file.read_bytes())
 
 
 def flower_pages(live: Live, password: str) -> Iterator[tuple[str, bytes]]:
@@ -386,36 +410,55 @@ def redis_values() -> Iterator[tuple[str, bytes]]:
             b"list": lambda key: client.lrange(key, 0, -1),
             b"set": client.smembers,
             b"zset": lambda key: client.zrange(key, 0, -1, withscores=True),
+            b"stream": lambda key: pieces_of(client.xrange(key)),
         }
         for key in client.scan_iter():
             value = read[client.type(key)](key)
             yield key.decode(), key + (value if isinstance(value, bytes) else repr(value).encode())
 
 
+def pieces_of(entries: list[tuple[bytes, dict[bytes, bytes]]]) -> bytes:
+    """The pieces of a streamed answer, each for itself and put together."""
+    pieces = b"\n".join(fields[b"d"] for _, fields in entries)
+    return pieces + together(pieces)
+
+
+def assert_the_streams_were_cleared(world: World) -> None:
+    """The pieces told something in the key's place, as does what is kept of the streams that broke off."""
+    streams = [value for key, value in redis_values() if key.startswith("aiplatform:stream:")]
+    assert len(streams) >= len(STREAMED) * 2
+    assert all(REDACTED.encode() in value for value in streams)
+    broken = [body for body in map(bytes, Body.objects.values_list("content", flat=True)) if b"data: {" in open_body(body)]
+    assert broken
+    assert all(REDACTED.encode() in open_body(body) for body in broken)
+    assert Run.objects.filter(error_message__contains=REDACTED).exists()
+    assert set(world.search.looked_at) >= CALLED_PLACES
+
+
+@pytest.mark.parametrize("world", [CALLED_PARTS], indirect=True, ids=["calls"])
+def test_no_secret_is_where_calls_leave_something(world: World) -> None:
+    calls(world)
+    strangers(world, few=True)
+    sign_in(world)
+    look_at_pages(world)
+    look_at_stores(world)
+    look_at_processes(world)
+    assert set(world.search.looked_at) == CALLED_PLACES
+    assert_the_streams_were_cleared(world)
+    assert world.search.hits == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("world", [PARTS], indirect=True, ids=["all"])
 def test_no_secret_is_anywhere(world: World) -> None:
     trouble(world)
     look_everywhere(world)
     search = world.search
-    least = {
-        "Flower",
-        "metrics",
-        "back office",
-        "API",
-        "logs",
-        "commands",
-        "tables",
-        "bodies",
-        "Redis",
-        "files",
-        "command lines",
-        "answers",
-        "error pages",
-    }
-    assert set(search.looked_at) == least
+    assert set(search.looked_at) == PLACES
+    assert_the_streams_were_cleared(world)
     # What is looked for would be found there.
     assert "Traceback" in "".join((world.folder / f"{part}.log").read_text(errors="replace") for part in PARTS)
     assert AuditEntry.objects.exists()
-    assert Run.objects.filter(error_message__contains="[redacted]").exists()
     assert Mail.objects.filter(last_error__contains="[redacted]").exists()
     assert Delivery.objects.exclude(state=DeliveryState.DELIVERED).exists()
     assert search.hits == []
