@@ -19,7 +19,6 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chaos, pytest
 ITEMS = 800
 
 
-@pytest.mark.long
 def test_pumps_take_a_new_key_while_they_run(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     provider = make_provider(base_url=simulator.base_url, kind="anthropic")
     save_provider_key(provider_id=provider.id, api_key="sk-aaaa")

@@ -14,6 +14,7 @@ import pytest
 from celery import current_app
 from django.db import connection, transaction
 
+from apps.jobs.domain.chunk import stream_key
 from apps.jobs.domain.lifecycle import ItemState, JobStatus
 from apps.jobs.models import Item, Job
 from apps.lib.enqueue import enqueue
@@ -181,6 +182,16 @@ class _Touch:
         return __import__("os").system, (self.command,)
 
 
+def forge_pieces(item: Item) -> None:
+    """Of an answer that nobody gave, whole: workers read none of them. What readers make of such is in test_item_events.py."""
+    client = redis_client()
+    client.xadd(
+        stream_key(item.id), {"d": '{"choices": [{"delta": {"content": "forged"}, "finish_reason": "stop"}]}'}, id="9999999999999-1"
+    )
+    client.xadd(stream_key(item.id), {"d": ""}, id="9999999999999-2")
+    client.publish(item.reply_to or "aiplatform:reply:x", item.id.hex)
+
+
 def tables(*, leave_out: Collection[str] = ()) -> dict[str, str]:
     """A digest of each table's rows."""
     with connection.cursor() as cursor:
@@ -234,6 +245,7 @@ def test_forged_messages_run_nothing_change_no_row_and_end_no_worker(tmp_path: P
                 client.lpush(queue, message)
                 heard(queue)
         until(lambda: client.hlen("unacked") == 0, "all rings were heeded")
+        forge_pieces(Item.objects.get(job=job))
         assert tables(leave_out=RING_TABLES) == before
         real = submit(simulator, 20, script="")
         run_out(real)
