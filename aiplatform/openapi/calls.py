@@ -182,23 +182,37 @@ _TURN: dict[str, Any] = {
                     "required": ["input"],
                     "properties": {
                         "input": {"type": "string", "minLength": 1, "pattern": r"\S", "description": "What is said."},
-                        "model": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Left out: the conversation's."},
+                        "model": {
+                            "type": "string",
+                            "nullable": True,
+                            "minLength": 1,
+                            "maxLength": 200,
+                            "description": "Left out: the conversation's.",
+                        },
                         "stream": _STREAM,
                         "state": {
                             "anyOf": [{"type": "integer", "minimum": 0, "maximum": 999_999_999}, {"type": "string", "minLength": 1}],
+                            "nullable": True,
                             "description": "The state, or the version, that the sender had read.",
                         },
                         "on_conflict": {
                             "type": "string",
-                            "enum": ["retry", "fork", "reject"],
+                            "nullable": True,
+                            "enum": ["retry", "fork", "reject", None],
                             "description": "What becomes of it when the conversation has moved on. Left out: as it says itself.",
                         },
                         "parameters": {
                             "type": "object",
+                            "nullable": True,
                             "additionalProperties": True,
                             "description": "For the model, like `temperature`.",
                         },
-                        "tools": {"type": "array", "items": {"type": "object"}, "description": "Tools of the caller's own."},
+                        "tools": {
+                            "type": "array",
+                            "nullable": True,
+                            "items": {"type": "object"},
+                            "description": "Tools of the caller's own.",
+                        },
                     },
                     "additionalProperties": False,
                 }

@@ -32,7 +32,7 @@ _CHANGES |= {"add_upload_part", "complete_upload", "cancel_upload"}
 # Take an `Idempotency-Key` though they are no POST.
 _ONCE_TOO = {"set_memory", "forget_memory"}
 # Their bodies name what may not be there.
-_NAMING = {"requeue_dead_items", "create_document_job"}
+_NAMING = {"requeue_dead_items", "create_document_job", "create_conversation"}
 _ONCE = {
     "name": KEY_HEADER,
     "in": "header",

@@ -71,7 +71,8 @@ def _poison(row: models.Model, numbers: Iterator[int]) -> None:
             continue
         texts = _some(next(numbers))
         if isinstance(field, models.JSONField):
-            values[field.name] = dict(zip(texts, texts, strict=True))
+            told = getattr(row, field.name)
+            values[field.name] = _poisoned(told) if told or isinstance(told, list) else dict(zip(texts, texts, strict=True))
         elif isinstance(field, models.TextField) and not hasattr(field, "base_field"):
             # Some hold JSON of our own making, whose form stays.
             values[field.name] = _poisoned_content(str(getattr(row, field.name)).encode()).decode()

@@ -82,6 +82,7 @@ _DELETES = {
     "document_id": ("delete_document",),
     "collection_id": ("delete_collection",),
     "profile_id": ("erase_profile",),
+    "key": ("forget_memory",),
     "conversation_id": ("delete_conversation",),
 }
 

@@ -66,9 +66,11 @@ def read_native_turn(values: Mapping[str, Any]) -> TurnRequest:
     if strange := [name for name in values if name not in _NATIVE]:
         message = f"There is no field {strange[0][:50]!r}; what is for the model goes into parameters."
         raise CallRefusedError("unknown_parameter", message, strange[0][:50])
-    text, parameters = values.get("input"), values.get("parameters") or {}
+    text, parameters = values.get("input"), values.get("parameters")
     if not isinstance(text, str) or not text.strip():
         raise CallRefusedError("missing_required_parameter", "input must be what is said, as a string that isn't empty.", "input")
+    if parameters is None:
+        parameters = {}
     if not isinstance(parameters, dict):
         raise CallRefusedError("invalid_type", 'parameters must be an object, like {"temperature": 0.2}.', "parameters")
     if taken := sorted(_OURS & set(parameters)):
