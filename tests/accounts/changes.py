@@ -206,8 +206,8 @@ def try_out(client: Client) -> Any:
 
 def begin_chat(client: Client) -> Any:
     make_route()
-    make_workspace()
-    return client.post(reverse("admin:jobs_job_chat_new"), {"model": "small", "window_tokens": "4096"})
+    path = f"{reverse('admin:jobs_job_chat_new')}?workspace={make_workspace().name}"
+    return client.post(path, {"model": "small", "window_tokens": "4096"})
 
 
 def change_chat(client: Client) -> Any:

@@ -64,6 +64,11 @@ knowledge_collection_upload      member
 knowledge_collection_describe    member
 knowledge_collection_discard     member
 knowledge_document_discard       member
+jobs_job_chat_new                member
+jobs_job_chat                    member
+jobs_job_chat_say                member
+jobs_job_chat_fork               member
+jobs_job_chat_delete             member
 conversations_profile_set        member
 conversations_profile_forget     member
 conversations_profile_rebuild    member

@@ -72,11 +72,12 @@ class ChatPages:
         ]
 
     def new_chat(self, request: HttpRequest) -> HttpResponse:
-        """Begin a conversation in one of the user's workspaces."""
+        """Begin a conversation in one of the user's workspaces: the one that the address names, or the first."""
         workspaces = list(workspaces_for_submitting(request.user))
-        if not workspaces:
+        named = request.GET.get("workspace")
+        workspace = next((one for one in workspaces if named in (None, one.name)), None)
+        if workspace is None:
             raise Http404
-        workspace = next((one for one in workspaces if one.name == request.GET.get("workspace")), workspaces[0])
         form = _form(request, workspace.pk, {})
         if request.method == "POST" and form.is_valid():
             try:
