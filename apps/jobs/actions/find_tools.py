@@ -8,8 +8,11 @@ from types import MappingProxyType
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from apps.jobs.actions.keep_memory import FORGET, REMEMBER
 from apps.jobs.actions.search_knowledge import SEARCH_KNOWLEDGE
 from apps.jobs.domain.tool import Tool
+
+_OWN = (SEARCH_KNOWLEDGE, REMEMBER, FORGET)
 
 
 def find_tools() -> Mapping[str, Tool]:
@@ -19,7 +22,7 @@ def find_tools() -> Mapping[str, Tool]:
 
 @lru_cache(maxsize=8)
 def _load(modules: tuple[str, ...]) -> Mapping[str, Tool]:
-    found = {SEARCH_KNOWLEDGE.name: SEARCH_KNOWLEDGE}
+    found = {tool.name: tool for tool in _OWN}
     for name in modules:
         for tool in _tools_of(name):
             if tool.name in found:

@@ -15,6 +15,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 
 from apps.accounts.models import Workspace
+from apps.conversations.models import MemoryEvent
+from apps.conversations.queries.memory import read_memory
 from apps.jobs.actions import run_items
 from apps.jobs.actions.find_tools import find_tools
 from apps.jobs.domain.lifecycle import ItemState
@@ -265,6 +267,34 @@ def test_a_collection_is_searched_and_the_snapshot_recorded(simulator: Simulator
     pin = Pin.objects.get()
     assert (pin.scope, pin.state_version, pin.snapshot_id) == ("conversation-1", 7, first["snapshot_id"])
     assert second["snapshot_id"] == first["snapshot_id"] != ""
+
+
+def test_a_model_has_something_remembered_and_forgotten_of_who_speaks_each_once(simulator: Simulator) -> None:
+    model, workspace = make_model(simulator), make_workspace()
+    arguments = quote('{"key": "town", "text": "London"}')
+    for tool in ("remember", "forget", "forget"):
+        arguments = arguments if tool == "remember" else quote('{"key": "town"}')
+        job = make_tool_job(model, script(tool, arguments=arguments), platform(tool), workspace=workspace)
+        Item.objects.filter(job=job).update(end_user="ada")
+        run()
+    told = [effect["result"] for item in Item.objects.order_by("id") for effect in list_effects(item_id=item.id)]
+    assert [json.loads(result) for result in told] == [
+        {"remembered": "town"},
+        {"forgotten": "town"},
+        {"error": "Nothing is remembered under 'town'."},
+    ]
+    events = [(event.kind, event.key, event.text, event.source, event.item_id) for event in MemoryEvent.objects.order_by("seq")]
+    first, second, _ = Item.objects.order_by("id").values_list("id", flat=True)
+    assert events == [("set", "town", "London", "tool", first), ("forget", "town", "", "tool", second)]
+    assert read_memory(workspace_id=workspace.id, end_user="ada") == (2, [])
+
+
+def test_nothing_is_remembered_of_nobody(simulator: Simulator) -> None:
+    arguments = quote('{"key": "town", "text": "London"}')
+    job = make_tool_job(make_model(simulator), script("remember", arguments=arguments), platform("remember"))
+    run()
+    assert "names no end user" in results(job)[0]["error"]
+    assert not MemoryEvent.objects.exists()
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
