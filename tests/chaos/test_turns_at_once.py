@@ -11,6 +11,7 @@ import sys
 import threading
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -76,15 +77,19 @@ def index_for_ever(collection: Collection, is_over: threading.Event) -> int:
     return made
 
 
-def kill_twice(answered: Any) -> int:
+def kill_twice(sent: list[Any]) -> int:
     """Both times a pump that is at work; the sweep gives its items to another one."""
     killed = 0
-    for share in (0.25, 0.55):
-        until(lambda share=share: answered() >= share * CONVERSATIONS * TURNS, "turns were answered", meanwhile=sweep)  # type: ignore[misc]
+    for wanted in (len(sent) // 4, len(sent) // 2):
+        until(partial(_are_done, sent, wanted), "turns were answered", meanwhile=sweep)
         for pid in claiming_pids("exec-interactive")[:1]:
             os.kill(pid, signal.SIGKILL)
             killed += 1
     return killed
+
+
+def _are_done(sent: list[Any], wanted: int) -> bool:
+    return sum(one.done() for one in sent) >= wanted
 
 
 def requests_of(turns: list[Turn]) -> dict[Any, str]:
@@ -109,7 +114,7 @@ def test_one_context_for_one_state_and_no_turn_lost(kills: int, tmp_path: Path) 
             # Two at a time for each conversation: they begin in the same state again and again.
             sent = [threads.submit(speaker.say, turn) for turn in range(TURNS) for speaker in speakers]
             if kills:
-                assert kill_twice(lambda: sum(one.done() for one in sent)) == kills
+                assert kill_twice(sent) == kills
             until(lambda: all(one.done() for one in sent), "all turns were answered", seconds=600, meanwhile=sweep)
             resolutions = Counter(one.result() for one in sent)
         finally:
