@@ -1,5 +1,6 @@
 """The operations of async views, which REST framework doesn't know: single calls, and a job's events."""
 
+from copy import deepcopy
 from typing import Any
 
 from apps.jobs.domain.submission import USD
@@ -59,7 +60,8 @@ def async_paths() -> dict[str, Any]:
     """Path items in the shape that the generator gives."""
     streams = {"/api/jobs/{job_id}/events": {"get": _EVENTS}, "/api/items/{item_id}/events": {"get": _ANSWER_EVENTS}}
     turns = {"/api/conversations/{conversation_id}/turns": {"post": _TURN}}
-    return {path: {"post": _call(*kind)} for path, kind in _KINDS.items()} | streams | turns
+    # Whoever completes the schema writes into them: each time they are new.
+    return {path: {"post": _call(*kind)} for path, kind in _KINDS.items()} | deepcopy(streams | turns)
 
 
 def _call(operation_id: str, summary: str, needed: dict[str, Any]) -> dict[str, Any]:

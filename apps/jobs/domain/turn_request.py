@@ -53,6 +53,7 @@ def read_chat_turn(values: Mapping[str, Any]) -> TurnRequest:
     if values.get("prompt") is not None:
         message = "A turn of a conversation takes no stored prompt: give the conversation instructions."
         raise CallRefusedError("unsupported_value", message, "prompt")
+    _require_tools(values.get("tools"))
     system = "\n\n".join(_text(message, place) for place, message in enumerate(messages) if message.get("role") in _INSTRUCTS)
     said = [(place, message) for place, message in enumerate(messages) if message.get("role") not in _INSTRUCTS]
     rest = {name: value for name, value in values.items() if name not in (CONVERSATION, STATE, ON_CONFLICT, "messages")}
@@ -76,8 +77,14 @@ def read_native_turn(values: Mapping[str, Any]) -> TurnRequest:
     if taken := sorted(_OURS & set(parameters)):
         raise CallRefusedError("invalid_value", f"parameters can't hold {taken[0]}: that is a field of its own.", f"parameters.{taken[0]}")
     rest = dict(parameters) | {name: values[name] for name in ("model", "stream", "tools") if values.get(name) is not None}
+    _require_tools(values.get("tools"))
     read = _read(values.get("state"), "state")
     return TurnRequest(text, None, system="", rest=rest, read=read, on_conflict=_on_conflict(values.get("on_conflict")))
+
+
+def _require_tools(tools: object) -> None:
+    if tools is not None and not (isinstance(tools, list) and all(isinstance(tool, dict) for tool in tools)):
+        raise CallRefusedError("invalid_type", "tools must be an array of objects.", "tools")
 
 
 def _said(said: list[tuple[int, dict[str, Any]]]) -> tuple[str, list[dict[str, Any]] | None]:
