@@ -69,11 +69,15 @@ class ReplyHub:
     def _hear(self, message: Mapping[str, Any]) -> None:
         if message["type"] != "message":
             return
+        for line in message["data"].split("\n"):
+            self._hear_line(line, channel=str(message["channel"]))
+
+    def _hear_line(self, line: str, *, channel: str) -> None:
         try:
-            item_id, chunk = read_message(message["data"])
+            item_id, chunk = read_message(line)
         except ValueError:
             # Whoever reaches Redis may publish there, and must not make us deaf.
-            log.warning("reply_unreadable", channel=str(message["channel"]))
+            log.warning("reply_unreadable", channel=channel)
             return
         if chunk is None:
             self._tell(item_id)

@@ -13,13 +13,14 @@ import redis
 import redis.asyncio
 import structlog
 
-from apps.jobs.domain.chunk import STREAM_LENGTH, STREAM_SECONDS, Chunk, run_number, stream_key, write_message
+from apps.jobs.domain.chunk import STREAM_LENGTH, STREAM_SECONDS, Chunk, run_number, stream_key, write_messages
 from apps.jobs.domain.claimed import ClaimedItem
 from apps.lib.redis_client import open_async_redis
 
 log = structlog.get_logger(__name__)
 
 _SEND_SECONDS = 5.0
+_PAUSE_SECONDS = 0.004
 _DRAIN_SECONDS = 1.0
 # More than this waits only for a Redis that does not answer.
 _MOST_WAITING = 50_000
@@ -96,13 +97,17 @@ class ChunkTeller:
                 except (redis.RedisError, OSError, TimeoutError) as error:
                     log.warning("chunks_not_told", chunks=len(batch), error=str(error))
                 self._count_out(len(batch))
+                # The first piece goes at once; where many come, some go together.
+                await asyncio.sleep(_PAUSE_SECONDS)
 
 
 async def _send(client: "redis.asyncio.Redis", batch: list[tuple[str, UUID, Chunk]]) -> None:
     async with client.pipeline(transaction=False) as pipeline:
-        for channel, item_id, chunk in batch:
+        for _, item_id, chunk in batch:
             pipeline.xadd(stream_key(item_id), {"d": chunk.text}, id=chunk.id, maxlen=STREAM_LENGTH, approximate=True)
-            pipeline.publish(channel, write_message(item_id, chunk))
+        # One word for each process that waits: both sides pay by the message.
+        for channel in {channel for channel, _, _ in batch}:
+            pipeline.publish(channel, write_messages((item_id, chunk) for of, item_id, chunk in batch if of == channel))
         # Whatever becomes of this process, none of them stays for ever.
         for key in {stream_key(item_id) for _, item_id, _ in batch}:
             pipeline.expire(key, STREAM_SECONDS)

@@ -4,6 +4,7 @@ An id is `<when the run began, in ms>-<which piece, from 1>`: ids of a later run
 tells that has lost its item. The last one of a run has no data.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -80,6 +81,11 @@ def _is_object(data: str) -> bool:
 def write_message(item_id: UUID, chunk: Chunk) -> str:
     """As it is published to the process whose caller waits."""
     return f"{item_id.hex} {chunk.id} {chunk.text}"
+
+
+def write_messages(told: Iterable[tuple[UUID, Chunk]]) -> str:
+    """Several of them as one, a line for each."""
+    return "\n".join([write_message(item_id, chunk) for item_id, chunk in told])
 
 
 def read_message(text: str) -> tuple[UUID, Chunk | None]:
