@@ -6,6 +6,9 @@
   const button = form.querySelector("button");
   const trouble = document.getElementById("say-error");
 
+  // Without this script nothing would read the answer.
+  button.disabled = false;
+
   const show = (message) => {
     trouble.textContent = message;
     trouble.hidden = !message;
