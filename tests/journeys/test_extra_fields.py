@@ -20,8 +20,8 @@ pytestmark = [pytest.mark.django_db, pytest.mark.timeout(1200)]
 WORD = "canary-of-an-extra-field"
 NUMBER = 918273645
 MOMENT = "2001-02-03T04:05:06Z"
-# The bodies of single calls belong to the caller, and go on to the provider as they are.
-CALLS = {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"}
+# The bodies of single calls, turns among them, belong to the caller, and go on to the provider as they are.
+CALLS = {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/api/conversations/{conversation_id}/turns"}
 
 
 def marker(column: Any, stranger: UUID) -> Any:
