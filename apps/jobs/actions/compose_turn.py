@@ -87,7 +87,7 @@ def compose_turn(
         history=[said for turn in before for said in _said(turn)],
     )
     try:
-        assembled = assemble(sections, conversation.window_tokens, _reserved(request.rest))
+        assembled = assemble(sections, conversation.window_tokens, _reserved(request.rest, conversation.window_tokens))
     except WindowTooSmallError as error:
         message = f"{error} Say less, or give the conversation a greater window_tokens."
         raise CallRefusedError("context_length_exceeded", message, "messages") from error
@@ -172,6 +172,7 @@ def _exchanges(turns: Sequence["Turn"], pending: int | None) -> list[dict[str, A
     return told
 
 
-def _reserved(rest: dict[str, Any]) -> int:
-    bounds = (rest.get(name) for name in _BOUNDS)
-    return next((bound for bound in bounds if isinstance(bound, int) and not isinstance(bound, bool) and bound > 0), _ANSWER_TOKENS)
+def _reserved(rest: dict[str, Any], window_tokens: int) -> int:
+    """What the request bounds its answer by, or else a quarter of a small window."""
+    bounds, usual = (rest.get(name) for name in _BOUNDS), min(_ANSWER_TOKENS, window_tokens // 4)
+    return next((bound for bound in bounds if isinstance(bound, int) and not isinstance(bound, bool) and bound > 0), usual)

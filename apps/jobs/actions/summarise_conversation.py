@@ -63,7 +63,7 @@ def _spec(due: DueSummary, model_id: UUID) -> ItemSpec:
     turns = [(turn.input, turn.answer) for turn in due.turns]
     body = {
         "model": due.conversation.model_name,
-        "messages": summary_messages(due.before.text if due.before else "", turns),
+        "messages": summary_messages(due.before.text if due.before else "", turns, window_tokens=due.conversation.window_tokens),
         "max_completion_tokens": SUMMARY_TOKENS,
     }
     return ItemSpec(
