@@ -5,8 +5,20 @@ from uuid import UUID
 
 from apps.accounts.actions import record_audit
 from apps.conversations.domain.state import first_hash
-from apps.conversations.models import Conversation, Summary, Turn, TurnState
-from apps.lib.ids import uuid7
+from apps.conversations.models import Conversation, Summary, TurnState
+from apps.lib.ids import ids_in_order, uuid7
+from apps.lib.sql import server_cursor
+
+_COPIED = (
+    "workspace_id, number, state, item_id, created_by_id, input, messages, answer, tool_calls, input_tokens, answer_tokens, previous_hash,"
+    " hash, memory_seq, query_key, snapshot_id, summary_id, report, read_version, resolution, error_code, cost_usd, created_at, ended_at"
+)
+# Asked once, and paid once: a copy shows whose it is.
+_COPY = f"""
+INSERT INTO conversations_turn (id, conversation_id, copied_from_id, {_COPIED})
+SELECT copied.to_id, %(fork)s, coalesce(copied_from_id, id), {_COPIED}
+FROM unnest(%(from)s::uuid[], %(to)s::uuid[]) AS copied (from_id, to_id) JOIN conversations_turn ON id = copied.from_id
+"""  # noqa: S608 -- our own names
 
 
 def fork_conversation(*, original: Conversation, version: int, fork_id: UUID, created_by_id: UUID | None, now: datetime) -> Conversation:
@@ -14,8 +26,8 @@ def fork_conversation(*, original: Conversation, version: int, fork_id: UUID, cr
 
     The copies have the same hashes, so retrievals that are pinned to them hold for both.
     """
-    turns = list(original.turns.filter(state=TurnState.ANSWERED, number__lte=version).order_by("number"))
-    tip = turns[-1].hash if turns else first_hash(original.root_id)
+    turns = original.turns.filter(state=TurnState.ANSWERED, number__lte=version).order_by("number")
+    tip = turns.values_list("hash", flat=True).last() or first_hash(original.root_id)
     fork = Conversation.objects.create(
         id=fork_id,
         workspace_id=original.workspace_id,
@@ -36,10 +48,9 @@ def fork_conversation(*, original: Conversation, version: int, fork_id: UUID, cr
         created_at=now,
         updated_at=now,
     )
-    for turn in turns:
-        # Asked once, and paid once: the copy shows whose it is.
-        turn.id, turn.conversation, turn.copied_from_id = uuid7(), fork, turn.copied_from_id or turn.id
-    Turn.objects.bulk_create(turns, batch_size=200)
+    ids = list(turns.values_list("id", flat=True))
+    with server_cursor() as cursor:
+        cursor.execute(_COPY, {"fork": fork.id, "from": ids, "to": ids_in_order(len(ids))})
     summaries = list(original.summaries.filter(state=TurnState.ANSWERED, upto__lte=version))
     for summary in summaries:
         summary.id, summary.conversation = uuid7(), fork

@@ -9,11 +9,17 @@ from apps.conversations.actions.fork_conversation import fork_conversation
 from apps.conversations.domain.turns import TurnStart, TurnTakenError
 from apps.conversations.models import Conversation, Turn
 
+# The constraint that lets one turn follow a state.
+_ONE_NEXT = "conversations_turn_one_next"
+
 
 def open_turn(start: TurnStart, *, item_id: UUID, now: datetime) -> None:
     """In the transaction that writes the item. TurnTakenError: another turn has been begun there, or the state is not there any more."""
     conversation = Conversation.objects.select_for_update().filter(id=start.conversation_id).first()
     if conversation is None:
+        raise TurnTakenError
+    if start.asked_as_of not in (None, conversation.updated_at):
+        # Changed, or gone on, since it was composed.
         raise TurnTakenError
     if start.fork_to:
         conversation = fork_conversation(
@@ -43,4 +49,6 @@ def open_turn(start: TurnStart, *, item_id: UUID, now: datetime) -> None:
                 created_at=now,
             )
     except IntegrityError as error:
+        if _ONE_NEXT not in str(error):
+            raise
         raise TurnTakenError from error

@@ -37,8 +37,10 @@ class ReadState:
 
     version: int
     hash_start: str = ""
+    memory_seq: int | None = None
 
     def fits(self, version: int, tip_hash: bytes) -> bool:
+        """Whether nothing was said since. Memory may have changed: that is told in the next turn, and no conflict."""
         return self.version == version and tip_hash.hex().startswith(self.hash_start)
 
 
@@ -52,7 +54,7 @@ def read_state(value: object) -> ReadState:
     if found is None:
         msg = 'must be the state of a conversation as it was told, like "7.0c1d2e3f4a5b6c7d.3", or its version, like 7.'
         raise StateUnreadableError(msg)
-    return ReadState(int(found[1]), found[2] or "")
+    return ReadState(int(found[1]), found[2] or "", int(found[3]) if found[3] else None)
 
 
 def first_hash(root_id: UUID) -> bytes:

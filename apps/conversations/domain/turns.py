@@ -1,6 +1,7 @@
 """What is known of a turn when it begins, and what is said when it ends."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -13,7 +14,7 @@ class TurnStart:
     """A turn that is ready to be asked in `state`.
 
     `read`: what its sender had read, where it said so; `resolution`: how a conflict was resolved; `fork_to`: the id of the conversation
-    that it begins, as a copy of this one up to its state.
+    that it begins, as a copy of this one up to its state. `asked_as_of`: when the conversation was changed last, as it was composed.
     """
 
     conversation_id: UUID
@@ -29,6 +30,7 @@ class TurnStart:
     resolution: str = ""
     fork_to: UUID | None = None
     created_by_id: UUID | None = None
+    asked_as_of: datetime | None = None
 
     @property
     def in_conversation_id(self) -> UUID:

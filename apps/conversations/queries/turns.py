@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 
 from apps.conversations.domain.state import State, first_hash
@@ -16,7 +16,9 @@ from apps.lib.http_errors import ApiError
 from apps.lib.ids import parse_public_id
 
 _AGAIN_AFTER = timedelta(minutes=10)
-_MOST_SUMMARISED = 400
+_MOST_DOUBLED = 8
+# As many are told, or summarised, at once.
+MOST_TURNS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +76,12 @@ def find_open_turn(conversation_id: UUID) -> Turn | None:
     return Turn.objects.filter(conversation_id=conversation_id, state=TurnState.OPEN).first()
 
 
-def read_context(conversation: Conversation, *, version: int, most_turns: int = 400) -> Context:
+def read_context(conversation: Conversation, *, version: int, most_turns: int = MOST_TURNS) -> Context:
     """As it was in a version: nothing behind it is seen."""
     turns = conversation.turns.filter(state=TurnState.ANSWERED, number__lte=version)
     summary = conversation.summaries.filter(state=TurnState.ANSWERED, upto__lte=version).order_by("-upto").first()
     behind = turns.filter(number__gt=summary.upto) if summary else turns
-    told = list(behind.order_by("-number")[:most_turns])[::-1]
+    told = list(behind.order_by("-number").defer("report")[:most_turns])[::-1]
     tip = bytes(conversation.tip_hash) if version == conversation.version else tip_at(conversation, version)
     return Context(version, tip, summary, told)
 
@@ -112,18 +114,23 @@ class DueSummary:
 
 
 def find_due_summary(conversation_id: UUID) -> DueSummary | None:
-    """None while all fits, while one is being written, and for ten minutes after one has failed."""
+    """None while all fits, while one is being written, and for ten minutes after one has failed; twice as long after each further one."""
     summaries = Summary.objects.filter(conversation_id=conversation_id)
-    is_tried = Q(state=TurnState.OPEN) | Q(state=TurnState.FAILED, ended_at__gt=Now() - _AGAIN_AFTER)
     conversation = Conversation.objects.filter(id=conversation_id).first()
-    if conversation is None or summaries.filter(is_tried).exists():
+    if conversation is None or summaries.filter(state=TurnState.OPEN).exists():
         return None
     before = summaries.filter(state=TurnState.ANSWERED).order_by("-upto").first()
+    failed = summaries.filter(state=TurnState.FAILED, upto__gt=before.upto if before else 0)
+    again_after = _AGAIN_AFTER * 2 ** min(max(failed.count() - 1, 0), _MOST_DOUBLED)
+    if failed.filter(ended_at__gt=Now() - again_after).exists():
+        return None
     turns = list(
-        conversation.turns.filter(state=TurnState.ANSWERED, number__gt=before.upto if before else 0).order_by("number")[:_MOST_SUMMARISED]
+        conversation.turns.filter(state=TurnState.ANSWERED, number__gt=before.upto if before else 0)
+        .order_by("number")
+        .defer("report")[:MOST_TURNS]
     )
-    said = [SaidTurn(turn.number, turn.input_tokens + turn.answer_tokens) for turn in turns]
-    upto = due_summary(said, window_tokens=conversation.window_tokens) if said else None
+    said = [SaidTurn(turn.number, turn.input_tokens + turn.answer_tokens, is_spoken=bool(turn.input)) for turn in turns]
+    upto = due_summary(said, window_tokens=conversation.window_tokens, most_turns=MOST_TURNS) if said else None
     if upto is None:
         return None
     return DueSummary(conversation, before, [turn for turn in turns if turn.number <= upto], upto)

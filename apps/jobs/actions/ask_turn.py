@@ -14,6 +14,7 @@ from apps.lib.http_errors import ApiError
 
 # How long a turn waits for those before it: as long as one of them may take.
 _PATIENCE_SECONDS = 900.0
+_LOOK_SECONDS = 30.0
 T = TypeVar("T")
 
 
@@ -24,22 +25,22 @@ async def ask_turn(ask: TurnAsk, *, send: Callable[[CallRequest], Awaitable[T]],
     """
     loop = asyncio.get_running_loop()
     given_up_at, resolution = loop.time() + _PATIENCE_SECONDS, ""
-    while True:
+    while loop.time() < given_up_at:
         prepared = await in_long_thread(prepare_turn, ask, resolution=resolution, now=clock())
         if isinstance(prepared, Busy):
             resolution = WAITED
-            await _ended(prepared, given_up_at - loop.time())
+            await _ended(prepared)
             continue
         try:
             return prepared, await send(prepared)
         except TurnTakenError:
             # Nothing was written: whoever came first has the state, and what this one read there is what that one read.
             resolution = resolution or MOVED
+    message = "The turns before this one have not ended in time. It was not asked and costs nothing: try again."
+    raise ApiError(409, "conversation_busy", message, headers={"Retry-After": "30"})
 
 
-async def _ended(busy: Busy, seconds: float) -> None:
+async def _ended(busy: Busy) -> None:
+    """Or after a while: what is known of it may be no more true."""
     with reply_hub().expect(busy.item_id) as ended:
-        done, _ = await asyncio.wait([ended], timeout=max(0.0, seconds))
-    if not done:
-        message = "The turns before this one have not ended in time. It was not asked and costs nothing: try again."
-        raise ApiError(409, "conversation_busy", message, headers={"Retry-After": "30"})
+        await asyncio.wait([ended], timeout=_LOOK_SECONDS)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import orjson
 import structlog
+from django.db import DataError
 
 from apps.conversations import actions as conversations
 from apps.conversations.domain.turns import TurnEnd
@@ -37,11 +38,21 @@ def close_turns(*, conversation_id: UUID | None = None, item_id: UUID | None = N
     """Of a conversation, of an item, or all that are over; how many were closed."""
     closed = 0
     for turn_id, in_conversation, end in _ends("turn", conversation_id, item_id):
-        if conversations.close_turn(turn_id=turn_id, end=end, now=current_time()):
+        if _close(turn_id, end):
             closed += 1
             if not end.error_code:
                 ring_for_summary(in_conversation)
     return closed
+
+
+def _close(turn_id: UUID, end: TurnEnd) -> bool:
+    try:
+        return conversations.close_turn(turn_id=turn_id, end=end, now=current_time())
+    except (DataError, ValueError) as error:
+        # One answer that can't be stored must not stand in the way of all others; the item keeps it as it came.
+        log.warning("turn_not_storable", turn_id=str(turn_id), error=str(error))
+        failed = TurnEnd(error_code="answer_not_storable", cost_usd=end.cost_usd)
+        return conversations.close_turn(turn_id=turn_id, end=failed, now=current_time())
 
 
 def close_summaries(*, conversation_id: UUID | None = None) -> int:
@@ -70,10 +81,17 @@ def _end(state: str | None, answer: bytes | None, reason: str | None, cost_usd: 
     message = _message(answer)
     if message is None:
         return TurnEnd(error_code="answer_unreadable", cost_usd=cost_usd)
-    text = message.get("content") or message.get("refusal") or ""
-    if not isinstance(text, str):
+    text, calls = message.get("content") or message.get("refusal") or "", message.get("tool_calls") or None
+    if not isinstance(text, str) or not (calls is None or _are_calls(calls)):
         return TurnEnd(error_code="answer_unreadable", cost_usd=cost_usd)
-    return TurnEnd(answer=text, answer_tokens=count_tokens(text), tool_calls=message.get("tool_calls") or None, cost_usd=cost_usd)
+    # Postgres takes no U+0000 in a text.
+    text = text.replace("\0", "\ufffd")
+    return TurnEnd(answer=text, answer_tokens=count_tokens(text), tool_calls=calls, cost_usd=cost_usd)
+
+
+def _are_calls(calls: Any) -> bool:
+    """As results can be given to them: each with an id."""
+    return isinstance(calls, list) and all(isinstance(call, dict) and isinstance(call.get("id"), str) for call in calls)
 
 
 def _message(answer: bytes | None) -> dict[str, Any] | None:

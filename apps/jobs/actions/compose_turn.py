@@ -1,6 +1,6 @@
 """Compose a turn: what the model is told in a state of a conversation.
 
-The same words in the same state make the same request, whoever composes it.
+The same words in the same state make the same request, whoever composes it, as long as nobody changes how the conversation is asked.
 """
 
 from collections.abc import Sequence
@@ -9,21 +9,24 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import orjson
+
+from apps.conversations.domain.memory import Thing
 from apps.conversations.domain.state import State
 from apps.conversations.domain.turns import TurnStart
 from apps.conversations.queries.memory import read_memory
-from apps.conversations.queries.turns import read_context
+from apps.conversations.queries.turns import Context, read_context
 from apps.jobs.actions.search_documents import search_documents
 from apps.jobs.domain.call_request import Caller, CallRefusedError
 from apps.jobs.domain.turn_request import TurnRequest
-from apps.jobs.domain.turn_texts import EARLIER, FROM_PASSAGES
+from apps.jobs.domain.turn_texts import EARLIER, FROM_MEMORY, FROM_PASSAGES
 from apps.knowledge.actions import PinTo
 from apps.knowledge.domain.request import LONGEST_QUERY, SearchRequest
 from apps.knowledge.queries import find_shown_collection, read_cited
 from apps.lib.http_errors import GIVE_UP, ApiError
 from apps.lib.tokenizer import count_tokens
 from apps.prompts.domain import assembly
-from apps.prompts.domain.assembly import Part, Sections, WindowTooSmallError, assemble
+from apps.prompts.domain.assembly import Part, Rule, SectionName, Sections, WindowTooSmallError, assemble
 
 if TYPE_CHECKING:
     from apps.conversations.models import Conversation, Turn
@@ -65,39 +68,31 @@ def compose_turn(
     """ApiError when the collection can't be searched; CallRefusedError when the request doesn't fit the window or its conversation."""
     context = read_context(conversation, version=resolved.version)
     pending = _pending(context.turns, request)
-    memory_seq, remembered = read_memory(workspace_id=conversation.workspace_id, end_user=conversation.end_user)
-    state = State(context.version, context.tip_hash, memory_seq)
-    asked = request.text if pending is None else context.turns[pending].input
-    if pending is None:
-        found = _retrieve(conversation, state, asked, caller=caller, now=now)
-    else:
-        # What its tools came to belongs to the question: it is answered from what was found for that.
-        found = _Found(context.turns[pending].query_key, context.turns[pending].snapshot_id)
-    passages = _passages(conversation, found)
-    before = context.turns[:pending]
-    sections = Sections(
-        input=asked,
-        system="\n\n".join(filter(None, (conversation.instructions, request.system))),
-        instructions=FROM_PASSAGES if passages else "",
-        passages=passages,
-        memory=[
-            *([Part(EARLIER + context.summary.text)] if context.summary else []),
-            *(Part(f"{thing.key}: {thing.text}") for thing in remembered),
-        ],
-        history=[said for turn in before for said in _said(turn)],
+    memory_seq, remembered = read_memory(
+        workspace_id=conversation.workspace_id,
+        end_user=conversation.end_user,
+        seq=request.read.memory_seq if resolved.fork_to and request.read else None,
     )
+    state = State(context.version, context.tip_hash, memory_seq)
+    if pending is None:
+        found = _retrieve(conversation, state, request.text, caller=caller, now=now)
+    else:
+        # What its tools came to belongs to the question: it is answered from what was found for that. Nothing is looked for here.
+        found = _Found("", context.turns[pending].snapshot_id)
+    exchanges = [*_exchanges(context.turns, pending), *(request.results or ())]
+    sections = _sections(conversation, request, context, pending, found=found, remembered=remembered)
+    reserved = _reserved(request.rest, conversation.window_tokens) + _count(exchanges)
     try:
-        assembled = assemble(sections, conversation.window_tokens, _reserved(request.rest, conversation.window_tokens))
+        assembled = assemble(sections, conversation.window_tokens, reserved)
     except WindowTooSmallError as error:
         message = f"{error} Say less, or give the conversation a greater window_tokens."
         raise CallRefusedError("context_length_exceeded", message, "messages") from error
-    told = [*assembled.messages, *_exchanges(context.turns, pending), *(request.results or ())]
     start = TurnStart(
         conversation_id=conversation.id,
         state=state,
         input=request.text,
         messages=request.results,
-        input_tokens=count_tokens(request.text),
+        input_tokens=count_tokens(request.text) + _count(request.results),
         query_key=found.query_key,
         snapshot_id=found.snapshot_id,
         summary_id=context.summary.id if context.summary else None,
@@ -106,8 +101,30 @@ def compose_turn(
         resolution=resolved.resolution,
         fork_to=resolved.fork_to,
         created_by_id=created_by_id,
+        asked_as_of=conversation.updated_at,
     )
-    return ComposedTurn({"model": conversation.model_name, **request.rest, "messages": told}, start)
+    return ComposedTurn({"model": conversation.model_name, **request.rest, "messages": [*assembled.messages, *exchanges]}, start)
+
+
+def _sections(
+    conversation: "Conversation", request: TurnRequest, context: Context, pending: int | None, *, found: _Found, remembered: Sequence[Thing]
+) -> Sections:
+    passages = _passages(conversation, found)
+    earlier = [Part(EARLIER + context.summary.text)] if context.summary else []
+    instructions = (FROM_PASSAGES if passages else "", FROM_MEMORY if remembered or earlier else "")
+    return Sections(
+        input=request.text if pending is None else context.turns[pending].input,
+        system="\n\n".join(filter(None, (conversation.instructions, request.system))),
+        instructions="\n\n".join(filter(None, instructions)),
+        passages=passages,
+        memory=[*earlier, *(Part(f"{thing.key}: {thing.text}") for thing in remembered)],
+        history=[said for turn in context.turns[:pending] for said in _said(turn)],
+        rules=_rules(conversation.window_tokens),
+    )
+
+
+def _count(messages: Sequence[Any] | None) -> int:
+    return count_tokens(orjson.dumps(messages).decode()) if messages else 0
 
 
 def _pending(turns: Sequence["Turn"], request: TurnRequest) -> int | None:
@@ -154,6 +171,15 @@ def _passages(conversation: "Conversation", found: _Found) -> list[Part]:
     cited = read_cited(conversation.workspace_id, [found.snapshot_id]).get(found.snapshot_id, [])
     by_number = {one.number: Part(one.text, label=", ".join(filter(None, (one.document, one.anchor)))) for one in cited}
     return [by_number.get(number, Part("")) for number in range(1, max(by_number, default=0) + 1)]
+
+
+def _rules(window_tokens: int) -> dict[SectionName, Rule]:
+    """Much memory leaves room for what was found and what was said last."""
+    return {
+        SectionName.HISTORY: Rule(priority=1, minimum_tokens=window_tokens // 8),
+        SectionName.PASSAGES: Rule(priority=2, minimum_tokens=window_tokens // 4),
+        SectionName.MEMORY: Rule(priority=3, maximum_tokens=window_tokens // 4),
+    }
 
 
 def _said(turn: "Turn") -> list[assembly.Turn]:

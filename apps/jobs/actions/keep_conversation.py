@@ -7,7 +7,8 @@ from uuid import UUID
 from django.db import transaction
 
 from apps.conversations import actions as conversations
-from apps.conversations.queries.turns import tip_at
+from apps.conversations.queries.turns import find_conversation_by_id, tip_at
+from apps.jobs.actions.close_turns import close_turns
 from apps.jobs.domain.call_request import Caller
 from apps.knowledge.queries import find_collection
 from apps.lib.http_errors import ApiError
@@ -33,6 +34,8 @@ def change_conversation(conversation: "Conversation", *, now: datetime, **values
 
 def fork_at(conversation: "Conversation", *, version: int | None, created_by_id: UUID | None = None, now: datetime) -> "Conversation":
     """Another conversation that begins as this one was in `version` (None: as it is); ApiError 400 when there is none such."""
+    close_turns(conversation_id=conversation.id)
+    conversation = find_conversation_by_id(workspace_id=conversation.workspace_id, key=conversation.id)
     at = conversation.version if version is None else version
     tip_at(conversation, at)
     with transaction.atomic():

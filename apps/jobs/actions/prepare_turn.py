@@ -7,6 +7,7 @@ from uuid import UUID
 
 import orjson
 
+from apps.accounts.queries import find_live_keys
 from apps.conversations.domain.conflicts import OnConflict
 from apps.conversations.queries.turns import find_conversation_by_id, find_open_turn, read_state, tip_at
 from apps.jobs.actions.close_turns import close_summaries, close_turns
@@ -41,6 +42,8 @@ class Busy:
 
 def prepare_turn(ask: TurnAsk, *, resolution: str = "", now: datetime) -> CallRequest | Busy:
     """The call with its turn; ApiError 409 `conversation_conflict` where the policy says reject."""
+    if ask.caller.api_key_id and not find_live_keys([ask.caller.api_key_id]):
+        raise ApiError(401, "invalid_api_key", "The API key was revoked, or has expired, while the turn waited. It was not asked.")
     close_turns(conversation_id=ask.conversation_id)
     close_summaries(conversation_id=ask.conversation_id)
     conversation = find_conversation_by_id(workspace_id=ask.caller.workspace_id, key=ask.conversation_id)

@@ -13,7 +13,7 @@ from apps.jobs.actions.ring import ring
 from apps.jobs.domain.intake import ItemSpec
 from apps.jobs.domain.lifecycle import JobStatus, Lane
 from apps.jobs.domain.prompt_use import CHAT
-from apps.jobs.domain.turn_texts import SUMMARY_TOKENS, summary_messages
+from apps.jobs.domain.turn_texts import summary_messages, summary_tokens
 from apps.jobs.models import Item, Job
 from apps.lib.enqueue import enqueue
 from apps.providers.queries import find_callable
@@ -64,7 +64,7 @@ def _spec(due: DueSummary, model_id: UUID) -> ItemSpec:
     body = {
         "model": due.conversation.model_name,
         "messages": summary_messages(due.before.text if due.before else "", turns, window_tokens=due.conversation.window_tokens),
-        "max_completion_tokens": SUMMARY_TOKENS,
+        "max_completion_tokens": summary_tokens(due.conversation.window_tokens),
     }
     return ItemSpec(
         position=1, custom_id="summary", model_id=model_id, end_user=due.conversation.end_user, feature=_FEATURE, body=orjson.dumps(body)

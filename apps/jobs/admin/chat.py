@@ -120,7 +120,7 @@ class ChatPages:
             "collection": names.get(conversation.collection_id, ""),
             "turns": _shown(conversation.workspace_id, turns),
             "earlier": max(0, (turns[0].number - 1) if turns else 0),
-            "cost_usd": sum((turn.cost_usd for turn in turns), Decimal(0)),
+            "cost_usd": sum((turn.cost_usd for turn in turns if turn.copied_from_id is None), Decimal(0)),
             "summary": conversation.summaries.filter(state="answered").order_by("-upto").first(),
             "remembered": remembered,
             "memory_seq": seq,
@@ -213,7 +213,7 @@ def _shown(workspace_id: UUID, turns: list[Any]) -> list[_Shown]:
 
 
 async def _talk(ask: TurnAsk) -> AsyncIterator[bytes]:
-    """The events of one turn. Whoever leaves does not end it: it is answered, stored and shown the next time."""
+    """The events of one turn. Whoever leaves does not end one that was sent: it is answered, stored and shown the next time."""
     item_id, told = uuid7(), StreamedAnswer(is_usage_told=False)
 
     async def send(call: CallRequest) -> tuple[Any, Any]:

@@ -14,7 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 from apps.accounts.actions import authenticate_key
 from apps.accounts.domain import idempotency
 from apps.accounts.permissions import require_scope
-from apps.conversations.queries.turns import find_conversation
+from apps.conversations.queries.turns import find_conversation, find_turn_of_item
 from apps.jobs import actions
 from apps.jobs.actions.call_threads import in_thread
 from apps.jobs.actions.prepare_turn import TurnAsk
@@ -79,6 +79,7 @@ async def _answer(request: HttpRequest, endpoint: str) -> HttpResponseBase:
     if isinstance(admitted, _Again):
         item_id, headers = admitted.item_id, {idempotency.REPLAYED_HEADER: "true"}
         answer = await actions.repeat_call(item_id=item_id, wait_seconds=admitted.wait_seconds)
+        headers |= await in_thread(_headers_of_turn, item_id)
     else:
         item_id = uuid7()
         begun, headers = await _ask(admitted, item_id, told)
@@ -116,12 +117,22 @@ async def _ask(new: _New, item_id: UUID, told: StreamedAnswer) -> tuple[Streamin
     return begun, turn_headers(call)
 
 
+def _headers_of_turn(item_id: UUID) -> dict[str, str]:
+    """Of a turn that was sent before; closed, whoever waited for it first."""
+    actions.close_turns(item_id=item_id)
+    turn = find_turn_of_item(item_id)
+    return _turn_headers(turn.conversation_id, turn.number) if turn else {}
+
+
 def turn_headers(call: CallRequest) -> dict[str, str]:
     """Which turn of which conversation the answer is: a conflict may have forked it."""
     if call.turn is None:
         return {}
-    conversation_id = public_id(CONVERSATION_PREFIX, call.turn.in_conversation_id)
-    return {"X-Conversation-Id": conversation_id, "X-Conversation-Version": str(call.turn.state.version + 1)}
+    return _turn_headers(call.turn.in_conversation_id, call.turn.state.version + 1)
+
+
+def _turn_headers(conversation_id: UUID, version: int) -> dict[str, str]:
+    return {"X-Conversation-Id": public_id(CONVERSATION_PREFIX, conversation_id), "X-Conversation-Version": str(version)}
 
 
 @contextmanager

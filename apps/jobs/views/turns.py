@@ -46,7 +46,9 @@ async def turns(request: HttpRequest, conversation_id: str) -> HttpResponseBase:
     ask, repeats = await in_thread(_admit, request, conversation_id)
     if repeats and repeats.item_id:
         answer = await actions.repeat_call(item_id=repeats.item_id, wait_seconds=repeats.wait_seconds)
-        return await _whole(repeats.item_id, answer, {"Idempotency-Replayed": "true"})
+        return await _whole(
+            repeats.item_id, answer, {"Idempotency-Replayed": "true"}, is_streamed=stream_wish(ask.request.rest).is_streamed
+        )
     item_id = uuid7()
     told = StreamedAnswer(is_usage_told=False)
     is_streamed = stream_wish(ask.request.rest).is_streamed
@@ -84,11 +86,19 @@ def _admit(request: HttpRequest, conversation_id: str) -> tuple[TurnAsk, Repeats
     return TurnAsk(caller, conversation.id, wanted, as_call), repeats
 
 
-async def _whole(item_id: UUID, answer: CallAnswer, headers: dict[str, str]) -> HttpResponse:
+async def _whole(item_id: UUID, answer: CallAnswer, headers: dict[str, str], *, is_streamed: bool = False) -> HttpResponseBase:
     headers = {ITEM_HEADER: public_id(ITEM_PREFIX, item_id), **headers}
     if answer.content is None or answer.status != 200:
         raise failure_of(in_words(answer), headers if answer.should_retry else headers | GIVE_UP)
+    if is_streamed:
+        return stream_events(_told_again(item_id, answer), headers)
     return HttpResponse(await in_thread(_turn, item_id), content_type="application/json", headers=headers)
+
+
+async def _told_again(item_id: UUID, answer: CallAnswer) -> AsyncIterator[bytes]:
+    for data in StreamedAnswer(is_usage_told=False).end(answer):
+        yield write_event(data)
+    yield write_event(await in_thread(_turn, item_id), name="turn")
 
 
 async def _lines(first: Any, pieces: Pieces, told: StreamedAnswer, item_id: UUID) -> AsyncIterator[bytes]:
@@ -103,7 +113,8 @@ async def _lines(first: Any, pieces: Pieces, told: StreamedAnswer, item_id: UUID
 
 
 def _turn(item_id: UUID) -> bytes:
-    """As JSON, with the passages that it cites."""
+    """As JSON, with the passages that it cites; closed, whoever waited for it first."""
+    actions.close_turns(item_id=item_id)
     turn = find_turn_of_item(item_id)
     if turn is None:
         raise ApiError(404, "not_found", "The conversation is not there any more.")

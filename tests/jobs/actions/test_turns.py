@@ -1,6 +1,7 @@
 """Turns and summaries, step by step, without anybody who answers: what is written, told, closed and asked again."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -10,7 +11,7 @@ import orjson
 import pytest
 from django.db import transaction
 
-from apps.conversations.actions import open_turn
+from apps.conversations.actions import change_conversation, open_turn
 from apps.conversations.domain.conflicts import OnConflict
 from apps.conversations.domain.state import read_state, turn_hash
 from apps.conversations.domain.turns import TurnTakenError
@@ -19,8 +20,9 @@ from apps.jobs.actions import summarise_conversation, sweep
 from apps.jobs.actions.close_turns import close_summaries, close_turns
 from apps.jobs.actions.prepare_turn import Busy, TurnAsk, prepare_turn
 from apps.jobs.actions.submit_call import submit_call
-from apps.jobs.domain.call_request import Caller, CallRequest, read_call
+from apps.jobs.domain.call_request import Caller, CallRefusedError, CallRequest, read_call
 from apps.jobs.domain.turn_request import TurnRequest
+from apps.jobs.domain.turn_texts import FROM_MEMORY
 from apps.jobs.models import Item, Job
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import uuid7
@@ -88,6 +90,8 @@ def test_a_turn_is_closed_once_and_makes_the_next_version() -> None:
     [
         (lambda item: end(item, None), "answer_unreadable"),
         (lambda item: end(item, {"content": ["x"]}), "answer_unreadable"),
+        (lambda item: end(item, {"content": "", "tool_calls": [{"type": "function"}]}), "answer_unreadable"),
+        (lambda item: end(item, {"content": "", "tool_calls": [{"id": "call_1", "function": {"name": "a\0"}}]}), "answer_not_storable"),
         (lambda item: end(item, {}, state="dead", error_code="provider_failed"), "provider_failed"),
         (lambda item: end(item, {}, state="cancelled", answer_body_id=None), "cancelled"),
         (lambda item: item.delete(), "item_gone"),
@@ -158,6 +162,11 @@ def test_a_fork_has_the_turns_and_the_summary_up_to_its_version() -> None:
     assert (fork.forked_from_id, fork.forked_at_version, fork.version, fork.instructions) == (conversation.id, 2, 2, "Be brief.")
     assert bytes(fork.tip_hash) == bytes(turns[1].hash or b"") == bytes(turn.previous_hash)
     assert list(fork.turns.order_by("number").values_list("number", "copied_from_id")) == [(1, turns[0].id), (2, turns[1].id), (3, None)]
+    own = {"id", "conversation_id", "copied_from_id"}
+    copies = [{name: value for name, value in row.items() if name not in own} for row in fork.turns.order_by("number").values()[:2]]
+    assert copies == [
+        {name: value for name, value in row.items() if name not in own} for row in conversation.turns.order_by("number").values()[:2]
+    ]
     assert [summary.text for summary in fork.summaries.all()] == ["One."]
     conversation.refresh_from_db()
     assert (conversation.version, conversation.turns.count()) == (3, 3)
@@ -171,7 +180,7 @@ def test_the_model_is_told_memory_and_what_fits_of_the_history() -> None:
         make_turn(conversation, input=f"Question {number} " + "word " * 30, answer="Yes.", input_tokens=35, answer_tokens=3)
     call = prepared(conversation)
     told = messages(call)
-    assert told[0] == {"role": "system", "content": "Be brief."}
+    assert told[0] == {"role": "system", "content": f"Be brief.\n\n{FROM_MEMORY}"}
     assert "name: Ada" in told[-1]["content"]
     assert told[-2]["content"] == "Yes."
     assert 3 < len(told) < 60
@@ -201,7 +210,7 @@ def test_what_does_not_fit_is_summarised_once_and_told_in_its_place() -> None:
     assert (summary.upto, summary.state, summary.text) == (4, "answered", "They spoke of four questions.")
     assert bytes(summary.upto_hash) == bytes(conversation.turns.get(number=4).hash or b"")
     told = messages(prepared(conversation))
-    assert [message["content"] for message in told[:-1]] == ["Question 5", "Answer 5", "Question 6", "Answer 6"]
+    assert [message["content"] for message in told[:-1]] == [FROM_MEMORY, "Question 5", "Answer 5", "Question 6", "Answer 6"]
     assert "Earlier in this conversation: They spoke of four questions." in told[-1]["content"]
     assert not summarise_conversation(conversation_id=conversation.id, now=NOW)
 
@@ -215,3 +224,62 @@ def test_a_summary_that_failed_is_tried_again_after_a_while() -> None:
     Summary.objects.update(ended_at=NOW - timedelta(minutes=11))
     assert summarise_conversation(conversation_id=conversation.id, now=NOW)
     assert sorted(Summary.objects.values_list("state", flat=True)) == [TurnState.FAILED, TurnState.OPEN]
+
+
+def test_an_answer_with_a_character_that_no_text_takes_stands_in_nobodys_way() -> None:
+    first, second = make_conversation(make_workspace()), make_conversation(make_workspace("other"))
+    items = [Item.objects.get(id=begin(conversation).item_id) for conversation in (first, second)]
+    end(items[0], {"content": "a\0b"})
+    end(items[1], {"content": "Hi"})
+    assert sweep()["turns"] == 2
+    assert sorted(Turn.objects.values_list("answer", "state")) == [("Hi", "answered"), ("a\ufffdb", "answered")]
+
+
+def test_a_conversation_that_is_changed_after_a_turn_was_composed_is_composed_anew() -> None:
+    conversation = make_conversation(make_workspace())
+    call = prepared(conversation)
+    assert call.turn is not None
+    change_conversation(conversation, instructions="Be brief.", now=NOW)
+    with pytest.raises(TurnTakenError), transaction.atomic():
+        open_turn(call.turn, item_id=uuid7(), now=NOW)
+
+
+def test_results_of_tools_are_told_with_the_words_they_belong_to_and_count() -> None:
+    conversation = make_conversation(make_workspace(), window_tokens=1000)
+    for number in range(1, 4):
+        make_turn(conversation, input=f"Question {number}", input_tokens=5, answer_tokens=5)
+    calls = [{"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}]
+    make_turn(conversation, input="Weather?", answer="", tool_calls=calls, input_tokens=200, query_key="k", snapshot_id="s")
+    results = [{"role": "tool", "tool_call_id": "call_1", "content": "sunny " * 100}]
+    sent = ask(conversation)
+    call = prepare_turn(replace(sent, request=replace(sent.request, text="", results=results)), now=NOW)
+    assert isinstance(call, CallRequest)
+    assert call.turn is not None
+    assert messages(call)[-3:] == [
+        {"role": "user", "content": "Weather?"},
+        {"role": "assistant", "content": None, "tool_calls": calls},
+        results[0],
+    ]
+    # What was found for the words is what it is answered from; nothing was looked for in this state.
+    assert (call.turn.snapshot_id, call.turn.query_key) == ("s", "")
+    assert call.turn.input_tokens > 100
+    too_long = [{**results[0], "content": "sunny " * 2000}]
+    with pytest.raises(CallRefusedError) as refused:
+        prepare_turn(replace(sent, request=replace(sent.request, text="", results=too_long)), now=NOW)
+    assert refused.value.code == "context_length_exceeded"
+
+
+def test_much_memory_leaves_room_for_what_was_said() -> None:
+    workspace = make_workspace()
+    profile = make_profile(workspace, "ada@example.org")
+    profile.memory = {f"thing-{number}": {"text": "word " * 300, "seq": number} for number in range(40)}
+    profile.save()
+    conversation = make_conversation(workspace, end_user="ada@example.org", window_tokens=4096)
+    for number in range(5):
+        make_turn(conversation, input=f"Question {number}", input_tokens=5, answer_tokens=5)
+    call = prepared(conversation)
+    assert call.turn is not None
+    assert call.turn.report is not None
+    sections = call.turn.report["sections"]
+    assert sections["history"]["kept"] == 10
+    assert 0 < sections["memory"]["tokens"] <= 1024

@@ -1,6 +1,6 @@
 """What a model is told to summarise."""
 
-from apps.jobs.domain.turn_texts import SUMMARY_TOKENS, summary_messages
+from apps.jobs.domain.turn_texts import summary_messages, summary_tokens
 from apps.lib.tokenizer import count_tokens
 
 
@@ -20,7 +20,7 @@ def test_summary_and_turns_stand_in_tags_that_nothing_said_can_write() -> None:
 def test_of_long_texts_begin_and_end_are_told_so_that_all_fits() -> None:
     long = "begin " + "word " * 50_000 + "end"
     text = told("", ("Short.", long), ("Also short.", "Yes."), window=2048)
-    assert count_tokens(text) < 2048 - SUMMARY_TOKENS
+    assert count_tokens(text) < 2048 - summary_tokens(2048)
     assert "Short." in text
     assert "Also short." in text
     assert "begin word" in text

@@ -89,7 +89,7 @@
     try {
       await talk();
     } catch {
-      show("The connection broke. What was said is kept and answered: load the page again.");
+      show("The connection broke. Load the page again: what was sent is answered there; say again what is not.");
     } finally {
       button.disabled = false;
       field.focus();
