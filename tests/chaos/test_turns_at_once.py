@@ -104,14 +104,19 @@ def test_one_context_for_one_state_and_no_turn_lost(kills: int, tmp_path: Path) 
     collection = make_collection(make_workspace("acme"), name="rules")
     make_document("Money is paid back within 30 days.", collection=collection)
     is_over = threading.Event()
-    with running_parts(tmp_path, "web") as live, worker("exec-interactive"), worker("exec-interactive"), ThreadPoolExecutor(42) as threads:
+    with (
+        running_parts(tmp_path, "web") as live,
+        worker("exec-interactive"),
+        worker("exec-interactive"),
+        ThreadPoolExecutor(CONVERSATIONS * TURNS + 2) as threads,
+    ):
         make_callable(base_url=live.provider_url)
         api = Api(live, make_secret("acme"))
         made = [api.send(body={"model": "small", "collection": "rules", "window_tokens": 2048}) for _ in range(CONVERSATIONS)]
         speakers = [Speaker(api, one, POLICIES[number % len(POLICIES)]) for number, one in enumerate(made)]
         indexing = threads.submit(index_for_ever, collection, is_over)
         try:
-            # Two at a time for each conversation: they begin in the same state again and again.
+            # All at once, ten for each conversation: they begin in the same state again and again.
             sent = [threads.submit(speaker.say, turn) for turn in range(TURNS) for speaker in speakers]
             if kills:
                 assert kill_twice(sent) == kills

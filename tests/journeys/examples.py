@@ -80,7 +80,9 @@ def prepare(schema: dict[str, Any], operation: str) -> None:
     Profile.objects.all().delete()
     make_profile(make_workspace(), "ada@example.org", id=example_id(schema, "profile_id"), language="In English, please.")
     Conversation.objects.all().delete()
-    Conversation.objects.filter(id=make_conversation(make_workspace()).id).update(id=example_id(schema, "conversation_id"))
+    Conversation.objects.filter(id=make_conversation(make_workspace(), model_name=example_model(schema)).id).update(
+        id=example_id(schema, "conversation_id")
+    )
     _prepare_documents(schema)
     _prepare_upload(schema, has_part=operation == "complete_upload")
 

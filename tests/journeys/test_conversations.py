@@ -160,6 +160,15 @@ def test_streamed_over_the_api_it_ends_with_the_turn_and_a_repeated_one_is_asked
     first = api.send(f"/{made['id']}/turns", {"input": "Once"}, **key)
     assert api.send(f"/{made['id']}/turns", {"input": "Once"}, **key) == first
     assert (first["number"], Turn.objects.count()) == (2, 2)
+    # Streamed, it is told again as a stream.
+    key = {"Idempotency-Key": "streamed"}
+    request = Request(f"{api.url}/{made['id']}/turns", data=request.data, headers=api.headers | key, method="POST")
+    ends = []
+    for _ in range(2):
+        with urlopen(request, timeout=60) as answer:
+            ends.append(answer.read().decode().split("\n\n")[-2])
+    assert ends[0] == ends[1]
+    assert Turn.objects.count() == 3
 
 
 def test_what_failed_leaves_the_conversation_as_it_was(live: Live) -> None:
@@ -180,25 +189,26 @@ def test_what_failed_leaves_the_conversation_as_it_was(live: Live) -> None:
 
 def test_the_callers_own_tools_pass_through_and_their_results_come_back(live: Live) -> None:
     """The answer asks for a tool; the next turn brings its result, and the model is told both word for word."""
-    # What the provider says is what a turn kept: the call is put there as if it had been answered so.
     secret = make_secret()
     api = Api(live, secret)
     made = api.send(body={"model": "small"})
-    api.send(f"/{made['id']}/turns", {"input": "What is the weather?"})
-    turn = Turn.objects.get()
-    call = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
-    Turn.objects.filter(id=turn.id).update(answer="", tool_calls=[call])
+    tools = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
+    question = "[[sim tool=weather rounds=1]] What is the weather?"
+    asked = api.send(f"/{made['id']}/turns", {"input": question, "tools": tools})
+    (call,) = asked["tool_calls"]
+    assert (asked["answer"], call["function"]["name"], asked["status"]) == ("", "weather", "answered")
     with OpenAI(base_url=f"{live.url}/v1", api_key=secret, max_retries=0) as client:
         extra = {"conversation_id": made["id"]}
         with pytest.raises(openai.BadRequestError):
             client.chat.completions.create(
                 model="small", messages=[{"role": "tool", "tool_call_id": "call_2", "content": "sunny"}], extra_body=extra
             )
-        client.chat.completions.create(
-            model="small", messages=[{"role": "tool", "tool_call_id": "call_1", "content": "sunny"}], extra_body=extra
+        answer = client.chat.completions.create(
+            model="small", messages=[{"role": "tool", "tool_call_id": call["id"], "content": "sunny"}], extra_body=extra
         )
+    assert answer.choices[0].message.content
     assert told_to_model(Turn.objects.get(number=2)) == [
-        {"role": "user", "content": "What is the weather?"},
+        {"role": "user", "content": question},
         {"role": "assistant", "content": None, "tool_calls": [call]},
-        {"role": "tool", "tool_call_id": "call_1", "content": "sunny"},
+        {"role": "tool", "tool_call_id": call["id"], "content": "sunny"},
     ]
