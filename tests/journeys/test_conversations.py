@@ -89,6 +89,10 @@ def test_the_sdk_talks_and_the_platform_keeps_what_was_said(live: Live) -> None:
             {"role": "user", "content": "What is my name?"},
         ]
         assert api.send(f"/{made['id']}")["state"] == turns[0]["state"]
+        # What the SDK sends again by itself, when it has not heard of the first try, is not said twice.
+        again = say("What is my name?", extra_headers={"X-Stainless-Retry-Count": "1"})
+        assert (again.headers["x-item-id"], again.headers["x-conversation-version"]) == (turns[0]["item"], "2")
+        assert again.parse().choices[0].message.content == streamed
         # What was read first is not what is there: rejected before anything is asked.
         with pytest.raises(openai.ConflictError) as conflict:
             say("Again.", extra={"conversation_state": turns[1]["state"], "on_conflict": "reject"})

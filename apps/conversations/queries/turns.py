@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 
 from apps.conversations.domain.state import State, first_hash
@@ -17,6 +18,7 @@ from apps.lib.ids import parse_public_id
 
 _AGAIN_AFTER = timedelta(minutes=10)
 _MOST_DOUBLED = 8
+_JUST_NOW = timedelta(minutes=1)
 # As many are told, or summarised, at once.
 MOST_TURNS = 400
 
@@ -74,6 +76,14 @@ def find_turn_of_item(item_id: UUID) -> Turn | None:
 
 def find_open_turn(conversation_id: UUID) -> Turn | None:
     return Turn.objects.filter(conversation_id=conversation_id, state=TurnState.OPEN).first()
+
+
+def find_sent_turn(conversation_id: UUID, *, text: str, messages: Sequence[Any] | None) -> Turn | None:
+    """The newest turn, if it says the same and is being answered, or was a minute ago: what somebody sends again who heard nothing."""
+    fresh = Q(state=TurnState.OPEN) | Q(state=TurnState.ANSWERED, ended_at__gt=Now() - _JUST_NOW)
+    newest = Turn.objects.filter(fresh, conversation_id=conversation_id).order_by("-number").first()
+    is_same = newest is not None and (newest.input, newest.messages, newest.copied_from_id) == (text, messages, None)
+    return newest if is_same else None
 
 
 def read_context(conversation: Conversation, *, version: int, most_turns: int = MOST_TURNS) -> Context:

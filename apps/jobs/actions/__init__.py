@@ -25,6 +25,7 @@ from apps.jobs.actions.index_documents import index_documents
 from apps.jobs.actions.keep_conversation import begin_conversation, change_conversation, fork_at
 from apps.jobs.actions.mirror_dead import mirror_dead
 from apps.jobs.actions.pause_job import pause_job, resume_job
+from apps.jobs.actions.prepare_turn import find_sent
 from apps.jobs.actions.release_held import release_held
 from apps.jobs.actions.repeat_call import find_repeats, repeat_call
 from apps.jobs.actions.report import report_work
@@ -68,6 +69,7 @@ __all__ = [
     "expire_files",
     "expire_jobs",
     "find_repeats",
+    "find_sent",
     "find_shortages",
     "finish_job",
     "follow_item",

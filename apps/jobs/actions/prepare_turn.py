@@ -9,7 +9,7 @@ import orjson
 
 from apps.accounts.queries import find_live_keys
 from apps.conversations.domain.conflicts import OnConflict
-from apps.conversations.queries.turns import find_conversation_by_id, find_open_turn, read_state, tip_at
+from apps.conversations.queries.turns import find_conversation_by_id, find_open_turn, find_sent_turn, read_state, tip_at
 from apps.jobs.actions.close_turns import close_summaries, close_turns
 from apps.jobs.actions.compose_turn import Resolved, compose_turn
 from apps.jobs.domain.call_request import Caller, CallRequest
@@ -38,6 +38,12 @@ class Busy:
     """Another turn is being asked in this state: `item_id` ends it."""
 
     item_id: UUID
+
+
+def find_sent(ask: TurnAsk) -> UUID | None:
+    """The item of the same turn, sent before: for who tries again without a key, not knowing whether the first try arrived."""
+    sent = find_sent_turn(ask.conversation_id, text=ask.request.text, messages=ask.request.results)
+    return sent.item_id if sent else None
 
 
 def prepare_turn(ask: TurnAsk, *, resolution: str = "", now: datetime) -> CallRequest | Busy:

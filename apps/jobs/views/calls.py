@@ -37,6 +37,8 @@ from apps.providers.queries import cache_times
 
 ITEM_HEADER = "X-Item-Id"
 SERVED_HEADER = "X-Served-By"
+# For a turn that a client's package sends again by itself: as long as one may take.
+_PATIENCE_SECONDS = 900.0
 
 
 def call_view(endpoint: str) -> Callable[[HttpRequest], Coroutine[Any, Any, HttpResponseBase]]:
@@ -158,6 +160,8 @@ def _admit(request: HttpRequest, endpoint: str) -> _New | _Again:
     if isinstance(repeats, ApiError):
         raise repeats
     if isinstance(call, TurnAsk):
+        if repeats and repeats.once.is_guess and repeats.once.is_retry and (sent := actions.find_sent(call)):
+            return _Again(sent, _PATIENCE_SECONDS, has_cache=False, wish=stream_wish(call.request.rest))
         return _New(caller, call, repeats, has_cache=_wants_cache(request, endpoint), wish=stream_wish(call.request.rest))
     return _New(caller, call, repeats, has_cache=bool(call.policy.cache_seconds), wish=call.streams)
 
