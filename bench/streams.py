@@ -1,9 +1,11 @@
-"""How late the first piece of a streamed answer arrives behind the provider's own, at 100 streams at once; what 1,000 open ones hold.
+"""How late the first piece of a streamed answer arrives behind the provider's own, at 100 open streams; what 1,000 open ones hold.
 
     python -m bench streams [--quick]
 
 Prints a table, and writes bench/results/<date>-streams.json. The provider stamps its first piece with the time; provider and callers share
-one process, so that its own delays are in the figures. Rates are those of whole answers of 60 pieces.
+one process, so that its own delays are in the figures. Twice: with 100 streams open all the time, of which one begins when another ends
+(answers of 10 s, 20 pieces a second each); and with 100 that all begin in the same moment (60 pieces, 50 a second each), when there is
+more to do than two cores can. Rates are those of whole answers.
 """
 
 import argparse
@@ -28,6 +30,7 @@ from bench.report import machine, percentiles, print_table, write_results
 
 AT_ONCE, ROUNDS, OPEN = 100, 5, 1000
 PIECES, GAP_SECONDS, THINKS_SECONDS = 60, 0.02, 0.2
+STEADY_PIECES, STEADY_GAP_SECONDS, STEADY_SECONDS = 200, 0.05, 40
 _HEAD = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "bench"}
 
 
@@ -37,6 +40,7 @@ class Provider:
     def __init__(self) -> None:
         self.holds = False
         self.open = 0
+        self.pieces, self.gap_seconds = PIECES, GAP_SECONDS
         self.release = asyncio.Event()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -48,9 +52,9 @@ class Provider:
         self.open += 1
         if self.holds:
             await self.release.wait()
-        for _ in range(PIECES):
+        for _ in range(self.pieces):
             if not self.holds:
-                await asyncio.sleep(GAP_SECONDS)
+                await asyncio.sleep(self.gap_seconds)
             await response.write(_event({"content": "word "}))
         await response.write(_event({}, finish_reason="stop"))
         usage = {"prompt_tokens": 20, "completion_tokens": PIECES, "total_tokens": 20 + PIECES}
@@ -106,19 +110,40 @@ class Reader:
         seconds, found, self.late = time.monotonic() - started, self.late, []
         return {"streams": len(found), **percentiles(found), "pieces_per_second": round(len(found) * PIECES / seconds)}
 
+    async def always(self, streams: int, seconds: float, lasts_seconds: float) -> dict[str, Any]:
+        """So many open all the time; those are counted that begin once all are open."""
+        started, begun = time.monotonic(), 0
+        readers: list[asyncio.Task[None]] = []
+        while (passed := time.monotonic() - started) < seconds:
+            while begun < passed * streams / lasts_seconds:
+                readers.append(asyncio.create_task(self.read(10_000 + begun)))
+                begun += 1
+            await asyncio.sleep(0.01)
+        await asyncio.gather(*readers)
+        found, self.late = self.late[streams:], []
+        return {"streams": len(found), **percentiles(found), "pieces_per_second": round(streams * STEADY_PIECES / lasts_seconds)}
+
 
 async def measure(stack: Stack, port: int, secret: str, rounds: int) -> dict[str, Any]:
     provider = Provider()
     connector, timeout = aiohttp.TCPConnector(limit=0), aiohttp.ClientTimeout(total=600)
     async with provider.listening(port), aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
         await until_serving(session, stack.url)
-        platform = Reader(session, f"{stack.url}/v1", secret)
+        platform, itself = Reader(session, f"{stack.url}/v1", secret), Reader(session, f"http://127.0.0.1:{port}/v1")
         await platform.at_once(10, 2)
+        platform.late.clear()
+        provider.pieces, provider.gap_seconds = STEADY_PIECES, STEADY_GAP_SECONDS
+        steady = (AT_ONCE, STEADY_SECONDS, THINKS_SECONDS + STEADY_PIECES * STEADY_GAP_SECONDS)
+        found: dict[str, Any] = {
+            "provider, 100 open all the time": await itself.always(*steady),
+            "platform, 100 open all the time": await platform.always(*steady),
+        }
+        provider.pieces, provider.gap_seconds = PIECES, GAP_SECONDS
         web_process, worker = stack.processes["web"], stack.processes["exec-interactive"]
         before = cpu_seconds(web_process), cpu_seconds(worker)
-        found: dict[str, Any] = {
-            "provider": await Reader(session, f"http://127.0.0.1:{port}/v1").at_once(AT_ONCE, rounds),
-            "platform": await platform.at_once(AT_ONCE, rounds),
+        found |= {
+            "provider, 100 at the same moment": await itself.at_once(AT_ONCE, rounds),
+            "platform, 100 at the same moment": await platform.at_once(AT_ONCE, rounds),
         }
         streams = AT_ONCE * rounds
         found["web_cpu_ms_per_stream"] = round((cpu_seconds(web_process) - before[0]) / streams * 1000, 1)
@@ -153,7 +178,7 @@ def main() -> None:
         # One pump stands ready; by default its window is smaller than what is held open here.
         stack.start("web", "exec-interactive", "control", "beat", JOBS_MAX_IN_FLIGHT=str(OPEN + AT_ONCE))
         found = asyncio.run(measure(stack, port, secret, 1 if arguments.quick else ROUNDS))
-    print_table([{"who": who, **found[who]} for who in ("provider", "platform")])
+    print_table([{"who": who, **told} for who, told in found.items() if isinstance(told, dict)])
     print(f"machine: {machine()}")
     print("; ".join(f"{name}: {value}" for name, value in found.items() if not isinstance(value, dict)))
     write_results("streams", found, quick=arguments.quick)
