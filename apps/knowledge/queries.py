@@ -170,11 +170,12 @@ class VersionFacts:
 
     @property
     def is_pending(self) -> bool:
-        return self.status == VersionStatus.PENDING
+        """Waited for. What could not be embedded is not: somebody has to see to that first."""
+        return self.status == VersionStatus.PENDING and not self.refusal_code
 
     @property
     def is_refused(self) -> bool:
-        return self.status == VersionStatus.REFUSED
+        return self.status == VersionStatus.REFUSED or (self.status == VersionStatus.PENDING and bool(self.refusal_code))
 
 
 def read_version_facts(version_ids: Sequence[UUID]) -> dict[UUID, VersionFacts]:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from apps.knowledge.actions.add_document import Added, add_document
 from apps.knowledge.domain.limits import Limits
+from apps.knowledge.domain.names import member_name
 from apps.knowledge.domain.refusals import Refused
 from apps.knowledge.extraction import is_archive, unpack
 from apps.lib.http_errors import ApiError
@@ -49,7 +50,7 @@ def add_upload(
                 add_document(
                     collection_id=collection_id,
                     api_key_id=api_key_id,
-                    filename=name.replace("/", " - "),
+                    filename=member_name(name),
                     content=stream,
                     source=f"{name} in {filename}",
                     metadata=metadata,

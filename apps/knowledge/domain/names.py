@@ -3,6 +3,8 @@
 import re
 from collections.abc import Mapping
 
+from apps.files.domain.upload import plain_name
+
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,49}")
 NAME_RULE = "A collection's name has up to 50 small letters, digits, '.', '_' and '-', and begins with a letter or digit."
 # Those whose forms every Postgres knows; 'simple' knows none.
@@ -13,6 +15,11 @@ LANGUAGES = (
 MOST_METADATA = 16
 LONGEST_KEY = 64
 LONGEST_VALUE = 200
+
+
+def member_name(path: str) -> str:
+    """What a document is called that stands at this path of an archive."""
+    return plain_name(path.replace("/", " - "))
 
 
 class MetadataRefusedError(Exception):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from apps.knowledge.domain.limits import Limits
+from apps.knowledge.domain.names import member_name
 from apps.knowledge.domain.refusals import Refused
 from apps.knowledge.extraction.package import package_type
 from apps.lib.zip_packages import DAMAGED_ZIP, is_encrypted
@@ -84,9 +85,11 @@ class _Count:
             raise Refused("too_many_members", message)
 
     def add_name(self, name: str) -> None:
-        if name.casefold() in self.names:
-            raise Refused("bad_name", f"Two members of the archive are named {_shown(name)}.")
-        self.names.add(name.casefold())
+        # As the documents are called in the end: of two of one name the second would take the first one's place.
+        called = member_name(name).casefold()
+        if called in self.names:
+            raise Refused("bad_name", f"Two members of the archive would be the document {_shown(member_name(name))}.")
+        self.names.add(called)
 
     def add_bytes(self, name: str, chunk: int, unpacked: int, packed: int) -> None:
         self.unpacked += chunk

@@ -102,17 +102,18 @@ def test_advancing_again_asks_nothing_again() -> None:
     assert (job.total, job.advanced) == (4, 2)
 
 
-def test_it_starts_once_each_document_was_read() -> None:
+@pytest.mark.parametrize(("status", "code"), [("refused", "encrypted"), ("pending", "not_embedded")])
+def test_it_starts_once_each_document_was_read(status: str, code: str) -> None:
     collection = collection_of(a="apples")
     waiting = upload("bees", collection=collection, name="b.txt")
     job = started(ONE, collection)
     assert (job.status, job.total) == (JobStatus.VALIDATING, 0)
-    waiting.version.status, waiting.version.refusal_code, waiting.version.refusal_message = "refused", "encrypted", "It has a password."
+    waiting.version.status, waiting.version.refusal_code, waiting.version.refusal_message = status, code, "It has a password."
     waiting.version.save()
     advance_job(job_id=job.id, clock=clock)
     assert list(questions(job)) == ["doc-1/answer"]
     failed = JobDocument.objects.get(job=job, position=2)
-    assert (failed.state, failed.step, failed.error_code, failed.error_message) == ("failed", "", "encrypted", "It has a password.")
+    assert (failed.state, failed.step, failed.error_code, failed.error_message) == ("failed", "", code, "It has a password.")
     run_out(job)
     assert (job.status, states(job)) == (JobStatus.COMPLETED, {"a.txt": "answered", "b.txt": "failed"})
 

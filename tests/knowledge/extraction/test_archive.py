@@ -109,6 +109,11 @@ def test_two_of_the_same_name(tmp_path: Path) -> None:
     assert "'A.TXT'" in refusal(tmp_path, archive(("a.txt", b"A"), ("A.TXT", b"B"))).message
 
 
+@pytest.mark.parametrize("second", ["a - b.txt", "a\u200b/b.txt", "a/b.txt ", "A/B.txt"])
+def test_two_that_would_be_documents_of_the_same_name(tmp_path: Path, second: str) -> None:
+    assert refusal(tmp_path, archive(("a/b.txt", b"A"), (second, b"B"))).code == "bad_name"
+
+
 def test_encrypted_members(tmp_path: Path) -> None:
     content = bytearray(archive(("a.txt", b"A")))
     for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
