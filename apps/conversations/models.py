@@ -7,9 +7,9 @@ from django.db import models
 from django.db.models.functions import Now
 
 from apps.conversations.domain.conflicts import OnConflict
+from apps.conversations.domain.state import CONVERSATION_PREFIX
 from apps.lib.ids import public_id, uuid7
 
-CONVERSATION_PREFIX = "conv_"
 TURN_PREFIX = "turn_"
 PROFILE_PREFIX = "profile_"
 

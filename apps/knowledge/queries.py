@@ -212,6 +212,12 @@ def read_passages(snapshot: Snapshot) -> dict[UUID, Chunk]:
     return {chunk.id: chunk for chunk in Chunk.objects.filter(id__in=ids).select_related("document").defer("words", "embedding")}
 
 
+def list_passages(snapshot: Snapshot) -> list[Chunk]:
+    """The same in their order, without those that are gone."""
+    chunks = read_passages(snapshot)
+    return [chunks[key] for result in snapshot.results if (key := UUID(result["chunk"])) in chunks]
+
+
 def present_snapshot(snapshot: Snapshot) -> dict[str, Any]:
     """As callers see it: with public ids, and the texts of its passages; null for those whose document was deleted."""
     passages = read_passages(snapshot)

@@ -41,6 +41,11 @@ def read_json(text: bytes) -> Any:
     return value
 
 
+def is_storable(text: str) -> bool:
+    """Whether Postgres takes it: neither U+0000 nor a lone surrogate."""
+    return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
 def explain_json(text: bytes, error: orjson.JSONDecodeError) -> str:
     """Why `text` could not be read: the byte that is no UTF-8, or what stands at which line and column."""
     try:

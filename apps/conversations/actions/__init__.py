@@ -11,6 +11,7 @@ from apps.conversations.actions.forget import forget
 from apps.conversations.actions.fork_conversation import fork_conversation
 from apps.conversations.actions.open_turn import open_turn
 from apps.conversations.actions.rebuild_memory import Rebuilt, rebuild_memory
+from apps.conversations.actions.record_conversation import record_conversation
 from apps.conversations.actions.record_probe import record_probe
 from apps.conversations.actions.remember import remember
 from apps.conversations.actions.write_summary import close_summary, open_summary
@@ -32,6 +33,7 @@ __all__ = [
     "open_summary",
     "open_turn",
     "rebuild_memory",
+    "record_conversation",
     "record_probe",
     "remember",
 ]

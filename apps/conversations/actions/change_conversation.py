@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import transaction
 
-from apps.accounts.actions import record_audit
+from apps.conversations.actions.record_conversation import record_conversation
 from apps.conversations.models import Conversation
 
 
@@ -18,13 +18,5 @@ def change_conversation(conversation: Conversation, *, now: datetime, **values: 
             setattr(changed, name, value)
         changed.updated_at = now
         changed.save(update_fields=[*values, "updated_at"])
-        record_audit(
-            verb="changed",
-            object_type="conversation",
-            object_id=changed.id,
-            object_label=str(changed),
-            workspace_id=changed.workspace_id,
-            before=before,
-            after=values,
-        )
+        record_conversation(changed, "changed", before=before, after=values)
     return changed

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from apps.accounts.actions import record_audit
+from apps.conversations.actions.record_conversation import record_conversation
 from apps.conversations.domain.state import first_hash
 from apps.conversations.models import Conversation
 from apps.lib.ids import uuid7
@@ -21,5 +21,5 @@ def create_conversation(*, workspace_id: UUID, now: datetime, **values: Any) -> 
         )
         # Programs begin thousands; the row itself tells by which key.
         if made.created_by_id:
-            record_audit(verb="created", object_type="conversation", object_id=key, object_label=str(made), workspace_id=workspace_id)
+            record_conversation(made, "created")
     return made

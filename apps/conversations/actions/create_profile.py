@@ -5,11 +5,12 @@ from uuid import UUID
 
 from django.db import transaction
 
-from apps.conversations.domain.memory import is_storable, start_hash
+from apps.conversations.domain.memory import start_hash
 from apps.conversations.models import Profile
 from apps.conversations.queries.memory import profiles_of
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import uuid7
+from apps.lib.json_text import is_storable
 
 LONGEST_END_USER = 255
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from apps.accounts.actions import record_audit
+from apps.conversations.actions.record_conversation import record_conversation
 from apps.conversations.models import Conversation
 
 
@@ -15,15 +15,7 @@ def delete_conversation(*, workspace_id: UUID, key: UUID, reason: str = "", now:
         conversation = Conversation.objects.select_for_update().filter(workspace_id=workspace_id, id=key).first()
         if conversation is None:
             return False
-        record_audit(
-            verb="deleted",
-            object_type="conversation",
-            object_id=conversation.id,
-            object_label=str(conversation),
-            workspace_id=workspace_id,
-            before={"turns": conversation.version, "deleted_at": None},
-            after={"turns": 0, "deleted_at": now},
-            reason=reason,
-        )
+        before, after = {"turns": conversation.version, "deleted_at": None}, {"turns": 0, "deleted_at": now}
+        record_conversation(conversation, "deleted", before=before, after=after, reason=reason)
         conversation.delete()
     return True

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from apps.accounts.actions import record_audit
+from apps.conversations.actions.record_conversation import record_conversation
 from apps.conversations.domain.state import first_hash
 from apps.conversations.models import Conversation, Summary, TurnState
 from apps.lib.ids import ids_in_order, uuid7
@@ -56,13 +56,5 @@ def fork_conversation(*, original: Conversation, version: int, fork_id: UUID, cr
         summary.id, summary.conversation = uuid7(), fork
     Summary.objects.bulk_create(summaries)
     if created_by_id:
-        where = {"from": str(original.id), "at_version": version}
-        record_audit(
-            verb="forked",
-            object_type="conversation",
-            object_id=fork.id,
-            object_label=str(fork),
-            workspace_id=fork.workspace_id,
-            after=where,
-        )
+        record_conversation(fork, "forked", after={"from": str(original.id), "at_version": version})
     return fork

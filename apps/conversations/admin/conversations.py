@@ -12,7 +12,8 @@ from unfold.admin import ModelAdmin
 
 from apps.accounts.permissions import ByWorkspace, ReadOnly, WorkspaceFilter
 from apps.accounts.queries import may_submit
-from apps.conversations.models import CONVERSATION_PREFIX, Conversation
+from apps.conversations.domain.state import CONVERSATION_PREFIX
+from apps.conversations.models import Conversation
 from apps.lib.ids import parse_public_id
 
 

@@ -15,6 +15,9 @@ from uuid import UUID
 
 import orjson
 
+from apps.conversations.domain.hash_chain import Link, walk_chain
+from apps.lib.json_text import is_storable
+
 LONGEST_KEY = 100
 LONGEST_TEXT = 2_000
 LONGEST_WHY = 500
@@ -161,11 +164,6 @@ def check_text(text: str) -> None:
         raise MemoryRefusedError("invalid_value", "'text' holds a character that no text can: U+0000, or half of a pair.", field="text")
 
 
-def is_storable(text: str) -> bool:
-    """Whether Postgres takes it: neither U+0000 nor a lone surrogate."""
-    return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
-
-
 @dataclass(frozen=True, slots=True)
 class Difference:
     """What was remembered under a key before and after; None: nothing."""
@@ -185,15 +183,8 @@ def compare(before: Mapping[str, Thing], after: Mapping[str, Thing]) -> list[Dif
 
 def find_breaks(events: Iterable[Event], *, start: bytes, seq: int, tip_hash: bytes) -> Iterator[str]:
     """What is wrong with a chain that ends, as its profile says, at `seq` with `tip_hash`; nothing, if it is whole."""
-    last, previous = 0, start
-    for event in events:
-        if event.seq != last + 1:
-            yield f"event {last + 1} is missing"
-        elif event.previous_hash != previous:
-            yield f"event {event.seq} doesn't follow the one before it"
-        if event.hash != event.expected_hash:
-            yield f"event {event.seq} isn't what was written down: its hash is another"
-        last, previous = event.seq, event.hash
+    links = (Link(event.seq, event.previous_hash, event.hash, event.expected_hash) for event in events)
+    last, previous = yield from walk_chain(links, after=0, tip=start, name="event", was="what was written down")
     if last != seq:
         yield f"the profile stands at event {seq}, its last event is {last}"
     elif previous != tip_hash:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+CONVERSATION_PREFIX = "conv_"
 _HASH_SHOWN = 16
 _TOKEN = re.compile(r"(0|[1-9][0-9]{0,8})(?:\.([0-9a-f]{16})\.(0|[1-9][0-9]{0,17}))?")
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from apps.conversations.domain.hash_chain import Link, walk_chain
 from apps.conversations.domain.state import turn_hash
 
 # What a look can find: hashes of turns, memory that isn't its events, another snapshot, a turn that nobody closed.
@@ -48,15 +49,8 @@ class Retrieval:
 
 def find_turn_breaks(turns: Iterable[SaidAndHashed], *, after: int, tip: bytes, version: int, tip_hash: bytes) -> Iterator[str]:
     """What is wrong with answered turns in their order, which follow the state (`after`, `tip`) and end in (`version`, `tip_hash`)."""
-    last, previous = after, tip
-    for turn in turns:
-        if turn.number != last + 1:
-            yield f"turn {last + 1} is missing"
-        elif turn.previous_hash != previous:
-            yield f"turn {turn.number} doesn't follow the one before it"
-        if turn.hash != turn.expected_hash:
-            yield f"turn {turn.number} isn't what was said: its hash is another"
-        last, previous = turn.number, turn.hash
+    links = (Link(turn.number, turn.previous_hash, turn.hash, turn.expected_hash) for turn in turns)
+    last, previous = yield from walk_chain(links, after=after, tip=tip, name="turn", was="what was said")
     if last != version:
         yield f"the conversation is in version {version}, its last answered turn is {last}"
     elif previous != tip_hash:

@@ -9,9 +9,9 @@ from uuid import UUID
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 
-from apps.conversations.domain.state import State, first_hash
+from apps.conversations.domain.state import CONVERSATION_PREFIX, State, first_hash
 from apps.conversations.domain.window import SaidTurn, due_summary
-from apps.conversations.models import CONVERSATION_PREFIX, Conversation, Profile, Summary, Turn, TurnState
+from apps.conversations.models import Conversation, Profile, Summary, Turn, TurnState
 from apps.conversations.queries.memory import read_memory
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import parse_public_id

@@ -4,6 +4,7 @@ from apps.jobs.actions.advance_job import advance_job
 from apps.jobs.actions.answer_call import answer_call
 from apps.jobs.actions.archive_recipe import archive_recipe
 from apps.jobs.actions.ask_turn import ask_turn
+from apps.jobs.actions.begin_call import BegunStream, begin_call
 from apps.jobs.actions.cancel_all import cancel_all
 from apps.jobs.actions.cancel_job import cancel_job
 from apps.jobs.actions.change_lane import change_lane
@@ -25,7 +26,7 @@ from apps.jobs.actions.index_documents import index_documents
 from apps.jobs.actions.keep_conversation import begin_conversation, change_conversation, fork_at
 from apps.jobs.actions.mirror_dead import mirror_dead
 from apps.jobs.actions.pause_job import pause_job, resume_job
-from apps.jobs.actions.prepare_turn import find_sent
+from apps.jobs.actions.prepare_turn import find_sent, turn_ask
 from apps.jobs.actions.release_held import release_held
 from apps.jobs.actions.repeat_call import find_repeats, repeat_call
 from apps.jobs.actions.report import report_work
@@ -47,6 +48,7 @@ from apps.jobs.actions.validate_job import validate_job
 from apps.jobs.actions.watch_jobs import KeyRefusedError, job_watch
 
 __all__ = [
+    "BegunStream",
     "Chosen",
     "Declaration",
     "KeyRefusedError",
@@ -55,6 +57,7 @@ __all__ = [
     "answer_call",
     "archive_recipe",
     "ask_turn",
+    "begin_call",
     "begin_conversation",
     "cancel_all",
     "cancel_job",
@@ -101,6 +104,7 @@ __all__ = [
     "summarise_conversation",
     "sweep",
     "tool_checker",
+    "turn_ask",
     "validate_job",
     "wake_pumps",
     "write_answer",

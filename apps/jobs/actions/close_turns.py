@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-import orjson
 import structlog
 from django.db import DataError
 
@@ -15,6 +14,7 @@ from apps.conversations import actions as conversations
 from apps.conversations.domain.turns import TurnEnd
 from apps.jobs.actions.summarise_conversation import ring_for_summary
 from apps.jobs.domain.lifecycle import ItemState
+from apps.jobs.domain.tool_course import read_answer
 from apps.lib.clock import current_time
 from apps.lib.sql import server_cursor
 from apps.lib.tokenizer import count_tokens
@@ -78,9 +78,10 @@ def _ends(table: str, conversation_id: UUID | None, item_id: UUID | None) -> lis
 def _end(state: str | None, answer: bytes | None, reason: str | None, cost_usd: Any) -> TurnEnd:
     if state != ItemState.DONE:
         return TurnEnd(error_code=(reason or state or "item_gone")[:100], cost_usd=cost_usd or Decimal(0))
-    message = _message(answer)
-    if message is None:
+    read = read_answer(answer or b"")
+    if read is None:
         return TurnEnd(error_code="answer_unreadable", cost_usd=cost_usd)
+    message = read["choices"][0]["message"]
     text, calls = message.get("content") or message.get("refusal") or "", message.get("tool_calls") or None
     if not isinstance(text, str) or not (calls is None or _are_calls(calls)):
         return TurnEnd(error_code="answer_unreadable", cost_usd=cost_usd)
@@ -92,12 +93,3 @@ def _end(state: str | None, answer: bytes | None, reason: str | None, cost_usd: 
 def _are_calls(calls: Any) -> bool:
     """As results can be given to them: each with an id."""
     return isinstance(calls, list) and all(isinstance(call, dict) and isinstance(call.get("id"), str) for call in calls)
-
-
-def _message(answer: bytes | None) -> dict[str, Any] | None:
-    """Of a chat completion; None for anything else."""
-    try:
-        message = orjson.loads(answer or b"")["choices"][0]["message"]
-    except (orjson.JSONDecodeError, LookupError, TypeError):
-        return None
-    return message if isinstance(message, dict) else None

@@ -169,7 +169,7 @@ def _passages(conversation: "Conversation", found: _Found) -> list[Part]:
     if not found.snapshot_id:
         return []
     cited = read_cited(conversation.workspace_id, [found.snapshot_id]).get(found.snapshot_id, [])
-    by_number = {one.number: Part(one.text, label=", ".join(filter(None, (one.document, one.anchor)))) for one in cited}
+    by_number = {one.number: Part(one.text, label=one.place) for one in cited}
     return [by_number.get(number, Part("")) for number in range(1, max(by_number, default=0) + 1)]
 
 

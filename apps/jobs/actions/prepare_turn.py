@@ -1,8 +1,9 @@
 """Prepare a turn: what becomes of it when the conversation isn't what its sender had read, then the request that asks the model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 import orjson
@@ -10,14 +11,17 @@ import orjson
 from apps.accounts.queries import find_live_keys
 from apps.conversations.domain.conflicts import OnConflict
 from apps.conversations.queries.turns import find_conversation_by_id, find_open_turn, find_sent_turn, read_state, tip_at
+from apps.jobs.actions.check_tools import tool_checker
 from apps.jobs.actions.close_turns import close_summaries, close_turns
 from apps.jobs.actions.compose_turn import Resolved, compose_turn
-from apps.jobs.domain.call_request import Caller, CallRequest
+from apps.jobs.domain.call_request import Caller, CallRequest, read_call
+from apps.jobs.domain.prompt_use import CHAT
 from apps.jobs.domain.tool import PinScope
 from apps.jobs.domain.tool_wish import with_pin
 from apps.jobs.domain.turn_request import TurnRequest
 from apps.lib.http_errors import GIVE_UP, ApiError
 from apps.lib.ids import uuid7
+from apps.providers.queries import cache_times
 
 WAITED, MOVED, FORKED = "waited", "moved", "forked"
 
@@ -31,6 +35,14 @@ class TurnAsk:
     request: TurnRequest
     read_call: Callable[[bytes], CallRequest]
     created_by_id: UUID | None = None
+
+
+def turn_ask(
+    caller: Caller, conversation_id: UUID, request: TurnRequest, *, headers: Mapping[str, str], created_by_id: UUID | None = None
+) -> TurnAsk:
+    """A turn that came with these headers."""
+    as_call = partial(read_call, endpoint=CHAT, headers=headers, times=cache_times(), check_tools=tool_checker(caller.workspace_id))
+    return TurnAsk(caller, conversation_id, request, as_call, created_by_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """Retrieve what a step's question is answered from: pinned, so that whoever asks again for the same job reads the same."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from apps.jobs.actions.search_documents import search_documents
@@ -9,13 +8,10 @@ from apps.jobs.domain.step_request import Passage, StepRefusedError
 from apps.jobs.models import Job
 from apps.knowledge.actions import PinTo
 from apps.knowledge.domain.request import LONGEST_QUERY, SearchRequest
-from apps.knowledge.queries import find_shown_collection, read_passages
+from apps.knowledge.queries import find_shown_collection, list_passages
 from apps.lib.clock import current_time
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import public_id
-
-if TYPE_CHECKING:
-    from apps.knowledge.models import Snapshot
 
 _DOCUMENT_PREFIX = "doc_"
 
@@ -43,10 +39,4 @@ def retrieve_passages(job: Job, *, query: str, most: int, document_ids: Sequence
         if not refused.is_final:
             raise
         raise StepRefusedError(refused.code, refused.message) from refused
-    return snapshot.id, _passages(snapshot)
-
-
-def _passages(snapshot: "Snapshot") -> list[Passage]:
-    chunks = read_passages(snapshot)
-    found = [chunks[UUID(result["chunk"])] for result in snapshot.results if UUID(result["chunk"]) in chunks]
-    return [Passage(chunk.document.name, chunk.anchor, chunk.text) for chunk in found]
+    return snapshot.id, [Passage(chunk.document.name, chunk.anchor, chunk.text) for chunk in list_passages(snapshot)]

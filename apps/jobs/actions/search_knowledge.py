@@ -8,7 +8,7 @@ from apps.jobs.actions.search_documents import search_documents
 from apps.jobs.domain.tool import SideEffect, Tool, ToolAnswer, ToolContext, ToolFailedError, ToolRefusedError
 from apps.knowledge.actions import PinTo
 from apps.knowledge.domain.request import LONGEST_QUERY, SearchRequest
-from apps.knowledge.queries import find_collection, read_passages
+from apps.knowledge.queries import find_collection, list_passages
 from apps.lib.http_errors import ApiError
 
 if TYPE_CHECKING:
@@ -50,11 +50,9 @@ def _search(context: ToolContext, arguments: dict[str, Any]) -> ToolAnswer:
 
 
 def _told(snapshot: "Snapshot") -> dict[str, Any]:
-    chunks = read_passages(snapshot)
-    found = [chunks[UUID(result["chunk"])] for result in snapshot.results if UUID(result["chunk"]) in chunks]
     results = [
         {"number": number, "document": chunk.document.name, "anchor": chunk.anchor, "text": chunk.text}
-        for number, chunk in enumerate(found, start=1)
+        for number, chunk in enumerate(list_passages(snapshot), start=1)
     ]
     return {"results": results} if results else {"results": [], "note": "Nothing was found; try other words."}
 

@@ -16,17 +16,15 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.views.decorators.http import require_POST
 
-from apps.accounts.actions import record_audit
 from apps.accounts.queries import workspaces_for_submitting
-from apps.conversations.actions import delete_conversation
+from apps.conversations.actions import delete_conversation, record_conversation
 from apps.conversations.queries.memory import read_memory
 from apps.conversations.queries.turns import find_shown_conversation, read_state, turns_of
 from apps.jobs import actions
 from apps.jobs.actions.prepare_turn import TurnAsk
 from apps.jobs.domain.call_answer import CallAnswer, in_words
-from apps.jobs.domain.call_request import Caller, CallRefusedError, CallRequest, read_call
-from apps.jobs.domain.citations import Said, cited_numbers, cut_citations
-from apps.jobs.domain.prompt_use import CHAT
+from apps.jobs.domain.call_request import FEATURE_HEADER, Caller, CallRefusedError, CallRequest
+from apps.jobs.domain.citations import Said, cited_of, cut_by
 from apps.jobs.domain.streamed_answer import StreamedAnswer
 from apps.jobs.domain.turn_request import TurnRequest
 from apps.jobs.forms.chat import ConversationForm, SayForm
@@ -37,7 +35,7 @@ from apps.lib.http_errors import ApiError
 from apps.lib.ids import uuid7
 from apps.lib.sse import HEARTBEAT, write_event
 from apps.lib.streaming import stream_events
-from apps.providers.queries import cache_times, list_callable
+from apps.providers.queries import list_callable
 
 _SHOWN = 100
 _FEATURE = "chat"
@@ -138,18 +136,12 @@ class ChatPages:
             return HttpResponse("Your role in this workspace only lets you look.", status=403, content_type="text/plain")
         if not form.is_valid():
             return HttpResponse(" ".join(map(str, form.errors["input"])), status=400, content_type="text/plain")
-        check_tools = actions.tool_checker(conversation.workspace_id)
-        as_call = partial(read_call, endpoint=CHAT, headers={"X-Feature": _FEATURE}, times=cache_times(), check_tools=check_tools)
         wanted = TurnRequest(form.cleaned_data["input"], None, system="", rest={"stream": True}, read=None, on_conflict=None)
         caller = Caller(conversation.workspace_id, None)
-        record_audit(
-            verb="asked",
-            object_type="conversation",
-            object_id=conversation.pk,
-            object_label=str(conversation),
-            workspace_id=conversation.workspace_id,
-        )
-        return stream_events(_talk(TurnAsk(caller, conversation.pk, wanted, as_call, created_by_id=UUID(str(request.user.pk)))))
+        record_conversation(conversation, "asked")
+        user_id = UUID(str(request.user.pk))
+        ask = actions.turn_ask(caller, conversation.pk, wanted, headers={FEATURE_HEADER: _FEATURE}, created_by_id=user_id)
+        return stream_events(_talk(ask))
 
     def fork_chat(self, request: HttpRequest, conversation_id: UUID) -> HttpResponse:
         """Another conversation that begins as this one was behind one of its turns."""
@@ -206,8 +198,7 @@ def _shown(workspace_id: UUID, turns: list[Any]) -> list[_Shown]:
 
     def shown(turn: Any) -> _Shown:
         passages = cited.get(turn.snapshot_id, [])
-        most = max((passage.number for passage in passages), default=0)
-        return _Shown(turn, list(cut_citations(turn.answer, passages=most)), passages, cited_numbers(turn.answer, passages=most))
+        return _Shown(turn, cut_by(turn.answer, passages), passages, [passage.number for passage in cited_of(turn.answer, passages)])
 
     return [shown(turn) for turn in turns]
 
@@ -216,21 +207,21 @@ async def _talk(ask: TurnAsk) -> AsyncIterator[bytes]:
     """The events of one turn. Whoever leaves does not end one that was sent: it is answered, stored and shown the next time."""
     item_id, told = uuid7(), StreamedAnswer(is_usage_told=False)
 
-    async def send(call: CallRequest) -> tuple[Any, Any]:
-        pieces = actions.stream_call(item_id=item_id, caller=ask.caller, request=call, told=told, now=current_time())
-        return pieces, await anext(pieces)
+    async def send(call: CallRequest) -> CallAnswer | actions.BegunStream:
+        return await actions.begin_call(item_id=item_id, caller=ask.caller, request=call, told=told, now=current_time())
 
     try:
-        _, (pieces, first) = await actions.ask_turn(ask, send=send, clock=current_time)
+        _, begun = await actions.ask_turn(ask, send=send, clock=current_time)
     except (ApiError, CallRefusedError) as refused:
         yield _refused(refused.message)
         return
-    async with aclosing(pieces):
-        for line in _lines(first, told):
+    if isinstance(begun, CallAnswer):
+        for line in _lines(begun, told):
             yield line
-        async for piece in pieces:
-            for line in _lines(piece, told):
-                yield line
+        return
+    async with aclosing(begun.written(partial(_lines, told=told))) as lines:
+        async for line in lines:
+            yield line
 
 
 def _lines(piece: Any, told: StreamedAnswer) -> list[bytes]:

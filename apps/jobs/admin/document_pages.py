@@ -14,7 +14,7 @@ from django.urls import path, reverse
 from django.views.decorators.http import require_safe
 
 from apps.jobs.actions import correct_answer
-from apps.jobs.domain.citations import Said, cut_citations
+from apps.jobs.domain.citations import Said, cut_by
 from apps.jobs.domain.document_answer import DocumentAnswer, answer_value
 from apps.jobs.domain.marked_text import Mark, find_values, mark_text
 from apps.jobs.domain.recipe import Plan, load_plan
@@ -178,7 +178,7 @@ def _beside_text(job: Job, plan: Plan, document: JobDocument, row: DocumentAnswe
 
 
 def _said(row: DocumentAnswer) -> list[Said]:
-    return list(cut_citations(row.answer or "", passages=max((one.number for one in row.passages), default=0)))
+    return cut_by(row.answer or "", row.passages)
 
 
 def _fields(value: dict[str, Any], marks: list[Mark]) -> list[_Field]:

@@ -1,8 +1,10 @@
 """Citations in answers: `[2]` means the second of the passages that the answer was given."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+from apps.knowledge.domain.cited import CitedPassage
 
 _CITATION = re.compile(r"\[(\d{1,3}(?:\s*[,;]\s*\d{1,3}){0,20})\]")
 _NUMBER = re.compile(r"\d+")
@@ -31,6 +33,17 @@ def cut_citations(text: str, *, passages: int) -> Iterator[Said]:
             yield Said(number.group(), int(number.group()))
     if end < len(text):
         yield Said(text[end:])
+
+
+def cut_by(text: str, passages: Sequence[CitedPassage]) -> list[Said]:
+    """The same, by the passages that there are."""
+    return list(cut_citations(text, passages=max((passage.number for passage in passages), default=0)))
+
+
+def cited_of(text: str, passages: Sequence[CitedPassage]) -> list[CitedPassage]:
+    """Those that the text cites, in its order."""
+    by_number = {passage.number: passage for passage in passages}
+    return [by_number[number] for number in cited_numbers(text, passages=max(by_number, default=0)) if number in by_number]
 
 
 def cited_numbers(text: str, *, passages: int) -> list[int]:

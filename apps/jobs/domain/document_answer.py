@@ -9,7 +9,7 @@ from uuid import UUID
 
 import orjson
 
-from apps.jobs.domain.citations import cited_numbers
+from apps.jobs.domain.citations import cited_of
 from apps.jobs.domain.recipe import Step
 from apps.knowledge.domain.cited import CitedPassage
 from apps.lib.ids import public_id
@@ -59,9 +59,7 @@ class DocumentAnswer:
     @property
     def cited(self) -> list[CitedPassage]:
         """The passages that the answer cites, in its order."""
-        by_number = {passage.number: passage for passage in self.passages}
-        numbers = cited_numbers(self.answer or "", passages=max(by_number, default=0))
-        return [by_number[number] for number in numbers if number in by_number]
+        return cited_of(self.answer or "", self.passages)
 
     @property
     def error(self) -> str:
@@ -97,7 +95,7 @@ def cells(row: DocumentAnswer, fields: Sequence[str], *, states: Mapping[str, in
 
 
 def _place(passage: CitedPassage) -> str:
-    return f"[{passage.number}] {', '.join(filter(None, (passage.document, passage.anchor)))}"
+    return f"[{passage.number}] {passage.place}"
 
 
 def _answer_cells(answer: str | None, fields: Sequence[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from apps.jobs.domain.recipe import Step
-from apps.jobs.domain.step_request import Passage, StepRefusedError, Told, fill_texts, place_of
+from apps.jobs.domain.step_request import Passage, StepRefusedError, Told, fill_texts
 from apps.prompts.domain.assembly import Part, SectionName, Sections, WindowTooSmallError, assemble
 
 # Kept for the answer of a step that doesn't bound it.
@@ -19,7 +19,7 @@ def count_fitting(step: Step, told: Told, passages: Sequence[Passage]) -> int:
     if not step.window_tokens:
         return len(passages)
     system, user = fill_texts(step, told.with_passages(""))
-    parts = [Part(passage.text, label=place_of(passage)) for passage in passages]
+    parts = [Part(passage.text, label=passage.place) for passage in passages]
     reserved = next((step.parameters[name] for name in _BOUNDS if name in step.parameters), _ANSWER_TOKENS)
     try:
         report = assemble(Sections(input=user, system=system, passages=parts), step.window_tokens, reserved).report

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from apps.jobs.domain.recipe import Each, Step
+from apps.knowledge.domain.cited import place_of
 from apps.prompts.domain.template import read_template
 from apps.prompts.domain.variables import VariableRefusedError
 from apps.providers.domain.contract import ContractRefusedError
@@ -63,6 +64,10 @@ class Passage:
     anchor: str
     text: str
 
+    @property
+    def place(self) -> str:
+        return place_of(self.document, self.anchor)
+
 
 def names_used(step: Step) -> frozenset[str]:
     """The variables of all of its texts."""
@@ -87,7 +92,7 @@ def fill_texts(step: Step, told: Told) -> tuple[str, str]:
 
 def number_passages(passages: Sequence[Passage]) -> str:
     """As they stand in a request: an answer cites them by their numbers."""
-    return _BETWEEN.join(f"[{number}] {place_of(passage)}:\n{passage.text}" for number, passage in enumerate(passages, start=1))
+    return _BETWEEN.join(f"[{number}] {passage.place}:\n{passage.text}" for number, passage in enumerate(passages, start=1))
 
 
 def join_answers(answers: Sequence[str]) -> str:
@@ -144,8 +149,3 @@ def _fill(text: str, variables: Mapping[str, str]) -> str:
         return template.fill(variables)
     except VariableRefusedError as refused:
         raise StepRefusedError("request_too_large", refused.message) from refused
-
-
-def place_of(passage: Passage) -> str:
-    """Where it is from."""
-    return ", ".join(filter(None, (passage.document, passage.anchor)))

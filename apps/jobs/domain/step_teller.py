@@ -5,10 +5,10 @@ from typing import Any, Protocol
 
 import orjson
 
+from apps.jobs.domain.tool_course import JOINT
 from apps.providers.domain.chat_stream import split_completion, without_usage
 
 _HIDDEN = ("tool_calls", "function_call")
-_JOINT = "\n\n"
 
 
 class Tell(Protocol):
@@ -53,7 +53,7 @@ class StepTeller:
         content = delta.get("content")
         if isinstance(content, str) and content:
             if self._said and not self._has_words:
-                delta["content"] = _JOINT + content
+                delta["content"] = JOINT + content
             self._has_words = True
             self._said += delta["content"]
         if any(value not in (None, "") for name, value in delta.items() if name != "role") or "role" in delta:

@@ -9,6 +9,7 @@ from typing import Any
 from apps.jobs.domain.intake import ENDPOINTS, FEATURE_LENGTH
 from apps.jobs.domain.lifecycle import Lane
 from apps.jobs.domain.prompt_version import PROMPT_VERSION_LENGTH
+from apps.lib.json_text import is_storable
 from apps.providers.domain.policy import USUAL_TIMES, AnswerPolicy, CacheTimes, PolicyRefusedError, of_metadata, read_policy
 
 COMPLETION_WINDOW = "24h"
@@ -115,14 +116,10 @@ def _metadata(value: object) -> dict[str, str] | None:
         if not isinstance(text, str):
             raise SubmissionRefusedError("invalid_type", f"metadata[{key[:_KEY_LENGTH]!r}] must be a string.", "metadata")
         _short(key, _KEY_LENGTH, "metadata")
-        _short(text, VALUE_LENGTH, f"metadata.{key}" if _is_storable(key) else "metadata")
-        if not (_is_storable(key) and _is_storable(text)):
+        _short(text, VALUE_LENGTH, f"metadata.{key}" if is_storable(key) else "metadata")
+        if not (is_storable(key) and is_storable(text)):
             raise SubmissionRefusedError("invalid_value", "'metadata' holds a NUL or half a surrogate pair; remove it.", "metadata")
     return dict(value)
-
-
-def _is_storable(text: str) -> bool:
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _cost(text: str | None) -> Decimal | None:

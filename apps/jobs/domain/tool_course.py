@@ -12,7 +12,8 @@ MOST_RESULT_BYTES = 16_384
 # What is said around a result, and where it was cut.
 _AROUND_BYTES = 500
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
-_JOINT = "\n\n"
+# Between what was said in two steps.
+JOINT = "\n\n"
 _HEAD = ("id", "created")
 _CUT = "\n[Cut here: it has {size:,} bytes, of which {kept:,} are shown.]"
 
@@ -36,7 +37,7 @@ class ToolCourse:
     @property
     def text(self) -> str:
         """What has been said, as the caller reads it."""
-        return _JOINT.join(self.texts)
+        return JOINT.join(self.texts)
 
     @property
     def calls(self) -> tuple[Mapping[str, Any], ...]:
@@ -77,7 +78,7 @@ class ToolCourse:
         message = dict(choice["message"])
         texts = [text for text in (*self.texts, _text_of(message)) if text]
         if texts:
-            message["content"] = _JOINT.join(texts)
+            message["content"] = JOINT.join(texts)
         choice = {**choice, "message": message}
         if not has_calls and message.pop("tool_calls", None):
             choice["finish_reason"] = "stop"

@@ -15,7 +15,6 @@ _NATIVE = frozenset({"input", "model", "stream", "state", "on_conflict", "parame
 _OURS = frozenset({"messages", "prompt", "conversation_id", "conversation_state", "on_conflict", "model", "stream", "input", "tools"})
 
 
-CONVERSATION_PREFIX = "conv_"
 LONGEST_INSTRUCTIONS = 100_000
 LONGEST_SAID = 200_000
 

@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from rest_framework import serializers
 
 from apps.conversations.domain.conflicts import OnConflict
-from apps.conversations.domain.state import State
-from apps.jobs.domain.citations import cited_numbers
+from apps.conversations.domain.state import CONVERSATION_PREFIX, State
+from apps.jobs.domain.citations import cited_of
 from apps.jobs.models import ITEM_PREFIX
 from apps.knowledge.domain.cited import CitedPassage
+from apps.knowledge.queries import read_cited
 from apps.lib.ids import public_id
 from apps.lib.strict_fields import BlankTextField, TextField
 
-_COLLECTION, _CONVERSATION, _DOCUMENT, _SNAPSHOT = "col_", "conv_", "doc_", "snap_"
+_COLLECTION, _DOCUMENT, _SNAPSHOT = "col_", "doc_", "snap_"
 _LEAST_WINDOW, _MOST_WINDOW = 512, 2_000_000
 
 
@@ -42,7 +44,7 @@ class ConversationSerializer(serializers.Serializer[Any]):
         return State(conversation.version, bytes(conversation.tip_hash), conversation.memory_seq).token
 
     def get_forked_from(self, conversation: Any) -> str | None:
-        return public_id(_CONVERSATION, conversation.forked_from_id) if conversation.forked_from_id else None
+        return public_id(CONVERSATION_PREFIX, conversation.forked_from_id) if conversation.forked_from_id else None
 
 
 class ConversationRequestSerializer(serializers.Serializer[Any]):
@@ -117,20 +119,24 @@ class TurnSerializer(serializers.Serializer[Any]):
     ended_at = serializers.DateTimeField(allow_null=True)
 
 
-def present_turn(turn: Any, passages: Sequence[CitedPassage]) -> dict[str, Any]:
+def present_turns(workspace_id: UUID, turns: Sequence[Any]) -> list[dict[str, Any]]:
+    """Of one workspace, each with the passages that it cites."""
+    cited = read_cited(workspace_id, [turn.snapshot_id for turn in turns if turn.snapshot_id])
+    return [_present_turn(turn, cited.get(turn.snapshot_id, [])) for turn in turns]
+
+
+def _present_turn(turn: Any, passages: Sequence[CitedPassage]) -> dict[str, Any]:
     """As callers see it; `passages`: those of its snapshot."""
-    by_number = {passage.number: passage for passage in passages}
-    cited = [by_number[number] for number in cited_numbers(turn.answer, passages=max(by_number, default=0)) if number in by_number]
     told = {
         "id": turn.public_id,
-        "conversation": public_id(_CONVERSATION, turn.conversation_id),
+        "conversation": public_id(CONVERSATION_PREFIX, turn.conversation_id),
         "number": turn.number,
         "status": turn.state,
         "input": turn.input,
         "messages": turn.messages,
         "answer": turn.answer,
         "tool_calls": turn.tool_calls,
-        "citations": [_citation(passage) for passage in cited],
+        "citations": [_citation(passage) for passage in cited_of(turn.answer, passages)],
         "item": public_id(ITEM_PREFIX, turn.item_id),
         "snapshot": f"{_SNAPSHOT}{turn.snapshot_id}" if turn.snapshot_id else None,
         "asked_in": State(turn.number - 1, bytes(turn.previous_hash), turn.memory_seq).token,

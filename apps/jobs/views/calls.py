@@ -14,6 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 from apps.accounts.actions import authenticate_key
 from apps.accounts.domain import idempotency
 from apps.accounts.permissions import require_scope
+from apps.conversations.domain.state import CONVERSATION_PREFIX
 from apps.conversations.queries.turns import find_conversation, find_turn_of_item
 from apps.jobs import actions
 from apps.jobs.actions.call_threads import in_thread
@@ -24,10 +25,10 @@ from apps.jobs.domain.call_request import Caller, CallRefusedError, CallRequest,
 from apps.jobs.domain.prompt_use import CHAT
 from apps.jobs.domain.stream_wish import StreamWish, stored_wish, stream_wish
 from apps.jobs.domain.streamed_answer import StreamedAnswer
-from apps.jobs.domain.turn_request import CONVERSATION, CONVERSATION_PREFIX, names_conversation, read_chat_turn
+from apps.jobs.domain.turn_request import CONVERSATION, names_conversation, read_chat_turn
 from apps.jobs.models import ITEM_PREFIX
 from apps.jobs.queries import read_served_by
-from apps.jobs.views.streams import answered_lines, begin_stream
+from apps.jobs.views.streams import answered_lines, written
 from apps.lib.clock import current_time
 from apps.lib.http_errors import GIVE_UP, ApiError
 from apps.lib.ids import public_id, uuid7
@@ -104,19 +105,33 @@ async def _answer(request: HttpRequest, endpoint: str) -> HttpResponseBase:
 
 async def _ask(new: _New, item_id: UUID, told: StreamedAnswer) -> tuple[StreamingHttpResponse | CallAnswer, dict[str, str]]:
     """What is streamed is answered from its first piece on; all else once it has ended. And the headers that tell of a turn."""
-
-    async def send(call: CallRequest) -> StreamingHttpResponse | CallAnswer:
-        values: dict[str, Any] = {"item_id": item_id, "caller": new.caller, "request": call, "repeats": new.repeats, "now": current_time()}
-        if not new.wish.is_streamed:
-            return await actions.answer_call(**values)
-        headers = {ITEM_HEADER: public_id(ITEM_PREFIX, item_id), **turn_headers(call)}
-        return await begin_stream(actions.stream_call(told=told, **values), told, headers)
-
     if isinstance(new.call, CallRequest):
-        return await send(new.call), {}
+        call, begun = new.call, await _send(new.call, new.caller, item_id, told if new.wish.is_streamed else None, new.repeats)
+    else:
+        call, begun = await say(new.call, item_id, told if new.wish.is_streamed else None, new.repeats)
+    headers = turn_headers(call)
+    if isinstance(begun, CallAnswer):
+        return begun, headers
+    lines = begun.written(partial(written, told=told))
+    return stream_events(lines, {ITEM_HEADER: public_id(ITEM_PREFIX, item_id), **headers}), headers
+
+
+async def say(
+    ask: TurnAsk, item_id: UUID, told: StreamedAnswer | None, repeats: Repeats | None
+) -> tuple[CallRequest, CallAnswer | actions.BegunStream]:
+    """A turn as it was sent in the end, and what it began."""
+
+    async def send(call: CallRequest) -> CallAnswer | actions.BegunStream:
+        return await _send(call, ask.caller, item_id, told, repeats)
+
     with refusing_calls():
-        call, begun = await actions.ask_turn(new.call, send=send, clock=current_time)
-    return begun, turn_headers(call)
+        return await actions.ask_turn(ask, send=send, clock=current_time)
+
+
+async def _send(
+    call: CallRequest, caller: Caller, item_id: UUID, told: StreamedAnswer | None, repeats: Repeats | None
+) -> CallAnswer | actions.BegunStream:
+    return await actions.begin_call(item_id=item_id, caller=caller, request=call, told=told, repeats=repeats, now=current_time())
 
 
 def _headers_of_turn(item_id: UUID) -> dict[str, str]:
@@ -168,13 +183,17 @@ def _admit(request: HttpRequest, endpoint: str) -> _New | _Again:
 
 def _read(request: HttpRequest, endpoint: str, caller: Caller) -> CallRequest | TurnAsk:
     """A turn, when the request names a conversation."""
-    headers, times, check_tools = request.headers, cache_times(), actions.tool_checker(caller.workspace_id)
     if endpoint == CHAT and (values := names_conversation(request.body)):
         conversation = find_conversation(workspace_id=caller.workspace_id, conversation_id=values.pop(CONVERSATION))
-        as_call = partial(read_call, endpoint=endpoint, headers=headers, times=times, check_tools=check_tools)
-        return TurnAsk(caller, conversation.id, read_chat_turn(values), as_call)
-    expand = actions.single_prompt_expander(caller.workspace_id)
-    return read_call(request.body, endpoint=endpoint, headers=headers, times=times, expand=expand, check_tools=check_tools)
+        return actions.turn_ask(caller, conversation.id, read_chat_turn(values), headers=request.headers)
+    return read_call(
+        request.body,
+        endpoint=endpoint,
+        headers=request.headers,
+        times=cache_times(),
+        expand=actions.single_prompt_expander(caller.workspace_id),
+        check_tools=actions.tool_checker(caller.workspace_id),
+    )
 
 
 def _wants_cache(request: HttpRequest, endpoint: str) -> bool:

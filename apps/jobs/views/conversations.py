@@ -1,6 +1,5 @@
 """`/api/conversations`: begin conversations, look at them and at what was said, fork and delete them."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import QuerySet
@@ -21,9 +20,8 @@ from apps.jobs.serializers.conversations import (
     ConversationSerializer,
     ForkRequestSerializer,
     TurnSerializer,
-    present_turn,
+    present_turns,
 )
-from apps.knowledge.queries import read_cited
 from apps.lib.clock import current_time
 from apps.lib.cursor_pages import CursorPages
 
@@ -130,12 +128,7 @@ class HistoryView(ListAPIView[Any]):
     def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
         if not args:
             return super().get_serializer(*args, **kwargs)
-        return TurnSerializer(_present_turns(key_of(self.request).workspace_id, args[0]), **kwargs)
-
-
-def _present_turns(workspace_id: Any, turns: Sequence[Any]) -> list[dict[str, Any]]:
-    cited = read_cited(workspace_id, [turn.snapshot_id for turn in turns if turn.snapshot_id])
-    return [present_turn(turn, cited.get(turn.snapshot_id, [])) for turn in turns]
+        return TurnSerializer(present_turns(key_of(self.request).workspace_id, args[0]), **kwargs)
 
 
 def _conversation(request: Request, conversation_id: str) -> Any:

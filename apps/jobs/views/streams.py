@@ -1,6 +1,6 @@
 """Answers as server-sent events: those of a call while it is made, and those of an item for whoever comes back for them."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from uuid import UUID
 
@@ -19,33 +19,14 @@ from apps.jobs.queries.request import read_request
 from apps.jobs.views.watching import admit_watcher, open_stream, require_get
 from apps.lib.http_errors import ApiError
 from apps.lib.sse import HEARTBEAT, REFUSED, write_event
-from apps.lib.streaming import stream_events
 
 _RESTART = write_event(b"{}", name="restart")
-Pieces = AsyncGenerator[Chunk | CallAnswer | None, None]
 
 
-async def begin_stream(pieces: Pieces, told: StreamedAnswer, headers: dict[str, str]) -> StreamingHttpResponse | CallAnswer:
-    """The response once a piece has come; the answer when it is there before one, or the failure, which has a status of its own."""
-    first = await anext(pieces)
-    if isinstance(first, CallAnswer):
-        return first
-    return stream_events(_lines(first, pieces, told), headers)
-
-
-async def answered_lines(answer: CallAnswer, told: StreamedAnswer) -> AsyncIterator[bytes]:
+async def answered_lines(answer: CallAnswer, told: StreamedAnswer) -> AsyncGenerator[bytes, None]:
     """An answer that is there already, in chunks."""
     for data in told.end(answer):
         yield write_event(data)
-
-
-async def _lines(first: Chunk | None, pieces: Pieces, told: StreamedAnswer) -> AsyncIterator[bytes]:
-    async with aclosing(pieces):
-        for line in written(first, told):
-            yield line
-        async for piece in pieces:
-            for line in written(piece, told):
-                yield line
 
 
 def written(piece: Chunk | CallAnswer | None, told: StreamedAnswer) -> list[bytes]:

@@ -1,9 +1,8 @@
 """`/api/conversations/{id}/turns`: say something, and be answered: whole, or as it comes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 import orjson
@@ -19,22 +18,19 @@ from apps.jobs.actions.call_threads import in_thread
 from apps.jobs.actions.prepare_turn import TurnAsk
 from apps.jobs.actions.repeat_call import Repeats
 from apps.jobs.domain.call_answer import CallAnswer, in_words
-from apps.jobs.domain.call_request import Caller, CallRequest, read_call, read_object
-from apps.jobs.domain.prompt_use import CHAT
+from apps.jobs.domain.call_request import Caller, read_object
 from apps.jobs.domain.stream_wish import stream_wish
 from apps.jobs.domain.streamed_answer import StreamedAnswer
 from apps.jobs.domain.turn_request import read_native_turn
 from apps.jobs.models import ITEM_PREFIX
-from apps.jobs.serializers.conversations import present_turn
-from apps.jobs.views.calls import ITEM_HEADER, failure_of, find_repeated, refusing_calls, turn_headers
-from apps.jobs.views.streams import Pieces, written
-from apps.knowledge.queries import read_cited
+from apps.jobs.serializers.conversations import present_turns
+from apps.jobs.views.calls import ITEM_HEADER, failure_of, find_repeated, refusing_calls, say, turn_headers
+from apps.jobs.views.streams import answered_lines, written
 from apps.lib.clock import current_time
 from apps.lib.http_errors import GIVE_UP, ApiError
 from apps.lib.ids import public_id, uuid7
 from apps.lib.sse import write_event
 from apps.lib.streaming import stream_events
-from apps.providers.queries import cache_times
 
 
 @csrf_exempt
@@ -49,26 +45,12 @@ async def turns(request: HttpRequest, conversation_id: str) -> HttpResponseBase:
         return await _whole(
             repeats.item_id, answer, {"Idempotency-Replayed": "true"}, is_streamed=stream_wish(ask.request.rest).is_streamed
         )
-    item_id = uuid7()
-    told = StreamedAnswer(is_usage_told=False)
-    is_streamed = stream_wish(ask.request.rest).is_streamed
-
-    async def send(call: CallRequest) -> HttpResponseBase | CallAnswer:
-        values: dict[str, Any] = {"item_id": item_id, "caller": ask.caller, "request": call, "repeats": repeats, "now": current_time()}
-        if not is_streamed:
-            return await actions.answer_call(**values)
-        pieces = actions.stream_call(told=told, **values)
-        first = await anext(pieces)
-        if isinstance(first, CallAnswer):
-            return first
-        headers = {ITEM_HEADER: public_id(ITEM_PREFIX, item_id), **turn_headers(call)}
-        return stream_events(_lines(first, pieces, told, item_id), headers)
-
-    with refusing_calls():
-        call, begun = await actions.ask_turn(ask, send=send, clock=current_time)
+    item_id, told = uuid7(), StreamedAnswer(is_usage_told=False)
+    call, begun = await say(ask, item_id, told if stream_wish(ask.request.rest).is_streamed else None, repeats)
     if isinstance(begun, CallAnswer):
         return await _whole(item_id, begun, turn_headers(call))
-    return begun
+    headers = {ITEM_HEADER: public_id(ITEM_PREFIX, item_id), **turn_headers(call)}
+    return stream_events(_with_turn(begun.written(partial(written, told=told)), item_id), headers)
 
 
 def _admit(request: HttpRequest, conversation_id: str) -> tuple[TurnAsk, Repeats | None]:
@@ -81,9 +63,7 @@ def _admit(request: HttpRequest, conversation_id: str) -> tuple[TurnAsk, Repeats
         wanted = read_native_turn(read_object(request.body))
     if isinstance(repeats, ApiError):
         raise repeats
-    check_tools = actions.tool_checker(key.workspace_id)
-    as_call = partial(read_call, endpoint=CHAT, headers=request.headers, times=cache_times(), check_tools=check_tools)
-    return TurnAsk(caller, conversation.id, wanted, as_call), repeats
+    return actions.turn_ask(caller, conversation.id, wanted, headers=request.headers), repeats
 
 
 async def _whole(item_id: UUID, answer: CallAnswer, headers: dict[str, str], *, is_streamed: bool = False) -> HttpResponseBase:
@@ -91,24 +71,15 @@ async def _whole(item_id: UUID, answer: CallAnswer, headers: dict[str, str], *, 
     if answer.content is None or answer.status != 200:
         raise failure_of(in_words(answer), headers if answer.should_retry else headers | GIVE_UP)
     if is_streamed:
-        return stream_events(_told_again(item_id, answer), headers)
+        return stream_events(_with_turn(answered_lines(answer, StreamedAnswer(is_usage_told=False)), item_id), headers)
     return HttpResponse(await in_thread(_turn, item_id), content_type="application/json", headers=headers)
 
 
-async def _told_again(item_id: UUID, answer: CallAnswer) -> AsyncIterator[bytes]:
-    for data in StreamedAnswer(is_usage_told=False).end(answer):
-        yield write_event(data)
-    yield write_event(await in_thread(_turn, item_id), name="turn")
-
-
-async def _lines(first: Any, pieces: Pieces, told: StreamedAnswer, item_id: UUID) -> AsyncIterator[bytes]:
+async def _with_turn(lines: AsyncGenerator[bytes, None], item_id: UUID) -> AsyncIterator[bytes]:
     """The chunks of the answer; last an event `turn` that tells what came of it."""
-    async with aclosing(pieces):
-        for line in written(first, told):
+    async with aclosing(lines):
+        async for line in lines:
             yield line
-        async for piece in pieces:
-            for line in written(piece, told):
-                yield line
     yield write_event(await in_thread(_turn, item_id), name="turn")
 
 
@@ -118,5 +89,4 @@ def _turn(item_id: UUID) -> bytes:
     turn = find_turn_of_item(item_id)
     if turn is None:
         raise ApiError(404, "not_found", "The conversation is not there any more.")
-    cited = read_cited(turn.workspace_id, [turn.snapshot_id]).get(turn.snapshot_id, []) if turn.snapshot_id else []
-    return orjson.dumps(present_turn(turn, cited))
+    return orjson.dumps(present_turns(turn.workspace_id, [turn])[0])

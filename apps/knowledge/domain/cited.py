@@ -4,6 +4,11 @@ from dataclasses import dataclass
 from uuid import UUID
 
 
+def place_of(document: str, anchor: str) -> str:
+    """Where a passage is from, in words."""
+    return ", ".join(filter(None, (document, anchor)))
+
+
 @dataclass(frozen=True, slots=True)
 class CitedPassage:
     """The passage behind a citation: [1] is the first of its snapshot. `start` and `end` count in the version's plain text."""
@@ -18,3 +23,7 @@ class CitedPassage:
     start: int
     end: int
     text: str
+
+    @property
+    def place(self) -> str:
+        return place_of(self.document, self.anchor)
