@@ -48,6 +48,14 @@ _HEADERS = (
     ("X-Accept-If", "When its answer is taken: `schema`, `not_refused`, `field>=0.8`, with commas between them.", {"type": "string"}),
     ("X-Failover", "Whether other targets are asked when the first one fails.", {"type": "string", "enum": ["on", "off", ""]}),
 )
+_OF_TURN = {
+    name: {"description": text, "schema": {"type": "string"}}
+    for name, text in {
+        "X-Conversation-Id": "Of a turn: the conversation that it was asked in; a conflict may have forked it.",
+        "X-Conversation-Version": "The version that the turn makes.",
+        "X-Conversation-State": "The state that the turn was asked in.",
+    }.items()
+}
 _NO_STREAM = {"type": "boolean", "nullable": True, "enum": [False, None], "description": "Only chat completions are streamed."}
 _STREAM = {"type": "boolean", "nullable": True, "description": "The answer as server-sent events, in OpenAI's chunks."}
 _WAIT = (
@@ -82,6 +90,7 @@ def _call(operation_id: str, summary: str, needed: dict[str, Any]) -> dict[str, 
     answer = {
         "description": "The provider's answer.",
         "headers": {
+            **_OF_TURN,
             "X-Item-Id": {"description": "The item in `/api/items/{item_id}`.", "schema": {"type": "string"}},
             "X-Cache": {
                 "description": "`hit`: the answer was kept and cost nothing. Only with the request's `X-Cache`.",
@@ -224,6 +233,10 @@ _TURN: dict[str, Any] = {
     "security": [{"apiKey": []}],
     "x-required-scope": "chat",
     "responses": {
-        "200": {"description": "The turn.", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Turn"}}}},
+        "200": {
+            "description": "The turn.",
+            "headers": _OF_TURN,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Turn"}}},
+        },
     },
 }

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from apps.conversations.domain.conflicts import OnConflict
-from apps.conversations.domain.state import CONVERSATION_PREFIX
+from apps.conversations.domain.state import CONVERSATION_PREFIX, State
 from apps.lib.ids import public_id, uuid7
 
 TURN_PREFIX = "turn_"
@@ -121,6 +121,11 @@ class Turn(models.Model):
     @property
     def public_id(self) -> str:
         return public_id(TURN_PREFIX, self.id)
+
+    @property
+    def asked_in(self) -> State:
+        """The state that it began from."""
+        return State(self.number - 1, bytes(self.previous_hash), self.memory_seq)
 
 
 class Summary(models.Model):

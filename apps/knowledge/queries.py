@@ -27,9 +27,17 @@ from apps.knowledge.models import (
 )
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import parse_public_id, public_id
+from apps.lib.redis_client import read_figures
 
+# In Redis: how pinning went, since Redis last lost its data.
+PIN_COUNTS_KEY = "aiplatform:pins"
 _DIGEST_CHARACTERS = 64
 _PIN = ("workspace_id", "scope", "state_version", "query_key")
+
+
+def read_pin_counts() -> dict[str, float]:
+    """How often a retrieval was pinned (`won`), came after another search (`lost`), or was pinned before it was asked for (`read`)."""
+    return read_figures(PIN_COUNTS_KEY)
 
 
 def collections_of(workspace_id: UUID) -> QuerySet[Collection]:

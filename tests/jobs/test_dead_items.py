@@ -11,7 +11,8 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.accounts.models import AuditEntry, Role
-from apps.jobs.actions import mirror_dead
+from apps.conversations.models import Turn
+from apps.jobs.actions import close_turns, mirror_dead
 from apps.jobs.actions.bury import Death, bury
 from apps.jobs.domain.lifecycle import ItemState, JobStatus
 from apps.jobs.models import Item, Job
@@ -21,7 +22,9 @@ from apps.lib.redis_client import redis_client
 from apps.spend.models import Price
 from apps.traces.queries import read_bodies
 from tests.factories.accounts import make_client, make_office_client, make_user, make_workspace
+from tests.factories.conversations import make_conversation, make_turn
 from tests.factories.jobs import make_route
+from tests.jobs.batches import end_item
 from tests.jobs.rows import make_job
 
 pytestmark = pytest.mark.django_db
@@ -134,6 +137,30 @@ def test_what_nobody_waits_for_can_only_be_discarded(status: JobStatus, kind: st
     }  # fmt: skip
     assert post(client, "discard", item_ids=[item.public_id], reason="too late").json() == {"items": 1}
     assert groups(client) == []
+
+
+def test_a_turn_that_died_is_asked_again_while_nothing_was_said_since() -> None:
+    """Two turns died in the same state: the first that is requeued has its place there, the other one's answer would have none."""
+    conversation = make_conversation(make_workspace())
+    items = []
+    for _ in range(2):
+        job = make_dead("down", status=JobStatus.COMPLETED, kind="single", workspace=conversation.workspace)
+        items.append(job.items.get())
+        make_turn(conversation, state="failed", item_id=items[-1].id, error_code="server_error", number=1)
+    staff = make_office_client()
+    page = reverse("admin:jobs_item_change", args=[items[1].pk])
+    assert "its answer is what is said next" in staff.get(page).content.decode()
+    client = make_client()
+    told = [post(client, "requeue", item_ids=[item.public_id]).json() for item in items]
+    assert [(one["items"], one["impossible"]) for one in told] == [(1, 0), (0, 1)]
+    assert "The conversation has gone on since" in staff.get(page).content.decode()
+    states = [Item.objects.get(id=item.id).state for item in items]
+    assert states == [ItemState.WAITING, ItemState.DEAD]
+    assert list(Turn.objects.order_by("id").values_list("state", "error_code")) == [("open", ""), ("failed", "server_error")]
+    end_item(items[0], answer=b'{"choices": [{"message": {"content": "At last"}}]}')
+    assert close_turns() == 1
+    conversation.refresh_from_db()
+    assert (conversation.version, Turn.objects.get(item_id=items[0].id).answer) == (1, "At last")
 
 
 def test_discarded_items_stay_dead_when_the_job_is_rerun() -> None:

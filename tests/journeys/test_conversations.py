@@ -89,6 +89,11 @@ def test_the_sdk_talks_and_the_platform_keeps_what_was_said(live: Live) -> None:
             {"role": "user", "content": "What is my name?"},
         ]
         assert api.send(f"/{made['id']}")["state"] == turns[0]["state"]
+        # Which state it was asked in is told with the answer, and stands in the record of its item.
+        assert first.headers["x-conversation-state"] == turns[1]["asked_in"] == made["state"]
+        with urlopen(Request(f"{live.url}/api/items/{turns[0]['item']}", headers=api.headers), timeout=120) as told:
+            record = json.loads(told.read())
+        assert record["turn"] == {"conversation": made["id"], "number": 2, "asked_in": turns[1]["state"], "snapshot_id": None}
         # What the SDK sends again by itself, when it has not heard of the first try, is not said twice.
         again = say("What is my name?", extra_headers={"X-Stainless-Retry-Count": "1"})
         assert (again.headers["x-item-id"], again.headers["x-conversation-version"]) == (turns[0]["item"], "2")

@@ -7,18 +7,31 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
+from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from apps.accounts.domain.keys import WORKSPACE_SCOPES, Scope
+from apps.jobs.actions import turn_ask
 from apps.jobs.actions.keep_transitions import keep_transitions
+from apps.jobs.actions.prepare_turn import prepare_turn
+from apps.jobs.actions.submit_call import submit_call
+from apps.jobs.domain.call_request import Caller, CallRequest
 from apps.jobs.domain.lifecycle import JobStatus
+from apps.jobs.domain.turn_request import read_native_turn
 from apps.jobs.queries import COUNTERS_KEY
+from apps.knowledge.actions import PinTo
+from apps.knowledge.actions.pin_snapshot import pin_snapshot
+from apps.knowledge.queries import PIN_COUNTS_KEY
+from apps.lib.http_errors import ApiError
+from apps.lib.ids import uuid7
 from apps.lib.redis_client import redis_client
 from apps.providers.actions import pause
 from apps.providers.domain.transitions import Transition
 from apps.providers.models import TransitionRecord
 from apps.webhooks.models import DeliveryState
-from tests.factories.accounts import make_api_key
-from tests.factories.jobs import make_job, make_pump
+from tests.factories.accounts import make_api_key, make_workspace
+from tests.factories.conversations import make_conversation
+from tests.factories.jobs import make_job, make_pump, make_route
+from tests.factories.knowledge import make_collection, make_snapshot
 from tests.factories.providers import make_model, make_provider
 from tests.factories.webhooks import make_delivery
 
@@ -27,7 +40,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _no_counters() -> None:
-    redis_client().delete(COUNTERS_KEY, "bulk")
+    redis_client().delete(COUNTERS_KEY, PIN_COUNTS_KEY, "bulk")
 
 
 def scrape(client: Client) -> dict[tuple[str, ...], float]:
@@ -176,3 +189,27 @@ def test_strangers_see_no_figures() -> None:
             assert (answer.status_code, b"aiplatform_" in answer.content) == (status, status == 200), (where, key)
     for address in ("127.0.0.1", "::1"):
         assert Client(REMOTE_ADDR=address).get("/metrics").status_code == 200
+
+
+def test_how_conflicts_were_resolved_and_whose_retrievals_hold(
+    client: Client, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    counted = ("asked", "waited", "moved", "forked", "rejected", "busy")
+    values = scrape(client)
+    assert [values["aiplatform_turns_total", name] for name in counted] == [0] * 6
+    make_route("small")
+    collection = make_collection(make_workspace())
+    conversation, caller = make_conversation(make_workspace(), collection_id=collection.id), Caller(make_workspace().id, None)
+    with django_capture_on_commit_callbacks(execute=True):
+        for said in ({"input": "Hello"}, {"input": "Hello", "state": 0, "on_conflict": "fork"}):
+            call = prepare_turn(turn_ask(caller, conversation.id, read_native_turn(said), headers={}))
+            assert isinstance(call, CallRequest)
+            submit_call(item_id=uuid7(), reply_to="", caller=caller, request=call, repeats=None, now=timezone.now())
+        with pytest.raises(ApiError):
+            prepare_turn(turn_ask(caller, conversation.id, read_native_turn({"input": "Hi", "on_conflict": "reject"}), headers={}))
+        # Two that search at once: the second comes too late.
+        pinned, other = make_snapshot(collection), make_snapshot(collection, query="something else")
+        assert {pin_snapshot(snapshot=one, pin_to=PinTo("state", 7), query_key="key").id for one in (pinned, other)} == {pinned.id}
+    values = scrape(client)
+    assert [values["aiplatform_turns_total", name] for name in counted] == [1, 0, 0, 1, 1, 0]
+    assert [values["aiplatform_pins_total", name] for name in ("won", "lost", "read")] == [2, 1, 1]

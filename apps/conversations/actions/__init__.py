@@ -14,6 +14,7 @@ from apps.conversations.actions.rebuild_memory import Rebuilt, rebuild_memory
 from apps.conversations.actions.record_conversation import record_conversation
 from apps.conversations.actions.record_probe import record_probe
 from apps.conversations.actions.remember import remember
+from apps.conversations.actions.reopen_turn import reopen_turn
 from apps.conversations.actions.write_summary import close_summary, open_summary
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "record_conversation",
     "record_probe",
     "remember",
+    "reopen_turn",
 ]

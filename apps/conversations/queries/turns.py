@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 
 from apps.conversations.domain.state import CONVERSATION_PREFIX, State, first_hash
@@ -72,6 +72,14 @@ def turns_of(conversation_id: UUID | None) -> QuerySet[Turn]:
 def find_turn_of_item(item_id: UUID) -> Turn | None:
     """The turn that an item asks."""
     return Turn.objects.filter(item_id=item_id, copied_from_id=None).first()
+
+
+def answerable_turns(item: UUID | OuterRef) -> QuerySet[Turn]:
+    """The turn that an item asks, while its answer would be what is said next: nothing was said in its state since, or is asked there."""
+    others = Turn.objects.filter(conversation=OuterRef("conversation"), number=OuterRef("number")).exclude(state=TurnState.FAILED)
+    is_there = Q(conversation__version=F("number") - 1, conversation__tip_hash=F("previous_hash"))
+    is_free = Q(state=TurnState.OPEN) | (Q(state=TurnState.FAILED) & ~Exists(others))
+    return Turn.objects.filter(is_there & is_free, item_id=item, copied_from_id=None)
 
 
 def find_open_turn(conversation_id: UUID) -> Turn | None:

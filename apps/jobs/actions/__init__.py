@@ -3,7 +3,6 @@
 from apps.jobs.actions.advance_job import advance_job
 from apps.jobs.actions.answer_call import answer_call
 from apps.jobs.actions.archive_recipe import archive_recipe
-from apps.jobs.actions.ask_turn import ask_turn
 from apps.jobs.actions.begin_call import BegunStream, begin_call
 from apps.jobs.actions.cancel_all import cancel_all
 from apps.jobs.actions.cancel_job import cancel_job
@@ -37,6 +36,7 @@ from apps.jobs.actions.rerun_failed import rerun_failed
 from apps.jobs.actions.ring import ring, wake_pumps
 from apps.jobs.actions.run import run_items
 from apps.jobs.actions.sample_progress import sample_progress
+from apps.jobs.actions.say_turn import say_turn
 from apps.jobs.actions.search_documents import search_documents
 from apps.jobs.actions.start_waiting import start_waiting
 from apps.jobs.actions.stream_call import stream_call
@@ -56,7 +56,6 @@ __all__ = [
     "advance_job",
     "answer_call",
     "archive_recipe",
-    "ask_turn",
     "begin_call",
     "begin_conversation",
     "cancel_all",
@@ -95,6 +94,7 @@ __all__ = [
     "ring",
     "run_items",
     "sample_progress",
+    "say_turn",
     "search_documents",
     "single_prompt_expander",
     "start_waiting",

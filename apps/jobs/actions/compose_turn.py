@@ -5,7 +5,6 @@ The same words in the same state make the same request, whoever composes it, as 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -16,8 +15,8 @@ from apps.conversations.domain.state import State
 from apps.conversations.domain.turns import TurnStart
 from apps.conversations.queries.memory import read_memory
 from apps.conversations.queries.turns import Context, read_context
-from apps.jobs.actions.search_documents import search_documents
-from apps.jobs.domain.call_request import Caller, CallRefusedError
+from apps.jobs.actions.search_documents import Embedded, search_embedded
+from apps.jobs.domain.call_request import CallRefusedError
 from apps.jobs.domain.turn_request import TurnRequest
 from apps.jobs.domain.turn_texts import EARLIER, FROM_MEMORY, FROM_PASSAGES
 from apps.knowledge.actions import PinTo
@@ -63,9 +62,12 @@ class Resolved:
 
 
 def compose_turn(
-    conversation: "Conversation", request: TurnRequest, resolved: Resolved, *, caller: Caller, created_by_id: UUID | None, now: datetime
+    conversation: "Conversation", request: TurnRequest, resolved: Resolved, *, created_by_id: UUID | None, embedded: Embedded | None = None
 ) -> ComposedTurn:
-    """ApiError when the collection can't be searched; CallRefusedError when the request doesn't fit the window or its conversation."""
+    """ApiError when the collection can't be searched; CallRefusedError when the request doesn't fit the window or its conversation.
+
+    UnembeddedError when a model must make the question's vector first: `embedded` brings it.
+    """
     context = read_context(conversation, version=resolved.version)
     pending = _pending(context.turns, request)
     memory_seq, remembered = read_memory(
@@ -74,11 +76,9 @@ def compose_turn(
         seq=request.read.memory_seq if resolved.fork_to and request.read else None,
     )
     state = State(context.version, context.tip_hash, memory_seq)
-    if pending is None:
-        found = _retrieve(conversation, state, request.text, caller=caller, now=now)
-    else:
-        # What its tools came to belongs to the question: it is answered from what was found for that. Nothing is looked for here.
-        found = _Found("", context.turns[pending].snapshot_id)
+    # What its tools came to belongs to the question: it is answered from what was found for that. Nothing is looked for then.
+    known = _Found("", context.turns[pending].snapshot_id) if pending is not None else None
+    found = known or _retrieve(conversation, state, request.text, embedded)
     exchanges = [*_exchanges(context.turns, pending), *(request.results or ())]
     sections = _sections(conversation, request, context, pending, found=found, remembered=remembered)
     reserved = _reserved(request.rest, conversation.window_tokens) + _count(exchanges)
@@ -143,7 +143,7 @@ def _pending(turns: Sequence["Turn"], request: TurnRequest) -> int | None:
     return max((place for place, turn in enumerate(turns) if turn.input), default=None)
 
 
-def _retrieve(conversation: "Conversation", state: State, asked: str, *, caller: Caller, now: datetime) -> _Found:
+def _retrieve(conversation: "Conversation", state: State, asked: str, embedded: Embedded | None) -> _Found:
     """Pinned: whoever asks the same in this state, in whichever process, reads what the first one found."""
     if conversation.collection_id is None:
         return _Found()
@@ -152,15 +152,8 @@ def _retrieve(conversation: "Conversation", state: State, asked: str, *, caller:
         message = "The collection that the conversation is answered from is not there any more. Choose another one, or none."
         raise ApiError(409, "collection_gone", message, headers=GIVE_UP)
     request = SearchRequest(query=asked[:LONGEST_QUERY], top_k=_PASSAGES)
-    snapshot = search_documents(
-        collection=collection,
-        api_key_id=caller.api_key_id,
-        request=request,
-        pin_to=PinTo(state.scope, state.version),
-        end_user=conversation.end_user,
-        is_alone=True,
-        now=now,
-    )
+    pin_to = PinTo(state.scope, state.version)
+    snapshot = search_embedded(collection=collection, request=request, pin_to=pin_to, end_user=conversation.end_user, embedded=embedded)
     return _Found(request.key(collection.public_id), snapshot.id)
 
 

@@ -60,6 +60,7 @@ def add_counts(counts: Counter[str], cost: float = 0.0) -> None:
             for name, number in counts.items():
                 if number:
                     pipeline.hincrby(COUNTERS_KEY, name, number)
-            pipeline.hincrbyfloat(COUNTERS_KEY, "cost_usd", cost)
+            if cost:
+                pipeline.hincrbyfloat(COUNTERS_KEY, "cost_usd", cost)
     except redis.RedisError as error:
         log.warning("counters_not_kept", error=str(error))

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
 from uuid import UUID
 
@@ -14,6 +13,8 @@ from apps.conversations.queries.turns import find_conversation_by_id, find_open_
 from apps.jobs.actions.check_tools import tool_checker
 from apps.jobs.actions.close_turns import close_summaries, close_turns
 from apps.jobs.actions.compose_turn import Resolved, compose_turn
+from apps.jobs.actions.count_turns import count_turn
+from apps.jobs.actions.search_documents import Embedded
 from apps.jobs.domain.call_request import Caller, CallRequest, read_call
 from apps.jobs.domain.prompt_use import CHAT
 from apps.jobs.domain.tool import PinScope
@@ -47,9 +48,9 @@ def turn_ask(
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """Another turn is being asked in this state: `item_id` ends it."""
+    """Other turns come first: the one that is being asked, which `item_id` ends, or those that have waited longer."""
 
-    item_id: UUID
+    item_id: UUID | None
 
 
 def find_sent(ask: TurnAsk) -> UUID | None:
@@ -58,8 +59,11 @@ def find_sent(ask: TurnAsk) -> UUID | None:
     return sent.item_id if sent else None
 
 
-def prepare_turn(ask: TurnAsk, *, resolution: str = "", now: datetime) -> CallRequest | Busy:
-    """The call with its turn; ApiError 409 `conversation_conflict` where the policy says reject."""
+def prepare_turn(ask: TurnAsk, *, resolution: str = "", embedded: Embedded | None = None, is_behind: bool = False) -> CallRequest | Busy:
+    """The call with its turn; ApiError 409 `conversation_conflict` where the policy says reject.
+
+    `is_behind`: others wait for the conversation, so a turn that may wait does. UnembeddedError as of `compose_turn`.
+    """
     if ask.caller.api_key_id and not find_live_keys([ask.caller.api_key_id]):
         raise ApiError(401, "invalid_api_key", "The API key was revoked, or has expired, while the turn waited. It was not asked.")
     close_turns(conversation_id=ask.conversation_id)
@@ -69,23 +73,24 @@ def prepare_turn(ask: TurnAsk, *, resolution: str = "", now: datetime) -> CallRe
     under_way = find_open_turn(conversation.id)
     is_stale = read is not None and not read.fits(conversation.version, bytes(conversation.tip_hash))
     resolved = Resolved(conversation.version, resolution or (MOVED if is_stale else ""))
+    policy = ask.request.on_conflict or OnConflict(conversation.on_conflict)
+    if policy is OnConflict.RETRY and (under_way or is_behind):
+        return Busy(under_way.item_id if under_way else None)
     if is_stale or under_way:
-        policy = ask.request.on_conflict or OnConflict(conversation.on_conflict)
-        if policy is OnConflict.RETRY and under_way:
-            return Busy(under_way.item_id)
         if policy is OnConflict.REJECT or (
             read is not None and is_stale and not read.fits(read.version, tip_at(conversation, read.version))
         ):
             state = read_state(conversation).token
             standing = "a turn is being answered in it" if under_way else "it has moved on"
             message = f"The conversation is in state {state}, and {standing}. Read it, and send the turn again with that state."
+            count_turn("rejected")
             raise ApiError(409, "conversation_conflict", message, param="state", headers=GIVE_UP)
         if policy is OnConflict.FORK:
             resolved = Resolved(read.version if read else conversation.version, FORKED, fork_to=uuid7())
-    composed = compose_turn(conversation, ask.request, resolved, caller=ask.caller, created_by_id=ask.created_by_id, now=now)
+    composed = compose_turn(conversation, ask.request, resolved, created_by_id=ask.created_by_id, embedded=embedded)
     call = ask.read_call(orjson.dumps(composed.values))
     if isinstance(composed.values.get("tools"), list):
         # What its tools find is found in this state as well.
         asked_in = composed.start.state
-        call = replace(call, body=orjson.dumps(with_pin(composed.values, PinScope(asked_in.scope, asked_in.version))))
+        call = replace(call, body=orjson.dumps(with_pin(composed.values, PinScope(asked_in.scope, asked_in.version, asked_in.token))))
     return replace(call, end_user=conversation.end_user or call.end_user, turn=composed.start)

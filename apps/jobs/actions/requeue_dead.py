@@ -8,9 +8,12 @@ from uuid import UUID
 
 import orjson
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from apps.conversations.actions import reopen_turn
+from apps.conversations.queries.turns import answerable_turns
 from apps.jobs.actions.close_documents import reopen_documents
+from apps.jobs.actions.close_turns import close_turns
 from apps.jobs.actions.estimate_work import estimate_work
 from apps.jobs.actions.index_documents import INDEX
 from apps.jobs.actions.narrow_index import find_needed, narrow_index
@@ -53,7 +56,8 @@ _ONE_EMBEDDER = "A collection has one embedding model: items of jobs of kind 'in
 class Requeued:
     """What was (or, in a dry run, would be) requeued.
 
-    `left` is what a second request would take; `impossible` can only be discarded: its job is over, or nobody waits for it any more.
+    `left` is what a second request would take; `impossible` can only be discarded: its job is over, nobody waits for it any more, or its
+    conversation has gone on without it.
     """
 
     items: int
@@ -84,7 +88,9 @@ def requeue_dead(
     """
     model = _model(change.model)
     rows = select_dead(selection, workspace_ids=workspace_ids)
-    possible = rows.filter(job__status__in=RERUNNABLE).exclude(job__kind="single")
+    # For a single call nobody waits any more; but a turn's answer still has its place in a conversation where nothing was said since.
+    has_place = ~Q(job__kind="single") | Exists(answerable_turns(OuterRef("id")))
+    possible = rows.filter(has_place, job__status__in=RERUNNABLE)
     found = list(possible.order_by("job_id", "id").values_list("job_id", "id", "job__kind")[: MOST_AT_ONCE + 1])
     left = max(0, possible.count() - MOST_AT_ONCE) if len(found) > MOST_AT_ONCE else 0
     chosen = _without_needless(found[:MOST_AT_ONCE], change)
@@ -150,6 +156,7 @@ def _requeue_in(job_id: UUID, ids: list[UUID], change: Change, model: CallableMo
         still_dead = select_dead(Selection(item_ids=tuple(ids)), workspace_ids=None).filter(job_id=job_id).order_by("id")
         ids = list(still_dead.select_for_update(no_key=True).values_list("id", flat=True))
         ids = narrow_index(ids) if job.kind == INDEX else ids
+        ids = [item_id for item_id in ids if _has_place(item_id)] if job.kind == "single" else ids
         if not ids:
             return 0
         if change.max_tokens:
@@ -162,6 +169,12 @@ def _requeue_in(job_id: UUID, ids: list[UUID], change: Change, model: CallableMo
         if job.status == JobStatus.RUNNING:
             ring(lane=job.lane, job_id=job.id)
     return items
+
+
+def _has_place(item_id: UUID) -> bool:
+    """Whether what a single call is answered is a turn's answer: that is open again."""
+    close_turns(item_id=item_id)
+    return reopen_turn(item_id=item_id)
 
 
 def _raise_limits(ids: Sequence[UUID], max_tokens: int) -> None:

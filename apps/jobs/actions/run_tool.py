@@ -160,7 +160,8 @@ def _run(order: ToolOrder, use: ToolUse) -> EffectEnd:
         return _error("timeout", _TIMEOUT.format(seconds=tool.limit_seconds))
     except Exception as error:
         # Whatever an operator's tool raises is the model's to know, and a line in the log for the operator.
-        log.exception("tool_failed", tool=tool.name, item_id=str(order.item.item_id), run_id=str(order.item.run_id))
+        ids = {"item_id": str(order.item.item_id), "run_id": str(order.item.run_id)}
+        log.exception("tool_failed", tool=tool.name, state=use.pin.state if use.pin else None, **ids)
         return _error("failed", f"The tool failed: {type(error).__name__}.")
 
 

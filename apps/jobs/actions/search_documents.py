@@ -4,7 +4,9 @@ The same question within a day is answered from the workspace's cache of answers
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -28,6 +30,42 @@ if TYPE_CHECKING:
     from apps.knowledge.models import Collection, Snapshot
 
 
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A question's vector, as the model's answer brought it."""
+
+    model: str
+    answer: bytes
+
+
+class UnembeddedError(Exception):
+    """A provider's model must make the question's vector before this search; `call` asks it."""
+
+    def __init__(self, call: CallRequest) -> None:
+        super().__init__(call.model)
+        self.call = call
+
+
+def search_embedded(
+    *, collection: "Collection", request: SearchRequest, pin_to: PinTo | None = None, end_user: str = "", embedded: Embedded | None = None
+) -> "Snapshot":
+    """The snapshot of what was found, without asking anybody: UnembeddedError where the question's vector is missing."""
+    vector = None
+    if model := needed_embedder(collection_id=collection.id, request=request, pin_to=pin_to):
+        if embedded is None or embedded.model != model:
+            raise UnembeddedError(_call(model, request.query, end_user))
+        vector = _read(embedded.answer, collection.dimensions)
+    return search_collection(collection_id=collection.id, request=request, pin_to=pin_to, vector=vector)
+
+
+async def embed_question(caller: Caller, call: CallRequest, *, now: datetime) -> Embedded:
+    """What an UnembeddedError asks for; ApiError as for a single call, and where the provider refuses it."""
+    answer = await answer_call(item_id=uuid7(), caller=caller, request=call, now=now)
+    if answer.content is None or answer.status >= 400:
+        raise _failure(answer)
+    return Embedded(call.model, answer.content)
+
+
 def search_documents(
     *,
     collection: "Collection",
@@ -42,14 +80,14 @@ def search_documents(
 
     `is_alone`: nothing of the caller's hangs on the database connection, so it is let go of while the model is waited for.
     """
-    vector = None
-    if model := needed_embedder(collection_id=collection.id, request=request, pin_to=pin_to):
-        caller = Caller(workspace_id=collection.workspace_id, api_key_id=api_key_id)
-        if is_alone and not connection.in_atomic_block:
-            connection.close()
-        answer = _ask(caller, _call(model, request.query, end_user), now)
-        vector = _read(answer, collection.dimensions)
-    return search_collection(collection_id=collection.id, request=request, pin_to=pin_to, vector=vector)
+    search = partial(search_embedded, collection=collection, request=request, pin_to=pin_to, end_user=end_user)
+    try:
+        return search()
+    except UnembeddedError as unembedded:
+        call = unembedded.call
+    if is_alone and not connection.in_atomic_block:
+        connection.close()
+    return search(embedded=async_to_sync(embed_question)(Caller(collection.workspace_id, api_key_id), call, now=now))
 
 
 def _call(model: str, text: str, end_user: str) -> CallRequest:
@@ -62,13 +100,6 @@ def _call(model: str, text: str, end_user: str) -> CallRequest:
         body=orjson.dumps({"model": model, "input": [text]}),
         policy=AnswerPolicy(cache_seconds=cache_times().usual_seconds),
     )
-
-
-def _ask(caller: Caller, call: CallRequest, now: datetime) -> bytes:
-    answer: CallAnswer = async_to_sync(answer_call)(item_id=uuid7(), caller=caller, request=call, now=now)
-    if answer.content is None or answer.status >= 400:
-        raise _failure(answer)
-    return answer.content
 
 
 def _read(answer: bytes, dimensions: int) -> Sequence[float]:

@@ -8,6 +8,8 @@ from psycopg.types.json import Jsonb
 
 from apps.accounts.actions import remember_result
 from apps.conversations.actions import open_turn
+from apps.conversations.domain.turns import TurnStart
+from apps.jobs.actions.count_turns import count_turn
 from apps.jobs.actions.repeat_call import Repeats
 from apps.jobs.actions.require_room import require_room
 from apps.jobs.actions.ring import ring
@@ -65,7 +67,7 @@ def submit_call(*, item_id: UUID, reply_to: str, caller: Caller, request: CallRe
     job_id = uuid7()
     with transaction.atomic(), server_cursor() as cursor:
         if request.turn:
-            open_turn(request.turn, item_id=item_id, now=now)
+            _begin_turn(request.turn, item_id, now)
         if repeats and not repeats.once.is_guess:
             remember_result(repeats.once, result_id=item_id, in_place_of=repeats.in_vain, now=now)
         store_bodies([body])
@@ -93,3 +95,8 @@ def submit_call(*, item_id: UUID, reply_to: str, caller: Caller, request: CallRe
         make_job_budget(workspace_id=caller.workspace_id, job_id=job_id, cap_usd=request.max_cost_usd)
         ring(lane=Lane.INTERACTIVE, job_id=job_id)
     return wait_seconds
+
+
+def _begin_turn(start: TurnStart, item_id: UUID, now: datetime) -> None:
+    open_turn(start, item_id=item_id, now=now)
+    count_turn(start.resolution or "asked")

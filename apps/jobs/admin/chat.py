@@ -23,7 +23,7 @@ from apps.conversations.queries.turns import find_shown_conversation, read_state
 from apps.jobs import actions
 from apps.jobs.actions.prepare_turn import TurnAsk
 from apps.jobs.domain.call_answer import CallAnswer, in_words
-from apps.jobs.domain.call_request import FEATURE_HEADER, Caller, CallRefusedError, CallRequest
+from apps.jobs.domain.call_request import FEATURE_HEADER, Caller, CallRefusedError
 from apps.jobs.domain.citations import Said, cited_of, cut_by
 from apps.jobs.domain.streamed_answer import StreamedAnswer
 from apps.jobs.domain.turn_request import TurnRequest
@@ -206,12 +206,8 @@ def _shown(workspace_id: UUID, turns: list[Any]) -> list[_Shown]:
 async def _talk(ask: TurnAsk) -> AsyncIterator[bytes]:
     """The events of one turn. Whoever leaves does not end one that was sent: it is answered, stored and shown the next time."""
     item_id, told = uuid7(), StreamedAnswer(is_usage_told=False)
-
-    async def send(call: CallRequest) -> CallAnswer | actions.BegunStream:
-        return await actions.begin_call(item_id=item_id, caller=ask.caller, request=call, told=told, now=current_time())
-
     try:
-        _, begun = await actions.ask_turn(ask, send=send, clock=current_time)
+        _, begun = await actions.say_turn(ask, item_id=item_id, told=told, clock=current_time)
     except (ApiError, CallRefusedError) as refused:
         yield _refused(refused.message)
         return

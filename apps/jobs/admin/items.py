@@ -13,10 +13,11 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from apps.accounts.permissions import ByWorkspace, ReadOnly
+from apps.conversations.queries.turns import answerable_turns
 from apps.jobs.admin.dead import DeadItemPages
 from apps.jobs.admin.waiting import WaitingPages
 from apps.jobs.models import Item
-from apps.jobs.queries import ItemRecord, read_item_record
+from apps.jobs.queries.item_record import ItemRecord, read_item_record
 from apps.lib.ids import find_uuid
 from apps.lib.large_tables import LargeTable, RecentValuesFilter
 from apps.traces.queries import find_item_of_run
@@ -129,6 +130,8 @@ def _shown(record: ItemRecord) -> dict[str, Any]:
         "answer_text": _answer_text(record.answer),
         "runs": [run | {"seconds": (run["ended_at"] - run["claimed_at"]).total_seconds()} for run in record.runs],
         "effects": record.effects,
+        "turn": record.turn,
+        "has_place": record.turn is not None and answerable_turns(record.turn.item_id).exists(),
         "charges": [charge | {"cost": f"{charge['cost_usd'].normalize():f}"} for charge in record.charges],
     }
 

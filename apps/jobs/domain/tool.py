@@ -38,10 +38,11 @@ class ToolRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PinScope:
-    """The state that a retrieval is pinned to: whoever asks the same in it reads the same."""
+    """The state that a retrieval is pinned to: whoever asks the same in it reads the same. `state`: as its callers know it."""
 
     scope: str
     state_version: int
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class ToolContext:
     """On whose behalf a tool runs. `options` are the request's own, never the model's.
 
     `idempotency_key` is the same whenever this very call is made again, and no other call's: hand it on to what you write to.
+    `state`: that of the conversation which the model was asked in; empty where it was asked in none.
     """
 
     workspace_id: UUID
@@ -60,6 +62,10 @@ class ToolContext:
     options: Mapping[str, Any]
     now: datetime
     pin: PinScope | None = None
+
+    @property
+    def state(self) -> str:
+        return self.pin.state if self.pin else ""
 
 
 @dataclass(frozen=True, slots=True)

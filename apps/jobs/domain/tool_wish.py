@@ -134,7 +134,7 @@ def option_refused(use: ToolUse, refused: ToolRefusedError) -> ToolWishRefusedEr
 
 def with_pin(values: Mapping[str, Any], pin: PinScope) -> dict[str, Any]:
     """The request with all its retrievals pinned to a state; for a request that was found good, as callers may not pin themselves."""
-    said = {"scope": pin.scope, "state_version": pin.state_version}
+    said = {"scope": pin.scope, "state_version": pin.state_version, "state": pin.state}
     tools = [{**entry, PLATFORM: {**entry[PLATFORM], _PIN: said}} if entry.get("type") == PLATFORM else entry for entry in values["tools"]]
     return {**values, "tools": tools}
 
@@ -162,7 +162,8 @@ def _read_pin(told: Mapping[str, Any], place: str) -> PinScope | None:
     pin = told[_PIN]
     if not isinstance(pin, dict) or not isinstance(pin.get("scope"), str) or not isinstance(pin.get("state_version"), int):
         raise ToolWishRefusedError("pin is no option of this tool.", f"{place}.{_PIN}")
-    return PinScope(pin["scope"], pin["state_version"])
+    # Requests that were stored by earlier releases name no state.
+    return PinScope(pin["scope"], pin["state_version"], str(pin.get("state", "")))
 
 
 def _own_names(entry: Any) -> list[str]:

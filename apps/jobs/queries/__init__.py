@@ -25,8 +25,8 @@ from apps.lib.large_tables import AtLeast
 from apps.lib.redis_client import read_figures, redis_client
 from apps.lib.sql import server_cursor
 from apps.providers.queries import find_provider_name, provider_names
-from apps.spend.queries import find_served_by, list_charges, list_served_by
-from apps.traces.queries import list_effects, list_runs, read_bodies, read_body_sizes
+from apps.spend.queries import find_served_by, list_served_by
+from apps.traces.queries import read_bodies, read_body_sizes
 
 log = structlog.get_logger(__name__)
 
@@ -207,30 +207,6 @@ def list_live_pumps() -> "QuerySet[Pump]":
 def count_jobs_by_status() -> dict[str, int]:
     """Open jobs only: ended ones are history, and there are many."""
     return dict(Job.objects.filter(ended_at=None).values_list("status").annotate(number=Count("id")))
-
-
-@dataclass(frozen=True, slots=True)
-class ItemRecord:
-    """Everything that is known of an item: bodies as bytes (None when expired), runs with their exchanges, charges, effects of tools."""
-
-    request: bytes | None
-    answer: bytes | None
-    runs: list[dict[str, Any]]
-    charges: list[dict[str, Any]]
-    effects: list[dict[str, Any]]
-
-
-def read_item_record(item: Item) -> ItemRecord:
-    """The record of one item, for its page."""
-    ids = [bytes(body_id) for body_id in (item.request_body_id, item.answer_body_id) if body_id is not None]
-    bodies = read_bodies(ids)
-    return ItemRecord(
-        request=bodies.get(ids[0]),
-        answer=bodies.get(ids[1]) if len(ids) > 1 else None,
-        runs=list_runs(item_id=item.id),
-        charges=list_charges(item_id=item.id),
-        effects=list_effects(item_id=item.id),
-    )
 
 
 def sum_open_work(*, workspace_ids: Sequence[UUID] | None) -> dict[str, int]:

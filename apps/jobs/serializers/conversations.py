@@ -139,7 +139,7 @@ def _present_turn(turn: Any, passages: Sequence[CitedPassage]) -> dict[str, Any]
         "citations": [_citation(passage) for passage in cited_of(turn.answer, passages)],
         "item": public_id(ITEM_PREFIX, turn.item_id),
         "snapshot": f"{_SNAPSHOT}{turn.snapshot_id}" if turn.snapshot_id else None,
-        "asked_in": State(turn.number - 1, bytes(turn.previous_hash), turn.memory_seq).token,
+        "asked_in": turn.asked_in.token,
         "state": State(turn.number, bytes(turn.hash), turn.memory_seq).token if turn.hash else None,
         "resolution": turn.resolution,
         "sections": turn.report,

@@ -83,7 +83,8 @@ class RequeuedSerializer(serializers.Serializer[Any]):
     jobs = serializers.IntegerField()
     left = serializers.IntegerField(help_text="Beyond 20,000: ask again.")
     impossible = serializers.IntegerField(
-        help_text="Of jobs that are over, of single calls, or vectors that no document waits for: these can only be discarded."
+        help_text="Of jobs that are over, of single calls (but for turns of conversations in which nothing was said since), or vectors that"
+        " no document waits for: these can only be discarded."
     )
     estimate = RequeueEstimateSerializer(allow_null=True, help_text="In a dry run.")
 

@@ -6,9 +6,11 @@ import orjson
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apps.conversations.domain.state import CONVERSATION_PREFIX
 from apps.jobs.domain.lifecycle import ItemState
 from apps.jobs.models import BATCH_PREFIX, ITEM_PREFIX, Item
-from apps.jobs.queries import ItemRecord, read_item_servers
+from apps.jobs.queries import read_item_servers
+from apps.jobs.queries.item_record import ItemRecord
 from apps.lib.ids import public_id
 
 if TYPE_CHECKING:
@@ -144,6 +146,21 @@ class EffectSerializer(serializers.Serializer[Any]):
         return f"{_SNAPSHOT_PREFIX}{effect['snapshot_id']}" if effect["snapshot_id"] else None
 
 
+class AskedInSerializer(serializers.Serializer[Any]):
+    """The turn of a conversation that an item asks."""
+
+    conversation = serializers.SerializerMethodField()
+    number = serializers.IntegerField()
+    asked_in = serializers.CharField(source="asked_in.token", help_text="The state that it began from.")
+    snapshot_id = serializers.SerializerMethodField(help_text="What it was answered from.")
+
+    def get_conversation(self, turn: Any) -> str:
+        return public_id(CONVERSATION_PREFIX, turn.conversation_id)
+
+    def get_snapshot_id(self, turn: Any) -> str | None:
+        return f"{_SNAPSHOT_PREFIX}{turn.snapshot_id}" if turn.snapshot_id else None
+
+
 class ItemRecordSerializer(ItemSerializer):
     """One item with everything that is known of it; `request` and `answer` are null once their time of keeping is over."""
 
@@ -153,8 +170,10 @@ class ItemRecordSerializer(ItemSerializer):
     charges = serializers.SerializerMethodField()
     effects = serializers.SerializerMethodField(help_text="What tools of the platform did for it, in the order that they were asked for.")
 
+    turn = serializers.SerializerMethodField(help_text="The turn of a conversation that it asks, and in which state. Null: it asks none.")
+
     class Meta(ItemSerializer.Meta):
-        fields = [*ItemSerializer.Meta.fields, "request", "answer", "runs", "charges", "effects"]
+        fields = [*ItemSerializer.Meta.fields, "request", "answer", "runs", "charges", "effects", "turn"]
         read_only_fields = fields
 
     @extend_schema_field({"nullable": True})
@@ -176,6 +195,10 @@ class ItemRecordSerializer(ItemSerializer):
     @extend_schema_field(EffectSerializer(many=True))
     def get_effects(self, item: Item) -> Any:  # noqa: ARG002 -- the framework's signature
         return EffectSerializer(self._record.effects, many=True).data
+
+    @extend_schema_field(AskedInSerializer(allow_null=True))
+    def get_turn(self, item: Item) -> Any:  # noqa: ARG002 -- the framework's signature
+        return AskedInSerializer(self._record.turn).data if self._record.turn else None
 
     @property
     def _record(self) -> ItemRecord:

@@ -14,7 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 from apps.accounts.actions import authenticate_key
 from apps.accounts.domain import idempotency
 from apps.accounts.permissions import require_scope
-from apps.conversations.domain.state import CONVERSATION_PREFIX
+from apps.conversations.domain.state import CONVERSATION_PREFIX, State
 from apps.conversations.queries.turns import find_conversation, find_turn_of_item
 from apps.jobs import actions
 from apps.jobs.actions.call_threads import in_thread
@@ -38,6 +38,7 @@ from apps.providers.queries import cache_times
 
 ITEM_HEADER = "X-Item-Id"
 SERVED_HEADER = "X-Served-By"
+_CONVERSATION_HEADER = "X-Conversation-Id"
 # For a turn that a client's package sends again by itself: as long as one may take.
 _PATIENCE_SECONDS = 900.0
 
@@ -105,11 +106,15 @@ async def _answer(request: HttpRequest, endpoint: str) -> HttpResponseBase:
 
 async def _ask(new: _New, item_id: UUID, told: StreamedAnswer) -> tuple[StreamingHttpResponse | CallAnswer, dict[str, str]]:
     """What is streamed is answered from its first piece on; all else once it has ended. And the headers that tell of a turn."""
-    if isinstance(new.call, CallRequest):
-        call, begun = new.call, await _send(new.call, new.caller, item_id, told if new.wish.is_streamed else None, new.repeats)
+    headers: dict[str, str] = {}
+    tells = told if new.wish.is_streamed else None
+    begun: CallAnswer | actions.BegunStream
+    if isinstance(new.call, TurnAsk):
+        headers, begun = await say(new.call, item_id, tells, new.repeats)
     else:
-        call, begun = await say(new.call, item_id, told if new.wish.is_streamed else None, new.repeats)
-    headers = turn_headers(call)
+        begun = await actions.begin_call(
+            item_id=item_id, caller=new.caller, request=new.call, told=tells, repeats=new.repeats, now=current_time()
+        )
     if isinstance(begun, CallAnswer):
         return begun, headers
     lines = begun.written(partial(written, told=told))
@@ -118,38 +123,32 @@ async def _ask(new: _New, item_id: UUID, told: StreamedAnswer) -> tuple[Streamin
 
 async def say(
     ask: TurnAsk, item_id: UUID, told: StreamedAnswer | None, repeats: Repeats | None
-) -> tuple[CallRequest, CallAnswer | actions.BegunStream]:
-    """A turn as it was sent in the end, and what it began."""
-
-    async def send(call: CallRequest) -> CallAnswer | actions.BegunStream:
-        return await _send(call, ask.caller, item_id, told, repeats)
-
+) -> tuple[dict[str, str], CallAnswer | actions.BegunStream]:
+    """The headers that tell of a turn, and what it began."""
     with refusing_calls():
-        return await actions.ask_turn(ask, send=send, clock=current_time)
-
-
-async def _send(
-    call: CallRequest, caller: Caller, item_id: UUID, told: StreamedAnswer | None, repeats: Repeats | None
-) -> CallAnswer | actions.BegunStream:
-    return await actions.begin_call(item_id=item_id, caller=caller, request=call, told=told, repeats=repeats, now=current_time())
+        call, begun = await actions.say_turn(ask, item_id=item_id, told=told, repeats=repeats, clock=current_time)
+    # One that still waits is asked where it was sent: only what may wait does, and that is never forked.
+    return turn_headers(call) if call else {_CONVERSATION_HEADER: public_id(CONVERSATION_PREFIX, ask.conversation_id)}, begun
 
 
 def _headers_of_turn(item_id: UUID) -> dict[str, str]:
     """Of a turn that was sent before; closed, whoever waited for it first."""
     actions.close_turns(item_id=item_id)
     turn = find_turn_of_item(item_id)
-    return _turn_headers(turn.conversation_id, turn.number) if turn else {}
+    return _turn_headers(turn.conversation_id, turn.asked_in) if turn else {}
 
 
 def turn_headers(call: CallRequest) -> dict[str, str]:
-    """Which turn of which conversation the answer is: a conflict may have forked it."""
-    if call.turn is None:
-        return {}
-    return _turn_headers(call.turn.in_conversation_id, call.turn.state.version + 1)
+    """Which turn of which conversation the answer is, and the state that it was asked in: a conflict may have forked or moved it."""
+    return _turn_headers(call.turn.in_conversation_id, call.turn.state) if call.turn else {}
 
 
-def _turn_headers(conversation_id: UUID, version: int) -> dict[str, str]:
-    return {"X-Conversation-Id": public_id(CONVERSATION_PREFIX, conversation_id), "X-Conversation-Version": str(version)}
+def _turn_headers(conversation_id: UUID, asked_in: State) -> dict[str, str]:
+    return {
+        _CONVERSATION_HEADER: public_id(CONVERSATION_PREFIX, conversation_id),
+        "X-Conversation-Version": str(asked_in.version + 1),
+        "X-Conversation-State": asked_in.token,
+    }
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from rest_framework.views import APIView
 
 from apps.accounts.permissions import key_of
 from apps.jobs.models import Item
-from apps.jobs.queries import find_item, find_job, read_item_record, read_item_servers
+from apps.jobs.queries import find_item, find_job, read_item_servers
+from apps.jobs.queries.item_record import read_item_record
 from apps.jobs.serializers import ItemRecordSerializer, ItemSerializer
 from apps.jobs.views.filters import ItemFilter
 from apps.lib.cursor_pages import CursorPages

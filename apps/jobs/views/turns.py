@@ -24,7 +24,7 @@ from apps.jobs.domain.streamed_answer import StreamedAnswer
 from apps.jobs.domain.turn_request import read_native_turn
 from apps.jobs.models import ITEM_PREFIX
 from apps.jobs.serializers.conversations import present_turns
-from apps.jobs.views.calls import ITEM_HEADER, failure_of, find_repeated, refusing_calls, say, turn_headers
+from apps.jobs.views.calls import ITEM_HEADER, failure_of, find_repeated, refusing_calls, say
 from apps.jobs.views.streams import answered_lines, written
 from apps.lib.clock import current_time
 from apps.lib.http_errors import GIVE_UP, ApiError
@@ -46,10 +46,10 @@ async def turns(request: HttpRequest, conversation_id: str) -> HttpResponseBase:
             repeats.item_id, answer, {"Idempotency-Replayed": "true"}, is_streamed=stream_wish(ask.request.rest).is_streamed
         )
     item_id, told = uuid7(), StreamedAnswer(is_usage_told=False)
-    call, begun = await say(ask, item_id, told if stream_wish(ask.request.rest).is_streamed else None, repeats)
+    headers, begun = await say(ask, item_id, told if stream_wish(ask.request.rest).is_streamed else None, repeats)
     if isinstance(begun, CallAnswer):
-        return await _whole(item_id, begun, turn_headers(call))
-    headers = {ITEM_HEADER: public_id(ITEM_PREFIX, item_id), **turn_headers(call)}
+        return await _whole(item_id, begun, headers)
+    headers[ITEM_HEADER] = public_id(ITEM_PREFIX, item_id)
     return stream_events(_with_turn(begun.written(partial(written, told=told)), item_id), headers)
 
 

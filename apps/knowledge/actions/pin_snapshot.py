@@ -3,16 +3,21 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+import structlog
+
+from apps.knowledge.actions.count_pins import count_pin
 from apps.knowledge.models import Snapshot
 from apps.lib.ids import uuid7
 from apps.lib.sql import server_cursor
+
+log = structlog.get_logger(__name__)
 
 # One statement: who comes second waits for the first, changes nothing, and is told what the first one wrote.
 _PIN = """
 INSERT INTO knowledge_pin AS pin (id, workspace_id, scope, state_version, query_key, snapshot_id)
 VALUES (%(id)s, %(workspace)s, %(scope)s, %(version)s, %(key)s, %(snapshot)s)
 ON CONFLICT (workspace_id, scope, state_version, query_key) DO UPDATE SET scope = pin.scope
-RETURNING snapshot_id
+RETURNING snapshot_id, id = %(id)s
 """
 
 
@@ -42,5 +47,9 @@ def pin_snapshot(*, snapshot: Snapshot, pin_to: PinTo, query_key: str) -> Snapsh
     }
     with server_cursor() as cursor:
         cursor.execute(_PIN, values)
-        winner = cursor.fetchall()[0][0]
-    return snapshot if winner == snapshot.id else Snapshot.objects.get(id=winner)
+        [(winner, is_first)] = cursor.fetchall()
+    count_pin("won" if is_first else "lost")
+    if winner == snapshot.id:
+        return snapshot
+    log.info("pin_lost", scope=pin_to.scope, state_version=pin_to.state_version, found=snapshot.id, pinned=winner)
+    return Snapshot.objects.get(id=winner)

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F, Q, QuerySet, Sum
 
+from apps.knowledge.actions.count_pins import count_pin
 from apps.knowledge.actions.pin_snapshot import PinTo, find_pinned, pin_snapshot
 from apps.knowledge.actions.rank_chunks import Scope, begin_ranking, candidates_for, rank_by_vector, rank_by_words
 from apps.knowledge.adapters.local_embedder import embed_texts
@@ -51,6 +52,7 @@ def search_collection(
     collection = Collection.objects.get(id=collection_id)
     key = request.key(collection.public_id)
     if pin_to and (pinned := find_pinned(workspace_id=collection.workspace_id, pin_to=pin_to, query_key=key)):
+        count_pin("read")
         return pinned
     if collection.is_local and request.mode != Mode.TEXT:
         (vector,) = embed_texts([request.query])

@@ -15,6 +15,7 @@ from apps.conversations.domain.turn_chain import KINDS
 from apps.conversations.queries.consistency import read_newest_probe
 from apps.jobs.actions import find_shortages, report_work
 from apps.jobs.queries import count_jobs_by_status, list_live_pumps, read_counters
+from apps.knowledge.queries import read_pin_counts
 from apps.lib.redis_client import redis_client
 from apps.providers.domain.bucket_state import BucketState, most_in_flight, read_rooms
 from apps.providers.queries import NamedBucket, list_buckets, look_at_buckets
@@ -141,6 +142,22 @@ def _counters() -> Iterator[Metric]:
     yield CounterMetricFamily("aiplatform_retries", "Settled runs that were not the item's first.", value=counters.get("retries", 0.0))
 
 
+def _conversations() -> Iterator[Metric]:
+    """How conflicts were resolved, and whose retrievals hold."""
+    said = "Turns that were begun (asked: without a conflict), and those that were not: rejected, busy."
+    turns = CounterMetricFamily("aiplatform_turns", said, labels=["resolution"])
+    counters = read_counters()
+    for resolution in ("asked", "waited", "moved", "forked", "rejected", "busy"):
+        turns.add_metric([resolution], counters.get(f"turn:{resolution}", 0.0))
+    yield turns
+    searched = "Retrievals for a state: won (pinned to it), lost (another search was first, and its result taken), read (pinned before)."
+    pins = CounterMetricFamily("aiplatform_pins", searched, labels=["outcome"])
+    counted = read_pin_counts()
+    for outcome in ("won", "lost", "read"):
+        pins.add_metric([outcome], counted.get(outcome, 0.0))
+    yield pins
+
+
 def _refusals() -> Iterator[Metric]:
     refusals = read_refusals(since=timezone.now())
     yield CounterMetricFamily("aiplatform_refused_keys", "Requests without a good API key.", value=refusals.refused)
@@ -205,6 +222,6 @@ def _provider_counters(buckets: Mapping[str, NamedBucket]) -> Iterator[Metric]:
 _Source = Callable[[], Iterator[Metric]]
 _PARTS: tuple[tuple[str, tuple[type[Exception], ...], tuple[_Source, ...]], ...] = (
     ("postgres", (DatabaseError,), (_work, _intake, _jobs, _pumps, _webhooks, _consistency)),
-    ("redis", (redis.RedisError,), (_queue_depths, _counters, _refusals)),
+    ("redis", (redis.RedisError,), (_queue_depths, _counters, _conversations, _refusals)),
     ("providers", (DatabaseError, redis.RedisError), (_providers,)),
 )

@@ -18,9 +18,11 @@ from apps.conversations.domain.turns import TurnTakenError
 from apps.conversations.models import Conversation, Summary, Turn, TurnState
 from apps.jobs.actions import summarise_conversation, sweep
 from apps.jobs.actions.close_turns import close_summaries, close_turns
+from apps.jobs.actions.find_tools import find_tools
 from apps.jobs.actions.prepare_turn import Busy, TurnAsk, prepare_turn
 from apps.jobs.actions.submit_call import submit_call
 from apps.jobs.domain.call_request import Caller, CallRefusedError, CallRequest, read_call
+from apps.jobs.domain.tool_wish import stored_tools
 from apps.jobs.domain.turn_request import TurnRequest
 from apps.jobs.domain.turn_texts import FROM_MEMORY
 from apps.jobs.models import Item, Job
@@ -48,7 +50,7 @@ def ask(conversation: Conversation, text: str = "Hello", *, state: Any = None, p
 
 
 def prepared(conversation: Conversation, **values: Any) -> CallRequest:
-    call = prepare_turn(ask(conversation, **values), now=NOW)
+    call = prepare_turn(ask(conversation, **values))
     assert isinstance(call, CallRequest)
     return call
 
@@ -119,7 +121,7 @@ def test_of_two_that_were_prepared_in_one_state_one_is_let_in() -> None:
     with pytest.raises(TurnTakenError), transaction.atomic():
         send(item_id=uuid7(), request=second)
     assert (Turn.objects.count(), Item.objects.count(), Job.objects.count()) == (1, 1, 1)
-    assert isinstance(prepare_turn(ask(conversation), now=NOW), Busy)
+    assert isinstance(prepare_turn(ask(conversation)), Busy)
     # Nor once it has been answered.
     end(Item.objects.get(), {"content": "Hi"})
     close_turns()
@@ -252,7 +254,7 @@ def test_results_of_tools_are_told_with_the_words_they_belong_to_and_count() -> 
     make_turn(conversation, input="Weather?", answer="", tool_calls=calls, input_tokens=200, query_key="k", snapshot_id="s")
     results = [{"role": "tool", "tool_call_id": "call_1", "content": "sunny " * 100}]
     sent = ask(conversation)
-    call = prepare_turn(replace(sent, request=replace(sent.request, text="", results=results)), now=NOW)
+    call = prepare_turn(replace(sent, request=replace(sent.request, text="", results=results)))
     assert isinstance(call, CallRequest)
     assert call.turn is not None
     assert messages(call)[-3:] == [
@@ -265,7 +267,7 @@ def test_results_of_tools_are_told_with_the_words_they_belong_to_and_count() -> 
     assert call.turn.input_tokens > 100
     too_long = [{**results[0], "content": "sunny " * 2000}]
     with pytest.raises(CallRefusedError) as refused:
-        prepare_turn(replace(sent, request=replace(sent.request, text="", results=too_long)), now=NOW)
+        prepare_turn(replace(sent, request=replace(sent.request, text="", results=too_long)))
     assert refused.value.code == "context_length_exceeded"
 
 
@@ -283,3 +285,18 @@ def test_much_memory_leaves_room_for_what_was_said() -> None:
     sections = call.turn.report["sections"]
     assert sections["history"]["kept"] == 10
     assert 0 < sections["memory"]["tokens"] <= 1024
+
+
+def test_tools_know_the_state_that_they_are_called_in() -> None:
+    conversation = make_conversation(make_workspace())
+    make_turn(conversation)
+    sent = ask(conversation)
+    tools = [{"type": "platform", "platform": {"name": "remember"}}]
+    call = prepare_turn(replace(sent, request=replace(sent.request, rest={"tools": tools})))
+    assert isinstance(call, CallRequest)
+    wish = stored_tools(call.body, find_tools)
+    assert wish is not None
+    assert call.turn is not None
+    pin = wish.uses["remember"].pin
+    assert pin is not None
+    assert (pin.state, pin.state_version) == (call.turn.state.token, 1)
