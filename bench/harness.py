@@ -44,8 +44,8 @@ def forget_work() -> None:
         cursor.execute(
             "TRUNCATE jobs_item, jobs_stepitem, jobs_job, jobs_aside, traces_body, traces_run, traces_exchange, spend_charge, spend_budget,"
             " spend_budgetperiod, spend_reservation, spend_resolution, spend_waste, spend_saving,"
-            " spend_rollup, spend_dayrollup, spend_jobrollup, spend_jobcost, spend_userdayrollup, spend_usermonthrollup, spend_userrollup,"
-            " spend_rollupmark CASCADE"
+            " spend_rollup, spend_dayrollup, spend_quarterrollup, spend_jobrollup, spend_jobcost,"
+            " spend_userdayrollup, spend_usermonthrollup, spend_userrollup, spend_rollupmark CASCADE"
         )
 
 

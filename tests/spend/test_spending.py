@@ -12,11 +12,12 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.db import transaction
 
 from apps.lib.ids import uuid7
 from apps.spend.actions import roll_up
 from apps.spend.domain.spending import Dimension, Question, QuestionError, Span, Step, before
-from apps.spend.models import Charge
+from apps.spend.models import Charge, RollupMark
 from apps.spend.queries.spending import find_movers, list_hours, read_course, read_forecast, split_spending, sum_spending
 from tests.factories.accounts import make_workspace
 from tests.factories.spend import make_charge
@@ -121,6 +122,19 @@ def test_a_course_has_every_day_where_the_clocks_say_so(workspaces: list[UUID], 
         dates = [point.at.astimezone(zone).date() for point in course]
         first, last = question.since.astimezone(zone).date(), (question.until - timedelta(seconds=1)).astimezone(zone).date()
         assert question.workspace_ids == [] or dates == [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
+
+def test_days_that_begin_within_an_hour_of_utc_are_summed_up_too(workspaces: list[UUID]) -> None:
+    roll_up()
+    midnight = datetime(2026, 10, 22, tzinfo=KATHMANDU)
+    for filters in ({}, {Dimension.PROMPT_VERSION: None}):
+        question = Question(midnight, midnight + timedelta(days=9), workspaces[:1], filters)
+        days = by_hand(question, lambda charge: charge.created_at.astimezone(KATHMANDU).date())
+        with transaction.atomic():
+            Charge.objects.filter(transaction_id__lt=RollupMark.objects.get(source="charge").before).delete()
+            course = read_course(question, Step.DAY, zone=KATHMANDU)
+            transaction.set_rollback(True)
+        assert {point.at.astimezone(KATHMANDU).date(): point.sums.cost_usd for point in course} == days
 
 
 def test_a_course_by_the_hour(workspaces: list[UUID]) -> None:

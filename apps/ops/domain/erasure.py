@@ -102,6 +102,7 @@ AFTER_FILES = (
     Step("spend_saving", by_id=True, blank=(("end_user", "''"), ("feature", "''"), ("prompt_version", "''"))),
     # After what they sum up: what is added to them from now on has no names either.
     Step("spend_rollup", by_id=True, blank=(("feature", "''"),)),
+    Step("spend_quarterrollup", by_id=True, blank=(("feature", "''"), ("prompt_version", "''"))),
     Step("spend_jobrollup", by_id=True, blank=(("feature", "''"), ("prompt_version", "''"))),
     Step("spend_dayrollup", by_id=True, blank=(("feature", "''"), ("prompt_version", "''"))),
     Step("spend_userdayrollup", by_id=True, blank=(("end_user", "''"),)),

@@ -1,4 +1,4 @@
-"""Roll up: what the ledgers have by now is added to the sums by hour and day, so that questions read few rows.
+"""Roll up: what the ledgers have by now is added to the sums, so that questions read few rows.
 
 A row carries the number of the transaction that wrote it. What lies below the oldest running transaction is whole, whoever commits
 late and whatever clocks say; a mark tells up to where the sums go, and is moved in the transaction that adds to them. Rows from before
@@ -169,7 +169,7 @@ def _upsert(table: Table) -> str:
     return f"""
     INSERT INTO {table.name} AS kept (id, begins_at, {dimensions}, {", ".join(SUMS)})
     SELECT {digest(table)}, begins_at, {dimensions}, {", ".join(SUMS)} FROM (
-        SELECT date_trunc('{table.width}', created_at, 'UTC') AS begins_at, {dimensions}, {sums} FROM entry GROUP BY 1, {dimensions}
+        SELECT {table.begins_at} AS begins_at, {dimensions}, {sums} FROM entry GROUP BY 1, {dimensions}
     ) AS part
     ON CONFLICT (id) DO UPDATE SET {added}
     """  # noqa: S608 -- our own names

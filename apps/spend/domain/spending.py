@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 _NOTHING = Decimal(0)
 _HOUR = timedelta(hours=1)
+_QUARTER_MINUTES = 15
 _WEEKS = 4
 
 
@@ -172,10 +173,15 @@ class Width(StrEnum):
     MONTH = "month"
     DAY = "day"
     HOUR = "hour"
+    # Wherever clocks are set to, a day begins with one of these.
+    QUARTER = "quarter_hour"
 
     def floor(self, moment: datetime) -> datetime:
         """When the one that holds the moment begins."""
-        hour = moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        minute = moment.astimezone(UTC).replace(second=0, microsecond=0)
+        if self is Width.QUARTER:
+            return minute.replace(minute=minute.minute // _QUARTER_MINUTES * _QUARTER_MINUTES)
+        hour = minute.replace(minute=0)
         if self is Width.HOUR:
             return hour
         return hour.replace(hour=0) if self is Width.DAY else hour.replace(day=1, hour=0)
@@ -185,12 +191,16 @@ class Width(StrEnum):
         floor = self.floor(moment)
         if floor == moment:
             return floor
-        return self.floor(floor + {Width.MONTH: timedelta(days=32), Width.DAY: timedelta(days=1), Width.HOUR: _HOUR}[self])
+        at_least = {
+            Width.MONTH: timedelta(days=32), Width.DAY: timedelta(days=1), Width.HOUR: _HOUR,
+            Width.QUARTER: timedelta(minutes=_QUARTER_MINUTES),
+        }  # fmt: skip
+        return self.floor(floor + at_least[self])
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """How stretches of time lie on whole months, days or hours: for each width what is in them from end to end, and the ends of others."""
+    """How stretches of time lie on whole rows of some widths: for each width what is in them from end to end, and the ends of others."""
 
     wholes: tuple[tuple[Span, ...], ...]
     ends: tuple[Span, ...]

@@ -15,7 +15,17 @@ from apps.spend.domain.charges import ResolutionKind
 from apps.spend.domain.pricing import TiersInvalidError, read_tiers
 from apps.spend.models.paces import HourlyPace, PacedHour
 from apps.spend.models.proofs import Proof, ReconciledDay
-from apps.spend.models.rollups import DayRollup, JobCost, JobRollup, Rollup, RollupMark, UserDayRollup, UserMonthRollup, UserRollup
+from apps.spend.models.rollups import (
+    DayRollup,
+    JobCost,
+    JobRollup,
+    QuarterRollup,
+    Rollup,
+    RollupMark,
+    UserDayRollup,
+    UserMonthRollup,
+    UserRollup,
+)
 
 __all__ = [
     "BUDGET_PREFIX",
@@ -29,6 +39,7 @@ __all__ = [
     "PacedHour",
     "Price",
     "Proof",
+    "QuarterRollup",
     "ReconciledDay",
     "Reservation",
     "Resolution",

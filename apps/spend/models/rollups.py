@@ -1,10 +1,10 @@
-"""Sums of the ledgers by hour and day, so that a question about months reads no charges; they can be made anew from these."""
+"""Sums of the ledgers by stretches of time, so that a question about months reads no charges; they can be made anew from these."""
 
 from django.db import models
 
 
 class Sums(models.Model):
-    """What roll-ups sum up: the ledgers' rows of one hour or day, with one value of each dimension. The id is a digest of these.
+    """What roll-ups sum up: the ledgers' rows of one stretch of time, with one value of each dimension. The id is a digest of these.
 
     So one small index finds the row to add to, and a name can be taken out of rows without their running into each other.
     """
@@ -58,7 +58,7 @@ class Rollup(Summed):
 
 
 class JobRollup(Summed):
-    """By hour and job, and within it by prompt version: most jobs have one, so that these come to hardly more rows."""
+    """By quarter of an hour and job, and within it by prompt version: most jobs are short and have one, which makes hardly more rows."""
 
     job_id = models.UUIDField()
     prompt_version = models.CharField(max_length=64, default="", db_default="")
@@ -75,6 +75,18 @@ _OF_FEW = {
     "key": "api_key_id", "lane": "lane", "model": "model_id", "provider": "provider_id", "upstream": "upstream_model",
     "prompt": "prompt_version",
 }  # fmt: skip
+
+
+class QuarterRollup(Summed):
+    """By quarter of an hour, and by what has few values: where a day begins within an hour of UTC, and for what cuts hours."""
+
+    prompt_version = models.CharField(max_length=64, default="", db_default="")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["workspace", "begins_at"], name="spend_quarter_of_workspace"),
+            models.Index(fields=["begins_at"], name="spend_quarter_by_time"),
+        ]
 
 
 class UserRollup(Summed):

@@ -58,20 +58,28 @@ class Table:
     width: Width
     dimensions: tuple[str, ...]
 
+    @property
+    def begins_at(self) -> str:
+        """When the row begins that an entry is added to, as SQL."""
+        if self.width is Width.QUARTER:
+            return "date_bin('15 minutes', created_at, '2000-01-01 00:00+00')"
+        return f"date_trunc('{self.width}', created_at, 'UTC')"
+
 
 DAYS = Table("spend_dayrollup", Width.DAY, (*FEW, "prompt_version"))
 ROLLUPS = Table("spend_rollup", Width.HOUR, FEW)
-JOB_ROLLUPS = Table("spend_jobrollup", Width.HOUR, (*FEW, "job_id", "prompt_version"))
+QUARTERS = Table("spend_quarterrollup", Width.QUARTER, (*FEW, "prompt_version"))
+JOB_ROLLUPS = Table("spend_jobrollup", Width.QUARTER, (*FEW, "job_id", "prompt_version"))
 USER_MONTHS = Table("spend_usermonthrollup", Width.MONTH, ("workspace_id", "end_user"))
 USER_DAYS = Table("spend_userdayrollup", Width.DAY, ("workspace_id", "end_user"))
 USER_ROLLUPS = Table("spend_userrollup", Width.DAY, (*FEW, "end_user", "prompt_version"))
-TABLES = (ROLLUPS, DAYS, USER_DAYS, USER_MONTHS, JOB_ROLLUPS, USER_ROLLUPS)
+TABLES = (ROLLUPS, DAYS, QUARTERS, USER_DAYS, USER_MONTHS, JOB_ROLLUPS, USER_ROLLUPS)
 # Of each the widest rows first. The narrowest first: a question is answered from the first that tells apart what it does.
-LADDERS = ((DAYS, ROLLUPS), (DAYS, JOB_ROLLUPS), (USER_MONTHS, USER_DAYS), (JOB_ROLLUPS,), (USER_ROLLUPS,))
+LADDERS = ((DAYS, ROLLUPS, QUARTERS), (DAYS, QUARTERS), (USER_MONTHS, USER_DAYS), (JOB_ROLLUPS,), (USER_ROLLUPS,))
 JOB_COSTS = "spend_jobcost"
 
 # Another number whenever a release sums up more: what one that doesn't know of it adds meanwhile is then made anew.
-_EDITION = 2
+_EDITION = 3
 SEAL = f"'{_EDITION}:' || {{before}} || ':' || coalesce({{history_after}}::text, '')"
 
 

@@ -63,7 +63,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 forget_pieces_module = import_module("apps.jobs.actions.forget_pieces")
 
 SUMS = {
-    "spend_rollup", "spend_dayrollup", "spend_jobrollup", "spend_jobcost",
+    "spend_rollup", "spend_dayrollup", "spend_quarterrollup", "spend_jobrollup", "spend_jobcost",
     "spend_userdayrollup", "spend_usermonthrollup", "spend_userrollup",
 }  # fmt: skip
 KEPT = {"spend_charge", "spend_waste", "spend_saving", "accounts_auditentry"} | SUMS

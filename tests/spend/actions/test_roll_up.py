@@ -27,7 +27,18 @@ from apps.lib.background import INFRASTRUCTURE_ERRORS
 from apps.lib.failpoints import VARIABLE, FailpointError
 from apps.spend.actions import rebuild_rollups, roll_up
 from apps.spend.domain.spending import Dimension, Question
-from apps.spend.models import Charge, DayRollup, JobCost, JobRollup, Rollup, RollupMark, UserDayRollup, UserMonthRollup, UserRollup
+from apps.spend.models import (
+    Charge,
+    DayRollup,
+    JobCost,
+    JobRollup,
+    QuarterRollup,
+    Rollup,
+    RollupMark,
+    UserDayRollup,
+    UserMonthRollup,
+    UserRollup,
+)
 from apps.spend.queries.check_rollups import check_rollups
 from apps.spend.queries.spending import has_all_history, split_spending, sum_spending
 from tests.chaos.workers import own_database_url
@@ -38,7 +49,7 @@ from tests.long_reader import Reader
 module = sys.modules["apps.spend.actions.roll_up"]
 pytestmark = pytest.mark.django_db(transaction=True)
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
-BY_TIME = (Rollup, DayRollup, UserDayRollup, UserMonthRollup, JobRollup, UserRollup)
+BY_TIME = (Rollup, DayRollup, QuarterRollup, UserDayRollup, UserMonthRollup, JobRollup, UserRollup)
 EVER = Question(since=datetime(2026, 1, 1, tzinfo=UTC), until=datetime(2027, 1, 1, tzinfo=UTC))
 
 
