@@ -148,7 +148,8 @@ class Charge(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["item_id", "seq"], name="spend_charge_once")]
         indexes = [
-            models.Index(fields=["created_at"], name="spend_charge_by_time"),
+            # What end users cost within a part of a day is read from it, without the rows.
+            models.Index(fields=["created_at", "workspace"], include=["end_user", "cost_usd"], name="spend_charge_costs"),
             models.Index(fields=["workspace", "id"], name="spend_charge_newest"),
             models.Index(fields=["transaction_id"], condition=models.Q(transaction_id__isnull=False), name="spend_charge_by_transaction"),
         ]

@@ -50,17 +50,17 @@ def entries_within(
 
 
 def ends_within(question: Question, parts: Cut) -> tuple[str, dict[str, Any]]:
-    """Of the ledgers' rows that are cut out of rows of sums id, end user, cost, and when; with its values. Empty: none are."""
+    """Of the ledgers' rows that are cut out of rows of sums end user, cost, and when; with its values. Empty: none are."""
     if not parts.ends:
         return "", {}
     conditions, values = filters_of(question)
     within = [_within(parts.ends, "created_at", "end", values), *conditions]
-    return " UNION ALL ".join(_from_ledger(source, within, "id, end_user, cost_usd") for source in SOURCES), values
+    return " UNION ALL ".join(_from_ledger(source, within, "end_user, cost_usd") for source in SOURCES), values
 
 
-def rows_with_ids(ids: str, columns: Sequence[str], sums: Sequence[str]) -> str:
-    """The ledgers' rows with the ids of a SELECT: these columns, these sums, and when."""
-    where = [f"id = ANY(ARRAY({ids}))"]
+def rows_of_users(question: Question, users: str, moments: str, columns: Sequence[str], sums: Sequence[str]) -> str:
+    """The ledgers' rows of a SELECT of end users at these moments, another SELECT: these columns, these sums, and when."""
+    where = [f"created_at = ANY(ARRAY({moments}))", f"end_user = ANY(ARRAY({users}))", *filters_of(question)[0]]
     return " UNION ALL ".join(_from_ledger(source, where, ", ".join((*columns, *sums))) for source in SOURCES)
 
 

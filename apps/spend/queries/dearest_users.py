@@ -13,15 +13,16 @@ from datetime import timedelta
 from typing import Any
 
 from apps.spend.domain.spending import SUMS, Cut, Question, Span, Width
-from apps.spend.queries.asked import ends_within, entries_within, only_of_workspaces, rows_with_ids, users_within
+from apps.spend.queries.asked import ends_within, entries_within, only_of_workspaces, rows_of_users, users_within
 from apps.spend.queries.entries import USER_MONTHS, Table
 
 _COLUMNS = ("end_user",)
 _ARE_FEW = "(SELECT are_few FROM look)"
 _COSTS = ("cost_usd",)
-# What is cut out of days is read once, and of those who are chosen once more.
+# What is cut out of days is read once, by an index alone where nothing narrows it, and of those who are chosen once more.
 _ENDS = "SELECT created_at, end_user, cost_usd FROM ends"
-_CHOSEN_ENDS = "SELECT id FROM ends JOIN chosen USING (end_user)"
+_CHOSEN = "SELECT end_user FROM chosen"
+_CHOSEN_ENDS = "SELECT ends.created_at FROM ends JOIN chosen USING (end_user)"
 # Beyond a billionth on either side.
 _SLACK = "3e-9::float8"
 # So many of the dearest in all are looked at besides, for those that meet the question's filters.
@@ -55,15 +56,17 @@ def _chosen(
     """`most`: about how much it is; `off`: of what that may be off by a billionth, besides itself."""
     read, values = ends_within(question, parts)
     before, narrowed, ends = ([f"ends AS MATERIALIZED ({read})"], ["true"], _ENDS) if read else ([], ["true"], "")
+    whose, tried = "true", ""
     if limit <= _MOST and _is_long(ladder, parts):
         few, more = _few(question, ladder, parts, ends=ends, sums=sums, leave=leave)
-        before, values, narrowed = [*before, few], values | more, [f"{_ARE_FEW} AND {_among('few')}", f"NOT {_ARE_FEW}"]
+        before, values, narrowed = [*before, few], values | more, [f"{_ARE_FEW} AND {_among('rest')}", f"NOT {_ARE_FEW}"]
+        whose, tried = f"NOT {_ARE_FEW} OR end_user IN (SELECT end_user FROM rest)", f"UNION ALL SELECT * FROM tried WHERE {_ARE_FEW}"
     found, bound = entries_within(question, ladder, parts, _COLUMNS, sums=_COSTS, narrowed=narrowed, ends=ends)
-    ends = rows_with_ids(_CHOSEN_ENDS, _COLUMNS, SUMS) if read else ""
+    ends = rows_of_users(question, _CHOSEN, _CHOSEN_ENDS, _COLUMNS, SUMS) if read else ""
     exact, _ = entries_within(question, ladder, parts, _COLUMNS, narrowed=[_among("chosen")], ends=ends)
     query = f"""
         about AS MATERIALIZED (
-            SELECT * FROM (SELECT end_user, {sums} FROM ({found}) AS entry GROUP BY end_user) AS summed WHERE {leave}
+            SELECT * FROM (SELECT end_user, {sums} FROM ({found}) AS entry WHERE {whose} GROUP BY end_user) AS summed WHERE {leave} {tried}
         ), chosen AS MATERIALIZED (
             SELECT end_user FROM about WHERE most + {_SLACK} * (most + off) >= coalesce(
                 (SELECT most - {_SLACK} * (most + off) AS least FROM about ORDER BY least DESC OFFSET %(limit)s - 1 LIMIT 1), 0
@@ -79,7 +82,10 @@ def _chosen(
 
 
 def _few(question: Question, ladder: Sequence[Table], parts: Cut, *, ends: str, sums: str, leave: str) -> tuple[str, dict[str, Any]]:
-    """Those who spent enough in all, and those of whom something isn't summed up yet; `look`: whether they are few."""
+    """Those who spent enough in all, and those of whom something isn't summed up yet: `tried` are summed up, `rest` still to be.
+
+    `look`: whether these are few.
+    """
     first, values = entries_within(question, ladder, parts, _COLUMNS, sums=_COSTS, narrowed=[_among("first")], ends=ends)
     spans = [span for found in (*parts.wholes, parts.ends) for span in found]
     hull = Span(min(span.since for span in spans), max(span.until for span in spans))
@@ -98,9 +104,11 @@ def _few(question: Question, ladder: Sequence[Table], parts: Cut, *, ends: str, 
             SELECT most - {_SLACK} * (most + off) AS least FROM tried ORDER BY least DESC OFFSET %(limit)s - 1 LIMIT 1
         ), few AS MATERIALIZED (
             SELECT end_user FROM in_all WHERE most + {_SLACK} * most >= coalesce((SELECT least FROM bound), 0) UNION {new}
+        ), rest AS MATERIALIZED (
+            SELECT end_user FROM few EXCEPT SELECT end_user FROM first
         ), look AS MATERIALIZED (
             SELECT coalesce({_are_few(ladder)}, false) AS are_few
-            FROM (SELECT (SELECT count(*) FROM few) AS number, (SELECT count(*) FROM in_all) AS every) AS counted
+            FROM (SELECT (SELECT count(*) FROM rest) AS number, (SELECT count(*) FROM in_all) AS every) AS counted
         )
     """  # noqa: S608 -- our own names
     time = sum((span.until - span.since for span in spans), timedelta()) / (months.until - months.since)
