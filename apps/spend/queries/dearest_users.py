@@ -18,6 +18,8 @@ from apps.spend.queries.entries import USER_MONTHS, Table
 
 _COLUMNS = ("end_user",)
 _ARE_FEW = "(SELECT are_few FROM look)"
+_REST_OR_ALL = f"NOT {_ARE_FEW} OR end_user IN (SELECT end_user FROM rest)"  # noqa: S608 -- our own names
+_TRIED = f"UNION ALL SELECT * FROM tried WHERE {_ARE_FEW}"  # noqa: S608 -- our own names
 _COSTS = ("cost_usd",)
 # What is cut out of days is read once, by an index alone where nothing narrows it, and of those who are chosen once more.
 _ENDS = "SELECT created_at, end_user, cost_usd FROM ends"
@@ -60,7 +62,7 @@ def _chosen(
     if limit <= _MOST and _is_long(ladder, parts):
         few, more = _few(question, ladder, parts, ends=ends, sums=sums, leave=leave)
         before, values, narrowed = [*before, few], values | more, [f"{_ARE_FEW} AND {_among('rest')}", f"NOT {_ARE_FEW}"]
-        whose, tried = f"NOT {_ARE_FEW} OR end_user IN (SELECT end_user FROM rest)", f"UNION ALL SELECT * FROM tried WHERE {_ARE_FEW}"
+        whose, tried = _REST_OR_ALL, _TRIED
     found, bound = entries_within(question, ladder, parts, _COLUMNS, sums=_COSTS, narrowed=narrowed, ends=ends)
     ends = rows_of_users(question, _CHOSEN, _CHOSEN_ENDS, _COLUMNS, SUMS) if read else ""
     exact, _ = entries_within(question, ladder, parts, _COLUMNS, narrowed=[_among("chosen")], ends=ends)
