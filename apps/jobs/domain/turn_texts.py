@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from apps.prompts.domain.markup import escape_text, guard
+from apps.prompts.domain.markup import guard
 
 FROM_PASSAGES = """The last message brings numbered passages that were found for it. Answer from them where they hold the answer.
 After each statement that you take from a passage cite it, as [1] or [2][5]; cite only numbers that you were given.
@@ -38,8 +38,8 @@ def summary_messages(summary: str, turns: Sequence[tuple[str, str]], *, window_t
     # What short ones leave is for the long ones.
     spared = sum(max(0, most - len(text)) for _, text in texts)
     most += spared // max(1, sum(len(text) > most for _, text in texts))
-    said = "\n".join(f"<{role}>\n{escape_text(_shortened(text, most), _GUARD)}\n</{role}>" for role, text in texts)
-    before = f"<summary>\n{escape_text(summary, _GUARD)}\n</summary>\n\n" if summary else ""
+    said = "\n".join(f"<{role}>\n{_GUARD.escape(_shortened(text, most))}\n</{role}>" for role, text in texts)
+    before = f"<summary>\n{_GUARD.escape(summary)}\n</summary>\n\n" if summary else ""
     return [
         {"role": "system", "content": _SUMMARY_SYSTEM.format(words=_SUMMARY_WORDS)},
         {"role": "user", "content": f"{before}<turns>\n{said}\n</turns>\n\nWrite the new summary."},

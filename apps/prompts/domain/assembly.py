@@ -17,7 +17,6 @@ below it, in the same order. What is left of a history that was cut begins with 
 The same arguments always make the same messages. Tokens are counted where the caller hands in none, and summed part by part.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -25,12 +24,13 @@ from functools import lru_cache
 from typing import Any
 
 from apps.lib.tokenizer import MESSAGE_TOKENS, count_tokens
-from apps.prompts.domain.markup import escape_attribute, escape_text, guard, tag_names
+from apps.prompts.domain.markup import Guard, closing, guard, opening, tag_names
 
 # For a model of which nothing else is known.
 USUAL_WINDOW_TOKENS = 8_192
 # None of them is a tag of HTML, which people ask about.
-_TAGS = frozenset({"passages", "passage", "memory", "message"})
+PASSAGE = "passage"
+_TAGS = frozenset({"passages", PASSAGE, "memory", "message"})
 _ANSWERS = "assistant"
 _TAGS_OF = {"passages": "<passages>\n\n</passages>\n\n", "memory": "<memory>\n\n</memory>\n\n", "input": "<message>\n\n</message>"}
 _TEXTS_KEPT = 256
@@ -240,7 +240,7 @@ def assemble(
         SectionName.HISTORY: [_turn(place, turn, guarding, count) for place, turn in enumerate(sections.history) if turn.text][::-1],
     }
     yielding = {name: _Yielding(name, rules[name], order, _around(name, count)) for name, order in orders.items()}
-    asked = escape_text(sections.input, guarding)
+    asked = guarding.escape(sections.input)
     tagged = _around(SectionName.INPUT, count) if orders[SectionName.PASSAGES] or orders[SectionName.MEMORY] else 0
     fixed = {
         SectionName.SYSTEM: _fixed(sections.system, count),
@@ -292,8 +292,13 @@ def _between(name: SectionName, texts: Sequence[str]) -> str:
     return "\n".join([f"<{name}>", *texts, f"</{name}>"])
 
 
+def passage_attributes(number: int, label: str) -> dict[str, str]:
+    """Of the tag before a passage: by its number answers cite it, `label` says where it is from."""
+    return {"id": str(number), "source": label}
+
+
 @lru_cache(maxsize=_TEXTS_KEPT)
-def _guard(system: str, instructions: str) -> re.Pattern[str]:
+def _guard(system: str, instructions: str) -> Guard:
     """What data may not write: our tags, and those that the texts before it speak of."""
     return guard(_TAGS | tag_names(system) | tag_names(instructions))
 
@@ -313,18 +318,17 @@ def _counted(text: str, data: str, tokens: int | None, count: Callable[[str], in
     return tokens if tokens is not None and text == data else count(text)
 
 
-def _passage(place: int, part: Part, guarding: re.Pattern[str], count: Callable[[str], int]) -> _Piece:
-    text = escape_text(part.text, guarding)
-    source = f' source="{escape_attribute(part.label)}"' if part.label else ""
-    head, tail = f'<passage id="{place + 1}"{source}>\n', "\n</passage>\n"
+def _passage(place: int, part: Part, guarding: Guard, count: Callable[[str], int]) -> _Piece:
+    text = guarding.escape(part.text)
+    head, tail = f"{opening(PASSAGE, passage_attributes(place + 1, part.label))}\n", f"\n{closing(PASSAGE)}\n"
     return _Piece(head + text + tail[:-1], _counted(text, part.text, part.tokens, count) + count(head + tail), place)
 
 
-def _memory(place: int, part: Part, guarding: re.Pattern[str], count: Callable[[str], int]) -> _Piece:
-    text = escape_text(" ".join(part.text.split()), guarding)
+def _memory(place: int, part: Part, guarding: Guard, count: Callable[[str], int]) -> _Piece:
+    text = guarding.escape(" ".join(part.text.split()))
     return _Piece(f"- {text}", _counted(text, part.text, part.tokens, count) + count("- \n"), place)
 
 
-def _turn(place: int, turn: Turn, guarding: re.Pattern[str], count: Callable[[str], int]) -> _Piece:
-    text = escape_text(turn.text, guarding)
+def _turn(place: int, turn: Turn, guarding: Guard, count: Callable[[str], int]) -> _Piece:
+    text = guarding.escape(turn.text)
     return _Piece(text, _counted(text, turn.text, turn.tokens, count) + MESSAGE_TOKENS, place, turn.role)

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from apps.lib.json_text import find_nul
-from apps.prompts.domain.template import read_template
+from apps.prompts.domain.template import fill_together, read_template
 from apps.prompts.domain.variables import Variable, VariableRefusedError, fill_values, read_variables
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,49}")
@@ -191,8 +191,9 @@ class PublishedPrompt:
 def make_messages(content: PromptContent, values: Any) -> list[dict[str, str]]:
     """The messages that these values make; VariableRefusedError names the one that doesn't fit."""
     texts = fill_values(content.variables, values)
-    parts = (("system", content.system), ("user", content.user))
-    return [{"role": role, "content": read_template(text).fill(texts)} for role, text in parts if text.strip()]
+    parts = [(role, text) for role, text in (("system", content.system), ("user", content.user)) if text.strip()]
+    filled = fill_together([read_template(text) for _, text in parts], texts)
+    return [{"role": role, "content": text} for (role, _), text in zip(parts, filled, strict=True)]
 
 
 def make_body(prompt: PublishedPrompt, body: Mapping[str, Any], values: Any) -> dict[str, Any]:

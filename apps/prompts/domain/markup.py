@@ -2,10 +2,17 @@
 
 A prompt marks sections with tags, like `<document>...</document>`. A value between them is data: where it holds what could be read as
 one of those tags, its `<` becomes `&lt;`. Everything else of it stays as it is, so code and formulas reach the model unharmed.
+
+What could be read as a tag: its name in any case, with blanks or characters that nobody sees before, between or behind its letters, in
+letters with marks on them, and in letters that look like Latin ones (`lookalikes`). `＜` and `﹤` are angles as well.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from apps.prompts.domain.lookalikes import ANGLES, plain_letters
 
 _NAME = r"[A-Za-z][\w.:-]*"
 # Characters that are not seen can stand between `<` and the name, and a model would read over them.
@@ -15,6 +22,76 @@ _TAG = re.compile(rf"</?({_NAME})(?:\s[^<>]*)?/?>")
 _OPEN_AT_END = re.compile(rf"</?{_NAME}\s[^<>]*\Z")
 _CLOSED_LATER = re.compile(r"[^<>]*>")
 _UNFINISHED = re.compile(rf"<{_GAP}/?{_GAP}[\w.:-]*\Z")
+_OF_A_NAME = re.compile(r"[\w.:-]+")
+# The usual ones of those that are not seen: a long run of them is passed over at once, before the name with its blanks and slash.
+_BEFORE_NAME = re.compile(r"[\s/\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]*+")
+_WITHIN_NAME = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]*+")
+_IN_ATTRIBUTES = str.maketrans(
+    {"&": "&amp;", '"': "&quot;", "\uff02": "&quot;", "'": "&#39;", "\uff07": "&#39;"}
+    | dict.fromkeys(ANGLES, "&lt;")
+    | dict.fromkeys(">\uff1e\ufe65", "&gt;")
+)
+_GUARDS_KEPT = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Keeps data from writing tags that begin with one of these names; `angles` finds each angle that may begin one."""
+
+    names: tuple[str, ...]
+    longest: int
+    angles: re.Pattern[str]
+
+    def escape(self, value: str) -> str:
+        """The value with `&lt;` for each angle that begins such a tag, alone or together with what is put behind the value."""
+        return self.angles.sub(self._angle, value)
+
+    def _angle(self, found: re.Match[str]) -> str:
+        return "&lt;" if self._begins_tag(found.string, found.end()) else found.group()
+
+    def _begins_tag(self, text: str, place: int) -> bool:
+        name = ""
+        while (place := _passed(_WITHIN_NAME if name else _BEFORE_NAME, text, place)) < len(text):
+            plain = plain_letters(text[place])
+            place += 1
+            if not plain or (not name and (plain.isspace() or plain == "/")):
+                continue
+            if not _OF_A_NAME.fullmatch(plain):
+                return False
+            name += plain
+            if name.startswith(self.names):
+                return True
+            if len(name) >= self.longest:
+                return False
+        return any(known.startswith(name) for known in self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """Texts that are put into a template one below the other, each between a pair of tags of its own: (attributes, text)."""
+
+    tag: str
+    entries: Sequence[tuple[Mapping[str, str], str]]
+
+    def __len__(self) -> int:
+        """Characters of all texts."""
+        return sum(len(text) for _, text in self.entries)
+
+    def render(self, guarding: Guard) -> str:
+        """`guarding` knows the tag."""
+        return "\n".join(
+            f"{opening(self.tag, attributes)}\n{guarding.escape(text)}\n{closing(self.tag)}" for attributes, text in self.entries
+        )
+
+
+def opening(tag: str, attributes: Mapping[str, str]) -> str:
+    """`<tag name="value">`; empty attributes are left out."""
+    told = [f'{name}="{escape_attribute(value)}"' for name, value in attributes.items() if value]
+    return f"<{' '.join([tag, *told])}>"
+
+
+def closing(tag: str) -> str:
+    return f"</{tag}>"
 
 
 def tag_names(text: str) -> frozenset[str]:
@@ -32,22 +109,31 @@ def is_name_of_tag(before: str) -> bool:
     return _UNFINISHED.match(_tail(before)) is not None
 
 
+def _passed(run: re.Pattern[str], text: str, place: int) -> int:
+    found = run.match(text, place)
+    return found.end() if found else place
+
+
 def _tail(text: str) -> str:
     return text[text.rfind("<") :] if "<" in text else ""
 
 
-def guard(tags: Collection[str]) -> re.Pattern[str]:
-    """Finds each `<` that may begin one of these tags, alone or together with what is put behind the value."""
-    names = "|".join(sorted((re.escape(name) for name in tags), key=lambda name: (-len(name), name)))
-    return re.compile(rf"<(?={_GAP}/?{_GAP}(?:{names}|[\w.:-]*\Z))", re.IGNORECASE)
+@lru_cache(maxsize=_GUARDS_KEPT)
+def guard(tags: frozenset[str]) -> Guard:
+    """Of these names."""
+    names = tuple(sorted({_leading("".join(map(plain_letters, name))) for name in tags}))
+    firsts = "".join(sorted({re.escape(letter) for name in names for letter in (name[0], name[0].upper())}))
+    # What stands behind most angles is a digit, or another letter: these are passed over at once.
+    angles = re.compile(rf"[{''.join(ANGLES)}](?=[^!-~]|[/{firsts}]|\Z)")
+    return Guard(names, max(map(len, names)), angles)
 
 
-def escape_text(value: str, guarding: re.Pattern[str]) -> str:
-    """A value that stands between tags."""
-    return guarding.sub("&lt;", value) if "<" in value else value
+def _leading(name: str) -> str:
+    """As far as it can be told apart from what is no name: `a½` folds to one with a slash."""
+    found = _OF_A_NAME.match(name)
+    return found.group() if found else name
 
 
 def escape_attribute(value: str) -> str:
     """A value that stands inside a tag: it can close neither the tag nor its quotes, and is one line."""
-    value = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;").replace("'", "&#39;")
-    return " ".join(value.split())
+    return " ".join(value.translate(_IN_ATTRIBUTES).split())
