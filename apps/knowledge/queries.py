@@ -220,10 +220,9 @@ def read_passages(snapshot: Snapshot) -> dict[UUID, Chunk]:
     return {chunk.id: chunk for chunk in Chunk.objects.filter(id__in=ids).select_related("document").defer("words", "embedding")}
 
 
-def list_passages(snapshot: Snapshot) -> list[Chunk]:
-    """The same in their order, without those that are gone."""
-    chunks = read_passages(snapshot)
-    return [chunks[key] for result in snapshot.results if (key := UUID(result["chunk"])) in chunks]
+def list_passages(snapshot: Snapshot) -> list[CitedPassage]:
+    """The same in their order, without those that are gone: a number is the place in the snapshot, whatever has gone since."""
+    return _number(snapshot, read_passages(snapshot))
 
 
 def present_snapshot(snapshot: Snapshot) -> dict[str, Any]:
@@ -269,14 +268,15 @@ def read_cited(workspace_id: UUID, snapshot_ids: Sequence[str]) -> dict[str, lis
     wanted = {UUID(result["chunk"]) for snapshot in snapshots for result in snapshot.results}
     rows = Chunk.objects.filter(id__in=wanted).select_related("document").defer("words", "embedding")
     chunks = {chunk.id: chunk for chunk in rows}
-    return {
-        snapshot.id: [
-            _cited(number, chunks[UUID(result["chunk"])], result["version"])
-            for number, result in enumerate(snapshot.results, start=1)
-            if UUID(result["chunk"]) in chunks
-        ]
-        for snapshot in snapshots
-    }
+    return {snapshot.id: _number(snapshot, chunks) for snapshot in snapshots}
+
+
+def _number(snapshot: Snapshot, chunks: Mapping[UUID, Chunk]) -> list[CitedPassage]:
+    return [
+        _cited(number, chunks[UUID(result["chunk"])], result["version"])
+        for number, result in enumerate(snapshot.results, start=1)
+        if UUID(result["chunk"]) in chunks
+    ]
 
 
 def _cited(number: int, chunk: Chunk, version: int) -> CitedPassage:

@@ -47,6 +47,13 @@ def questions(job: Job, state: ItemState = ItemState.WAITING) -> dict[str, str]:
     return {item.custom_id: orjson.loads(bodies[bytes(item.request_body_id)])["messages"][-1]["content"] for item in items}
 
 
+def systems(job: Job, state: ItemState = ItemState.WAITING) -> dict[str, str]:
+    """What the message before it says."""
+    items = list(Item.objects.filter(job=job, state=state))
+    bodies = read_bodies([bytes(item.request_body_id) for item in items])
+    return {item.custom_id: orjson.loads(bodies[bytes(item.request_body_id)])["messages"][0]["content"] for item in items}
+
+
 def answer(job: Job, say: Say = lambda question: f"<{question}>", *, only: Callable[[str], bool] = lambda _: True) -> int:
     """End the waiting items, those of these names alone, and count them; returns how many."""
     asked = {name: question for name, question in questions(job).items() if only(name)}

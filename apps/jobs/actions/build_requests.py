@@ -11,7 +11,7 @@ from apps.jobs.actions.read_places import Answered, DocumentOfJob, Places, last_
 from apps.jobs.actions.retrieve_passages import retrieve_passages
 from apps.jobs.actions.write_items import NewItem
 from apps.jobs.domain.export_table import answer_text
-from apps.jobs.domain.fit_passages import count_fitting
+from apps.jobs.domain.fit_passages import fit_passages
 from apps.jobs.domain.fold import Place, cut_groups, groups_of_round
 from apps.jobs.domain.next_asks import Ask
 from apps.jobs.domain.recipe import Each, Plan, Step
@@ -22,10 +22,10 @@ from apps.jobs.domain.step_request import (
     fill_query,
     hash_input,
     join_answers,
-    join_documents,
     name_item,
-    number_passages,
     reads_text,
+    tag_answers,
+    tag_passages,
 )
 from apps.jobs.models import Job
 from apps.knowledge.domain.chunks import Piece, cut_chunks
@@ -91,8 +91,10 @@ class Recipe:
         if step.passages:
             query = fill_query(step, told)
             snapshot_id, found = retrieve_passages(self.job, query=query, most=step.passages, document_ids=searched)
-            given = count_fitting(step, told, found)
-            told = told.with_passages(number_passages(found[:given]))
+            shown = fit_passages(step, told, found)
+            # Up to this number: in between some may be gone.
+            given = shown[-1].number if shown else 0
+            told = told.with_passages(tag_passages(shown))
         body = compose_request(step, told, policy=policy, most_bytes=settings.MAX_LINE_BYTES)
         position = document.position if document else None
         return NewItem(
@@ -151,8 +153,8 @@ def build_for_job(recipe: Recipe, ask: Ask, documents: Sequence[Sequence[Documen
             told[name] += [(document.name, answers.all(document.id, name)) for document in page]
     many = len(told[names[0]]) if names else 0
     for part, places in enumerate(cut_groups(range(many), step.group)):
-        answers_of = {name: join_documents([told[name][place] for place in places]) for name in names}
-        items.append(recipe.make_item(ask, Told(answers=told_once | answers_of), document=None, part=part, searched=searched))
+        answers_of = {name: tag_answers([told[name][place] for place in places]) for name in names}
+        items.append(recipe.make_item(ask, Told(answers={**told_once, **answers_of}), document=None, part=part, searched=searched))
     return items
 
 

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from apps.jobs.actions.search_documents import search_documents
-from apps.jobs.domain.step_request import Passage, StepRefusedError
+from apps.jobs.domain.step_request import StepRefusedError
 from apps.jobs.models import Job
 from apps.knowledge.actions import PinTo
+from apps.knowledge.domain.cited import CitedPassage
 from apps.knowledge.domain.request import LONGEST_QUERY, SearchRequest
 from apps.knowledge.queries import find_shown_collection, list_passages
 from apps.lib.clock import current_time
@@ -16,7 +17,7 @@ from apps.lib.ids import public_id
 _DOCUMENT_PREFIX = "doc_"
 
 
-def retrieve_passages(job: Job, *, query: str, most: int, document_ids: Sequence[UUID]) -> tuple[str, list[Passage]]:
+def retrieve_passages(job: Job, *, query: str, most: int, document_ids: Sequence[UUID]) -> tuple[str, list[CitedPassage]]:
     """The snapshot's id and its passages in their order; from these documents, or without any from the whole collection.
 
     The collection is searched as it was when the job began. Where a provider makes its vectors, the job's key pays for the question's.
@@ -39,4 +40,4 @@ def retrieve_passages(job: Job, *, query: str, most: int, document_ids: Sequence
         if not refused.is_final:
             raise
         raise StepRefusedError(refused.code, refused.message) from refused
-    return snapshot.id, [Passage(chunk.document.name, chunk.anchor, chunk.text) for chunk in list_passages(snapshot)]
+    return snapshot.id, list_passages(snapshot)

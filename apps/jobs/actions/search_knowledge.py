@@ -51,8 +51,8 @@ def _search(context: ToolContext, arguments: dict[str, Any]) -> ToolAnswer:
 
 def _told(snapshot: "Snapshot") -> dict[str, Any]:
     results = [
-        {"number": number, "document": chunk.document.name, "anchor": chunk.anchor, "text": chunk.text}
-        for number, chunk in enumerate(list_passages(snapshot), start=1)
+        {"number": passage.number, "document": passage.document, "anchor": passage.anchor, "text": passage.text}
+        for passage in list_passages(snapshot)
     ]
     return {"results": results} if results else {"results": [], "note": "Nothing was found; try other words."}
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from apps.jobs.domain.recipe import Step
-from apps.jobs.domain.step_request import Passage, StepRefusedError, Told, fill_texts
+from apps.jobs.domain.step_request import StepRefusedError, Told, fill_texts
+from apps.knowledge.domain.cited import CitedPassage
 from apps.prompts.domain.assembly import Part, SectionName, Sections, WindowTooSmallError, assemble
 
 # Kept for the answer of a step that doesn't bound it.
@@ -11,13 +12,13 @@ _ANSWER_TOKENS = 1_000
 _BOUNDS = ("max_completion_tokens", "max_tokens")
 
 
-def count_fitting(step: Step, told: Told, passages: Sequence[Passage]) -> int:
-    """How many of the passages its window holds beside what else it is told, the best first; all of them where it has no window.
+def fit_passages(step: Step, told: Told, passages: Sequence[CitedPassage]) -> Sequence[CitedPassage]:
+    """Those that its window holds beside what else it is told, the best first; all of them where it has no window.
 
     StepRefusedError when not even the rest of the request fits.
     """
     if not step.window_tokens:
-        return len(passages)
+        return passages
     system, user = fill_texts(step, told.with_passages(""))
     parts = [Part(passage.text, label=passage.place) for passage in passages]
     reserved = next((step.parameters[name] for name in _BOUNDS if name in step.parameters), _ANSWER_TOKENS)
@@ -27,4 +28,4 @@ def count_fitting(step: Step, told: Told, passages: Sequence[Passage]) -> int:
         message = f"{error} Give the step a greater window_tokens, or bound its answer by max_tokens."
         raise StepRefusedError("request_too_large", message) from error
     # Those ranked last are cut first.
-    return report.of(SectionName.PASSAGES).kept
+    return passages[: report.of(SectionName.PASSAGES).kept]

@@ -9,8 +9,10 @@ from typing import Any
 import orjson
 
 from apps.jobs.domain.recipe import Each, Step
-from apps.knowledge.domain.cited import place_of
-from apps.prompts.domain.template import read_template
+from apps.knowledge.domain.cited import CitedPassage
+from apps.prompts.domain.assembly import PASSAGE, passage_attributes
+from apps.prompts.domain.markup import Tagged
+from apps.prompts.domain.template import fill_together, read_template
 from apps.prompts.domain.variables import VariableRefusedError
 from apps.providers.domain.contract import ContractRefusedError
 from apps.providers.domain.policy import AnswerPolicy, check_request
@@ -19,6 +21,7 @@ ENDPOINT = "/v1/chat/completions"
 _LONGEST_NAME = 30
 _NOT_IN_A_SCHEMA_NAME = re.compile(r"[^A-Za-z0-9_-]")
 _BETWEEN = "\n\n"
+_ANSWER = "answer"
 
 
 class StepRefusedError(Exception):
@@ -38,14 +41,14 @@ class Told:
     anchor: str = ""
     part: int = 1
     parts: int = 1
-    passages: str = ""
-    answers: Mapping[str, str] | None = None
+    passages: str | Tagged = ""
+    answers: Mapping[str, str | Tagged] | None = None
 
-    def with_passages(self, passages: str) -> "Told":
+    def with_passages(self, passages: str | Tagged) -> "Told":
         return replace(self, passages=passages)
 
-    def as_variables(self, step: Step) -> dict[str, str]:
-        told = {
+    def as_variables(self, step: Step) -> dict[str, str | Tagged]:
+        told: dict[str, str | Tagged] = {
             "document": self.document,
             "text": self.text,
             "anchor": self.anchor,
@@ -54,19 +57,6 @@ class Told:
             "passages": self.passages,
         }
         return told | dict(self.answers or {}) | dict(step.values)
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """What was retrieved, as a request shows it."""
-
-    document: str
-    anchor: str
-    text: str
-
-    @property
-    def place(self) -> str:
-        return place_of(self.document, self.anchor)
 
 
 def names_used(step: Step) -> frozenset[str]:
@@ -81,18 +71,19 @@ def reads_text(step: Step) -> bool:
 
 def fill_query(step: Step, told: Told) -> str:
     """What is searched for; StepRefusedError when it can't be filled."""
-    return _fill(step.query, told.as_variables(step)).strip()
+    texts = {name: value.text if isinstance(value, Tagged) else value for name, value in told.as_variables(step).items()}
+    return _fill([step.query], texts)[0].strip()
 
 
 def fill_texts(step: Step, told: Told) -> tuple[str, str]:
     """What it says as system and as user; StepRefusedError when that can't be filled."""
-    variables = told.as_variables(step)
-    return _fill(step.system, variables), _fill(step.user, variables)
+    system, user = _fill([step.system, step.user], told.as_variables(step))
+    return system, user
 
 
-def number_passages(passages: Sequence[Passage]) -> str:
-    """As they stand in a request: an answer cites them by their numbers."""
-    return _BETWEEN.join(f"[{number}] {passage.place}:\n{passage.text}" for number, passage in enumerate(passages, start=1))
+def tag_passages(passages: Sequence[CitedPassage]) -> Tagged:
+    """As they stand in a request, and in a conversation's: an answer cites them by their numbers."""
+    return Tagged(PASSAGE, [(passage_attributes(passage.number, passage.place), passage.text) for passage in passages])
 
 
 def join_answers(answers: Sequence[str]) -> str:
@@ -100,9 +91,9 @@ def join_answers(answers: Sequence[str]) -> str:
     return _BETWEEN.join(answers)
 
 
-def join_documents(answers: Sequence[tuple[str, str]]) -> str:
-    """(document's name, answer) of several documents in one text."""
-    return _BETWEEN.join(f"{name}:\n{answer}" for name, answer in answers)
+def tag_answers(answers: Sequence[tuple[str, str]]) -> Tagged:
+    """(document's name, answer) of several documents."""
+    return Tagged(_ANSWER, [({"document": name}, answer) for name, answer in answers])
 
 
 def compose_request(step: Step, told: Told, *, policy: AnswerPolicy, most_bytes: int) -> bytes:
@@ -141,11 +132,11 @@ def name_item(step: Step, index: int, *, position: int | None, round_: int, part
     return f"{place}/{name}/{part + 1}" if step.each is Each.PART or part else f"{place}/{name}"
 
 
-def _fill(text: str, variables: Mapping[str, str]) -> str:
-    template = read_template(text)
-    if unknown := next((name for name in template.names if name not in variables), None):
+def _fill(texts: Sequence[str], variables: Mapping[str, str | Tagged]) -> list[str]:
+    templates = [read_template(text) for text in texts]
+    if unknown := next((name for template in templates for name in template.names if name not in variables), None):
         raise StepRefusedError("invalid_recipe", f"The recipe uses {{{{ {unknown} }}}}, which nothing gives a value.")
     try:
-        return template.fill(variables)
+        return fill_together(templates, variables)
     except VariableRefusedError as refused:
         raise StepRefusedError("request_too_large", refused.message) from refused

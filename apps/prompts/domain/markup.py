@@ -77,6 +77,11 @@ class Tagged:
         """Characters of all texts."""
         return sum(len(text) for _, text in self.entries)
 
+    @property
+    def text(self) -> str:
+        """Without the tags."""
+        return "\n\n".join(text for _, text in self.entries)
+
     def render(self, guarding: Guard) -> str:
         """`guarding` knows the tag."""
         return "\n".join(
