@@ -113,7 +113,7 @@ def test_a_group_runs_again_with_another_model_and_limit_as_the_next_revision() 
     }
     assert round((second.not_before - first.not_before).total_seconds(), 3) == 1
     asked = json.loads(read_bodies([bytes(first.request_body_id)])[bytes(first.request_body_id)])
-    assert (asked["max_tokens"], asked["messages"][0]["content"]) == (900, "ask 0")
+    assert (asked["model"], asked["max_tokens"], asked["messages"][0]["content"]) == ("stronger", 900, "ask 0")
     entry = AuditEntry.objects.get(verb="requeued")
     assert (entry.object_label, entry.reason) == (job.public_id, "it is back")
     assert other.items.get().state == ItemState.DEAD

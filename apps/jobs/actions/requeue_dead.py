@@ -159,8 +159,8 @@ def _requeue_in(job_id: UUID, ids: list[UUID], change: Change, model: CallableMo
         ids = [item_id for item_id in ids if _has_place(item_id)] if job.kind == "single" else ids
         if not ids:
             return 0
-        if change.max_tokens:
-            _raise_limits(ids, change.max_tokens)
+        if change.model or change.max_tokens:
+            _change_requests(ids, change)
         was = {"status": job.status, "revision": job.revision, "dead": job.dead}
         items = put_back(job_id, ids, model_id=model.id if model else None, per_minute=change.per_minute)
         reopen(job, items, now=now, per_minute=change.per_minute)
@@ -177,24 +177,26 @@ def _has_place(item_id: UUID) -> bool:
     return reopen_turn(item_id=item_id)
 
 
-def _raise_limits(ids: Sequence[UUID], max_tokens: int) -> None:
-    """New requests, which differ in the limit alone."""
+def _change_requests(ids: Sequence[UUID], change: Change) -> None:
+    """New requests, which differ in model and limit alone: what is cached, steered and taken over goes by what the request says."""
     for start in range(0, len(ids), _BODIES_AT_ONCE):
         rows = list(Item.objects.filter(id__in=ids[start : start + _BODIES_AT_ONCE]).values_list("id", "workspace_id", "request_body_id"))
         contents = read_bodies([bytes(body_id) for _, _, body_id in rows])
         replace_requests(
             [
-                (item_id, workspace_id, _with_limit(contents[bytes(body_id)], max_tokens))
+                (item_id, workspace_id, _changed(contents[bytes(body_id)], change))
                 for item_id, workspace_id, body_id in rows
                 if bytes(body_id) in contents
             ]
         )
 
 
-def _with_limit(request: bytes, max_tokens: int) -> bytes:
-    body = orjson.loads(request)
+def _changed(request: bytes, change: Change) -> bytes:
+    body = orjson.loads(request) | ({"model": change.model} if change.model else {})
+    if not change.max_tokens:
+        return orjson.dumps(body)
     names = [name for name in ("max_completion_tokens", "max_output_tokens", "max_tokens") if name in body]
-    return orjson.dumps(body | dict.fromkeys(names or ["max_tokens"], max_tokens))
+    return orjson.dumps(body | dict.fromkeys(names or ["max_tokens"], change.max_tokens))
 
 
 def _model(name: str) -> CallableModel | None:

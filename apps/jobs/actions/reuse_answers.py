@@ -42,19 +42,24 @@ WHERE item.job_id = %(job_id)s AND item.id > %(first)s AND item.id <= %(last)s A
 """
 # The request is compared as well: a dead item may have been run again with another one. Said row by row, since the planner, which knows
 # nothing of hashes, would rather read all items of the workspace. The newest are the likeliest to be kept; those of this write are no help.
+# Each input is looked for once, however many ask the same: those of other workspaces, and what waits, are passed over one by one.
 _FIND_INPUTS = """
 SELECT wanted.id, found.item_id, found.answer_body_id, found.status_code, found.outcome
-FROM unnest(%(ids)s::uuid[], %(hashes)s::bytea[], %(bodies)s::bytea[]) AS wanted (id, input_hash, body_id)
+FROM (
+    SELECT DISTINCT ON (input_hash, body_id) input_hash, body_id
+    FROM unnest(%(hashes)s::bytea[], %(bodies)s::bytea[]) AS asked (input_hash, body_id)
+) AS asked
 CROSS JOIN LATERAL (
     SELECT coalesce(item.reused_item_id, item.id) AS item_id, item.answer_body_id, item.status_code, item.outcome
     FROM (
-        SELECT item_id FROM jobs_stepitem WHERE input_hash = wanted.input_hash AND item_id < %(before)s ORDER BY item_id DESC LIMIT 20
+        SELECT item_id FROM jobs_stepitem WHERE input_hash = asked.input_hash AND item_id < %(before)s ORDER BY item_id DESC
     ) AS known
     CROSS JOIN LATERAL (SELECT * FROM jobs_item WHERE id = known.item_id LIMIT 1) AS item
-    WHERE item.workspace_id = %(workspace)s AND item.state = 'done' AND item.request_body_id = wanted.body_id
+    WHERE item.workspace_id = %(workspace)s AND item.state = 'done' AND item.request_body_id = asked.body_id
       AND EXISTS (SELECT FROM traces_body WHERE id = item.answer_body_id)
     LIMIT 1
 ) AS found
+JOIN unnest(%(ids)s::uuid[], %(hashes)s::bytea[], %(bodies)s::bytea[]) AS wanted (id, input_hash, body_id) USING (input_hash, body_id)
 """
 _TAKE_INPUTS = f"""
 {_END} FROM unnest(%(ids)s::uuid[], %(items)s::uuid[], %(answers)s::bytea[], %(codes)s::int4[], %(outcomes)s::text[])

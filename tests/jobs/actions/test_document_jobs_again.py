@@ -16,8 +16,9 @@ from apps.jobs.models import Item, Job, JobDocument, StepItem
 from apps.knowledge.models import Collection
 from apps.ops.actions.forget_old import forget_old
 from apps.traces.models import Body
+from tests.factories.accounts import make_workspace
 from tests.factories.knowledge import make_collection, make_read
-from tests.jobs.batches import NOW, clock
+from tests.jobs.batches import NOW, clock, make_model
 from tests.jobs.documents import answer, bury, questions, run_out, started
 
 pytestmark = pytest.mark.django_db
@@ -93,6 +94,31 @@ def test_nothing_is_asked_where_nothing_changed_and_all_of_it_when_that_is_wante
     assert (calls, again.status, again.reused) == (0, JobStatus.COMPLETED, 16)
     anew, calls = finished(PLAN, collection, terms=Terms(reuse=False))
     assert (calls, anew.reused) == (16, 0)
+
+
+def test_an_answer_is_found_behind_many_of_others_to_the_same_input() -> None:
+    one = Plan((Step("say", Each.DOCUMENT, "{{ text }}", "tiny"),))
+    mine, theirs = read({"a.txt": "the same"}), make_collection(make_workspace("others"))
+    same = {f"{n}.txt": "the same" for n in range(25)}
+    finished(one, mine)
+    assert finished(one, read(same, theirs))[1] == 25
+    waiting = started(one, read(same, make_collection(mine.workspace, name="waiting")), terms=Terms(reuse=False))
+    assert len(questions(waiting)) == 25
+    again, calls = finished(one, mine)
+    assert (calls, again.reused) == (0, 1)
+    assert finished(one, read(same, make_collection(mine.workspace, name="many")))[0].reused == 25
+
+
+def test_what_another_model_answered_is_asked_anew() -> None:
+    make_model("big")
+    collection = read(dict(list(texts().items())[:1]))
+    job = started(PLAN, collection)
+    item = bury(job, "doc-1/map/2")
+    run_out(job)
+    requeue_dead(Selection(item_ids=(item.id,)), Change(model="big"), workspace_ids=None, is_dry_run=False, now=NOW)
+    assert run_out(job) == 3
+    again = started(PLAN, collection)
+    assert set(questions(again)) == {"doc-1/map/2"}
 
 
 def test_an_answer_that_is_kept_no_longer_is_asked_for() -> None:
