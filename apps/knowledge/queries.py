@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, OuterRef, Prefetch, QuerySet, Subquery
+from django.db.models import Count, OuterRef, Prefetch, Q, QuerySet, Subquery
 
 from apps.knowledge.domain.cited import CitedPassage
 from apps.knowledge.domain.names import NAME
@@ -167,14 +167,26 @@ def find_revision(collection_id: UUID) -> int | None:
     return Collection.objects.filter(id=collection_id).values_list("revision", flat=True).first()
 
 
+def versions_at(collection_id: UUID, revision: int) -> QuerySet[DocumentVersion]:
+    """What searches find at a revision."""
+    there = Q(from_revision__lte=revision) & (Q(to_revision=None) | Q(to_revision__gt=revision))
+    return DocumentVersion.objects.filter(there, document__collection_id=collection_id)
+
+
+def documents_at(collection_id: UUID, revision: int) -> set[UUID]:
+    """Those that searches find something of."""
+    return set(versions_at(collection_id, revision).values_list("document_id", flat=True))
+
+
 @dataclass(frozen=True, slots=True)
 class VersionFacts:
-    """What became of a version; `characters` of its text."""
+    """What became of a version; `characters` of its text; the revision of its collection from which on searches find it, if they do."""
 
     status: str
     refusal_code: str
     refusal_message: str
     characters: int
+    from_revision: int | None
 
     @property
     def is_pending(self) -> bool:
@@ -189,8 +201,8 @@ class VersionFacts:
 def read_version_facts(version_ids: Sequence[UUID]) -> dict[UUID, VersionFacts]:
     """By id; what is gone is left out."""
     rows = DocumentVersion.objects.filter(id__in=version_ids)
-    columns = rows.values_list("id", "status", "refusal_code", "refusal_message", "characters")
-    return {row[0]: VersionFacts(row[1], row[2], row[3], row[4] or 0) for row in columns}
+    columns = rows.values_list("id", "status", "refusal_code", "refusal_message", "characters", "from_revision")
+    return {row[0]: VersionFacts(row[1], row[2], row[3], row[4] or 0, row[5]) for row in columns}
 
 
 def read_sections(version_ids: Sequence[UUID]) -> dict[UUID, list[Section]]:

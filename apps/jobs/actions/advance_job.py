@@ -23,7 +23,7 @@ from apps.jobs.domain.next_asks import find_done, find_next, is_open, is_stuck, 
 from apps.jobs.domain.recipe import Each, load_plan
 from apps.jobs.domain.step_request import StepRefusedError
 from apps.jobs.models import DocumentState, Item, Job
-from apps.knowledge.queries import list_newest
+from apps.knowledge.queries import documents_at
 from apps.lib.advisory_lock import advisory_lock
 from apps.lib.enqueue import enqueue
 from apps.providers.queries import load_catalogue
@@ -137,9 +137,9 @@ class _Pass:
             )
 
     def _searched(self, document_ids: list[UUID]) -> list[UUID]:
-        """None where these are all that the collection has."""
-        collection_id = self.job.collection_id
-        everything = {one.document_id for one in list_newest(collection_id)} if collection_id else set()
+        """None where these are all that the job's searches see of the collection."""
+        collection_id, revision = self.job.collection_id, self.job.collection_revision
+        everything = documents_at(collection_id, revision) if collection_id and revision is not None else set()
         return [] if everything.issubset(document_ids) else document_ids
 
     def _write(self, items: Sequence[NewItem]) -> None:

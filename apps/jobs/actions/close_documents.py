@@ -54,6 +54,7 @@ WHERE job_id = %(job)s AND state = 'failed' AND (
 _ENDS = {
     JobStatus.CANCELLED: ("batch_cancelled", "The job was cancelled before this document had its answer."),
     JobStatus.EXPIRED: ("batch_expired", "The job ran out of time before this document had its answer."),
+    JobStatus.FAILED: ("batch_expired", "The job ran out of time before all of its documents were read."),
     JobStatus.COMPLETED: ("documents_failed", "The step needs all documents. Run again what failed of the others, or discard it."),
 }
 

@@ -5,6 +5,7 @@ from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from apps.jobs.actions.cancel_item import cancel_item
+from apps.jobs.actions.close_documents import close_left
 from apps.jobs.actions.publish_end import publish_end
 from apps.jobs.domain.intake import LineError
 from apps.jobs.domain.lifecycle import JobStatus
@@ -12,6 +13,7 @@ from apps.jobs.models import Job
 from apps.lib.enqueue import enqueue
 
 _NEVER_VALIDATED = LineError("batch_expired", "The batch could not be validated within its completion window; submit it again.")
+_NEVER_READ = LineError("batch_expired", "Its documents were not all read within its completion window; submit it again.")
 # Items that were given back by a pump after the close, and closes whose message was lost.
 _UNCLOSED = """
 SELECT id FROM jobs_job AS job
@@ -34,8 +36,11 @@ def _fail_unvalidated() -> None:
             status=JobStatus.VALIDATING, ended_at=None, expires_at__lte=Now()
         )
         for job in late:
-            job.status, job.ended_at, job.errors = JobStatus.FAILED, timezone.now(), [_NEVER_VALIDATED.as_json()]
+            why = _NEVER_READ if job.kind == "documents" else _NEVER_VALIDATED
+            job.status, job.ended_at, job.errors = JobStatus.FAILED, timezone.now(), [why.as_json()]
             job.save(update_fields=["status", "ended_at", "errors"])
+            if job.kind == "documents":
+                close_left(job, JobStatus.FAILED, now=job.ended_at)
             publish_end(job, JobStatus.FAILED, now=job.ended_at)
 
 

@@ -18,7 +18,7 @@ from apps.jobs.domain.step_request import ENDPOINT
 from apps.jobs.domain.submission import COMPLETION_WINDOW_SECONDS
 from apps.jobs.models import Job, Recipe
 from apps.knowledge.domain.names import MetadataRefusedError, check_metadata
-from apps.knowledge.queries import NewestVersion, collections_of, list_newest
+from apps.knowledge.queries import NewestVersion, collections_of, find_revision, list_newest
 from apps.lib.enqueue import enqueue
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import ids_in_order
@@ -77,6 +77,8 @@ def submit_documents(
     recipe, plan = judge_recipe(workspace_id=workspace_id, recipe_id=recipe_id)
     require_room(terms.lane)
     with transaction.atomic():
+        # First: what is read between the two is waited for at the start.
+        revision = find_revision(collection_id)
         documents = choose_documents(workspace_id=workspace_id, collection_id=collection_id, chosen=chosen)
         job = Job.objects.create(
             workspace_id=workspace_id,
@@ -96,6 +98,7 @@ def submit_documents(
             first_model_name=plan.policy.first_model,
             recipe=recipe,
             collection_id=collection_id,
+            collection_revision=revision,
             document_count=len(documents),
             takes_over=terms.reuse,
             created_at=now,

@@ -48,11 +48,12 @@ WHERE status = 'validating' AND kind <> 'documents' AND ended_at IS NULL AND cre
 _TO_ADVANCE = """
 SELECT id FROM jobs_job
 WHERE ended_at IS NULL AND kind = 'documents' AND (status = 'validating' OR status = 'running' AND done + dead <> advanced)
-ORDER BY id
 """
 _PUMPS_KEPT = timedelta(days=7)
 # Doubles are harmless, but there is no use in more at once than the ingest workers can take.
 _RING_AGAIN = 20
+# Each sweep has another draw: as many as can't move at present, a document of theirs being long to read, keep the others from nothing.
+_DRAWN = f"{{query}} ORDER BY random() LIMIT {_RING_AGAIN}"
 
 
 def sweep() -> dict[str, int]:
@@ -93,7 +94,7 @@ def _ring_unheard(worker_set: str, lanes: Sequence[Lane]) -> int:
 
 
 def _ring_for(query: str, task_name: str) -> int:
-    jobs = [row[0] for row in _select(query, [])][:_RING_AGAIN]
+    jobs = [row[0] for row in _select(_DRAWN.format(query=query), [])]
     for job_id in jobs:
         enqueue(task_name, queue="ingest", job_id=str(job_id))
     return len(jobs)

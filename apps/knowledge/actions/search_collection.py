@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet, Sum
+from django.db.models import F, Sum
 
 from apps.knowledge.actions.count_pins import count_pin
 from apps.knowledge.actions.pin_snapshot import PinTo, find_pinned, pin_snapshot
@@ -15,7 +15,8 @@ from apps.knowledge.actions.rank_chunks import Scope, begin_ranking, candidates_
 from apps.knowledge.adapters.local_embedder import embed_texts
 from apps.knowledge.domain.fusion import Found, fuse
 from apps.knowledge.domain.request import Mode, SearchRequest, digest
-from apps.knowledge.models import DOCUMENT_PREFIX, Chunk, Collection, Document, DocumentVersion, Snapshot
+from apps.knowledge.models import DOCUMENT_PREFIX, Chunk, Collection, Document, Snapshot
+from apps.knowledge.queries import versions_at
 from apps.lib.http_errors import ApiError
 from apps.lib.ids import parse_public_id
 from apps.lib.sql import server_cursor
@@ -107,16 +108,10 @@ def _document_ids(collection: Collection, request: SearchRequest) -> list[UUID] 
     return list(documents.values_list("id", flat=True))
 
 
-def versions_at(collection: Collection, revision: int) -> QuerySet[DocumentVersion]:
-    """What searches find at a revision."""
-    there = Q(from_revision__lte=revision) & (Q(to_revision=None) | Q(to_revision__gt=revision))
-    return DocumentVersion.objects.filter(there, document__collection=collection)
-
-
 def _count_searched(collection: Collection, revision: int, document_ids: Sequence[UUID] | None) -> int:
     if document_ids is None and revision == collection.revision:
         return collection.chunk_count
-    versions = versions_at(collection, revision)
+    versions = versions_at(collection.id, revision)
     if document_ids is not None:
         versions = versions.filter(document_id__in=document_ids)
     return versions.aggregate(chunks=Sum("chunk_count"))["chunks"] or 0
