@@ -3,7 +3,7 @@
 from apps.files.actions.add_part import add_part
 from apps.files.actions.cancel_upload import cancel_upload, expire_uploads
 from apps.files.actions.complete_upload import complete_upload
-from apps.files.actions.create_file import create_file
+from apps.files.actions.create_file import StoredBytes, create_file, record_file, store_bytes
 from apps.files.actions.delete_file import delete_file, discard_bytes
 from apps.files.actions.erase_files import erase_files
 from apps.files.actions.expire_files import clear_spool, expire_files
@@ -13,6 +13,7 @@ from apps.files.actions.remove_strays import remove_strays
 from apps.files.actions.start_upload import start_upload
 
 __all__ = [
+    "StoredBytes",
     "Table",
     "TableRow",
     "TableUnreadableError",
@@ -28,6 +29,8 @@ __all__ = [
     "expire_uploads",
     "keep_file",
     "read_table",
+    "record_file",
     "remove_strays",
     "start_upload",
+    "store_bytes",
 ]

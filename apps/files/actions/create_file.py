@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from tempfile import NamedTemporaryFile
 from typing import IO, BinaryIO
@@ -19,6 +20,20 @@ from apps.lib.digests import digest_of
 from apps.lib.ids import uuid7
 
 
+@dataclass(frozen=True, slots=True)
+class StoredBytes:
+    """Bytes that no row knows yet: whoever stores them records them as a file, or discards them; else the sweep does, a day later."""
+
+    file_id: UUID
+    workspace_id: UUID
+    size_bytes: int
+    sha256: str
+
+    @property
+    def storage_key(self) -> str:
+        return _key(self.workspace_id, self.file_id)
+
+
 def create_file(
     *,
     workspace_id: UUID,
@@ -29,29 +44,51 @@ def create_file(
     expires_after_seconds: int | None,
     now: datetime,
 ) -> File:
-    """The stored file. When anything fails midway nothing stays behind. Without seconds it is kept as long as is usual for its purpose.
+    """The stored file. When anything fails midway nothing stays behind. Without seconds it is kept as long as is usual for its purpose."""
+    stored = store_bytes(workspace_id=workspace_id, content=content)
+    try:
+        return record_file(
+            stored, api_key_id=api_key_id, purpose=purpose, filename=filename, expires_after_seconds=expires_after_seconds, now=now
+        )
+    except BaseException:
+        default_storage.delete(stored.storage_key)
+        raise
 
-    The storage's key is ours (`workspace/file id`); nothing of the caller's name gets into a path.
+
+def store_bytes(*, workspace_id: UUID, content: "BinaryIO | UploadedFile[bytes] | Iterable[bytes]") -> StoredBytes:
+    """When it fails midway nothing stays behind.
+
+    The storage's key is ours (`workspace/file id`); nothing of a caller's name gets into a path.
     """
     file_id = uuid7()
-    key = f"{workspace_id.hex}/{file_id.hex}"
+    key = _key(workspace_id, file_id)
     try:
-        size, digest = _store(key, content)
-        return File.objects.create(
-            id=file_id,
-            workspace_id=workspace_id,
-            api_key_id=api_key_id,
-            purpose=Purpose(purpose),
-            filename=plain_name(filename),
-            size_bytes=size,
-            sha256=digest,
-            storage_key=key,
-            created_at=now,
-            expires_at=_expiry(workspace_id, purpose, expires_after_seconds, now),
-        )
+        return StoredBytes(file_id, workspace_id, *_store(key, content))
     except BaseException:
         default_storage.delete(key)
         raise
+
+
+def record_file(
+    stored: StoredBytes, *, api_key_id: UUID | None, purpose: str, filename: str, expires_after_seconds: int | None, now: datetime
+) -> File:
+    """The file of these bytes: in the transaction that has a use for it."""
+    return File.objects.create(
+        id=stored.file_id,
+        workspace_id=stored.workspace_id,
+        api_key_id=api_key_id,
+        purpose=Purpose(purpose),
+        filename=plain_name(filename),
+        size_bytes=stored.size_bytes,
+        sha256=stored.sha256,
+        storage_key=stored.storage_key,
+        created_at=now,
+        expires_at=_expiry(stored.workspace_id, purpose, expires_after_seconds, now),
+    )
+
+
+def _key(workspace_id: UUID, file_id: UUID) -> str:
+    return f"{workspace_id.hex}/{file_id.hex}"
 
 
 def _expiry(workspace_id: UUID, purpose: str, seconds: int | None, now: datetime) -> datetime | None:

@@ -77,8 +77,7 @@ def submit_documents(
     recipe, plan = judge_recipe(workspace_id=workspace_id, recipe_id=recipe_id)
     require_room(terms.lane)
     with transaction.atomic():
-        # First: what is read between the two is waited for at the start.
-        revision = find_revision(collection_id)
+        revision = find_revision(collection_id)  # First: what is read between the two is looked at again at the start.
         documents = choose_documents(workspace_id=workspace_id, collection_id=collection_id, chosen=chosen)
         job = Job.objects.create(
             workspace_id=workspace_id,

@@ -1,8 +1,10 @@
 """Take a document in: its bytes to storage, a version that waits to be read, and a ring for the readers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 from uuid import UUID
 
@@ -10,8 +12,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 
 from apps.accounts.actions import record_audit
-from apps.files.actions import create_file
-from apps.files.actions.delete_file import remove_file
+from apps.files.actions import StoredBytes, discard_bytes, record_file, store_bytes
 from apps.files.domain.upload import plain_name
 from apps.knowledge.domain.names import MetadataRefusedError, check_metadata
 from apps.knowledge.models import Collection, Document, DocumentVersion
@@ -53,26 +54,24 @@ def add_document(
             collection = _lock(collection_id)
             if known := _find_same(collection, name, digest_of(content)):
                 return _unchanged(known, told, now)
-    collection = Collection.objects.get(id=collection_id)
-    file = create_file(
-        workspace_id=collection.workspace_id,
-        api_key_id=api_key_id,
-        purpose="user_data",
-        filename=name,
-        content=content,
-        expires_after_seconds=None,
-        now=now,
-    )
+    stored = store_bytes(workspace_id=Collection.objects.get(id=collection_id).workspace_id, content=content)
+    with transaction.atomic(), _discarded_unless_used(stored):
+        collection = _lock(collection_id)
+        if known := _find_same(collection, name, stored.sha256):
+            transaction.on_commit(partial(discard_bytes, storage_key=stored.storage_key))
+            return _unchanged(known, told, now)
+        document = _find_or_make(collection, name, source[:500], told, now)
+        file = record_file(stored, api_key_id=api_key_id, purpose="user_data", filename=name, expires_after_seconds=None, now=now)
+        return _begin_version(document, file, now)
+
+
+@contextmanager
+def _discarded_unless_used(stored: StoredBytes) -> Iterator[None]:
+    """File and version are written together: a kill leaves bytes without a row at most, which the sweep removes."""
     try:
-        with transaction.atomic():
-            collection = _lock(collection_id)
-            if known := _find_same(collection, name, file.sha256):
-                remove_file(file_id=file.id, now=now)
-                return _unchanged(known, told, now)
-            document = _find_or_make(collection, name, source[:500], told, now)
-            return _begin_version(document, file, now)
+        yield
     except BaseException:
-        remove_file(file_id=file.id, now=now)
+        discard_bytes(storage_key=stored.storage_key)
         raise
 
 

@@ -4,7 +4,7 @@ A prompt marks sections with tags, like `<document>...</document>`. A value betw
 one of those tags, its `<` becomes `&lt;`. Everything else of it stays as it is, so code and formulas reach the model unharmed.
 
 What could be read as a tag: its name in any case, with blanks or characters that nobody sees before, between or behind its letters, in
-letters with marks on them, and in letters that look like Latin ones (`lookalikes`). `＜` and `﹤` are angles as well.
+letters with marks on them, and in letters that look like Latin ones (`lookalikes`); the angle may be a full-width or a small one.
 """
 
 import re

@@ -1,6 +1,8 @@
 """Documents come in, are read once, take each other's place, and go."""
 
+import io
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +14,7 @@ from apps.accounts.models import AuditEntry
 from apps.files.models import File
 from apps.knowledge.actions import (
     PinTo,
+    add_document,
     delete_collection,
     delete_document,
     extract_document,
@@ -28,7 +31,9 @@ from apps.knowledge.domain.request import Mode, SearchRequest
 from apps.knowledge.models import Chunk, Collection, Document, DocumentVersion, Snapshot, VersionStatus
 from apps.knowledge.queries import collections_of, place_sections, present_snapshot
 from apps.lib.http_errors import ApiError
+from tests.factories.files import stored_names
 from tests.factories.knowledge import make_collection, make_document, upload
+from tests.locks import wait_until_one_waits
 
 pytestmark = pytest.mark.django_db
 
@@ -246,3 +251,34 @@ def test_chunks_never_change() -> None:
     make_document(REFUNDS)
     with pytest.raises(IntegrityError, match="rows of knowledge_chunk never change"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("UPDATE knowledge_chunk SET text = 'other'")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_file_and_version_are_there_at_one_moment_so_that_a_kill_between_leaves_no_file() -> None:
+    collection, before = make_collection(), set(stored_names())
+
+    def add() -> None:
+        try:
+            add_document(
+                collection_id=collection.id, api_key_id=None, filename="rules.txt", content=io.BytesIO(b"Rules"), now=timezone.now()
+            )
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        with transaction.atomic():
+            Collection.objects.select_for_update().get(id=collection.id)
+            adding = thread.submit(add)
+            # Its bytes are stored by now.
+            wait_until_one_waits(unless=adding.done)
+            assert (len(set(stored_names()) - before), File.objects.count()) == (1, 0)
+        adding.result()
+    assert DocumentVersion.objects.get().file == File.objects.get()
+
+
+def test_what_cannot_be_recorded_leaves_neither_bytes_nor_rows() -> None:
+    collection, before = make_collection(), stored_names()
+    Collection.objects.filter(id=collection.id).update(deleted_at=timezone.now())
+    with pytest.raises(ApiError):
+        add_document(collection_id=collection.id, api_key_id=None, filename="rules.txt", content=io.BytesIO(b"Rules"), now=timezone.now())
+    assert (stored_names(), File.objects.count(), DocumentVersion.objects.count()) == (before, 0, 0)

@@ -118,13 +118,25 @@ def test_a_long_gap_behind_an_angle_is_looked_through_once(gap: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["</\u200bd\u00adoc\u2060>", "</d\u0301oc>", "<\U000e0064doc>", "</doc\u3164>", "</\u0501\u043e\u0441>", "</ｄｏｃ>", "＜/doc>", "﹤Doc>", "</\U0001d41d\u1d0fc>"],  # fmt: skip
+    [
+        "</\u200bd\u00adoc\u2060>",  # not seen
+        "</d\u0301oc>",
+        "<\U000e0064doc>",
+        "</doc\u3164>",
+        "</\u0501\u043e\u0441>",  # Cyrillic
+        "</\uff44\uff4f\uff43>",  # full-width
+        "\uff1c/doc>",
+        "\ufe64Doc>",
+        "</\U0001d41d\u1d0fc>",  # bold, small capital
+    ],
 )
 def test_nor_can_one_that_only_reads_like_it(value: str) -> None:
     assert read_template("<doc>{{ text }}</doc>").fill({"text": f"a {value} b"}) == f"<doc>a &lt;{value[1:]} b</doc>"
 
 
-@pytest.mark.parametrize("value", ["<Москва>", "a <б> b", "<ｄｏｔ>", "＜3", "<ö>", "‹doc›", "<3", "<!doc>", "<0doc>"])
+@pytest.mark.parametrize(
+    "value", ["<\u041c\u043e>", "<\uff44\uff4f\uff54>", "\uff1c3", "<\u00f6>", "\u2039doc\u203a", "<3", "<!doc>", "<0doc>", "<\u0431>"]
+)
 def test_what_reads_like_no_tag_of_the_text_stays(value: str) -> None:
     assert read_template("<doc>{{ text }}</doc>").fill({"text": value + " "}) == f"<doc>{value} </doc>"
 
