@@ -294,7 +294,7 @@ def state() -> dict[str, str]:
     return found
 
 
-def _cells(chosen: set[str]) -> Iterator[tuple[str, str, str]]:
+def cells(chosen: set[str]) -> Iterator[tuple[str, str, str]]:
     for who in KEYS:
         for route in sorted(chosen):
             for method in METHODS:
@@ -316,7 +316,7 @@ def _tell_wrong(answer: Any, body: bytes, allowed: set[int]) -> str:
 def walk(chosen: set[str], world: World, *, may_roll_back: bool) -> tuple[int, list[Any], list[Any]]:
     """(how many cells, the wrong ones, what a foreign key was told of others' rows); each cell that got in is taken back."""
     asked, wrong, leaks = 0, [], []
-    for who, route, method in _cells(chosen):
+    for who, route, method in cells(chosen):
         allowed = expected(route, method, who)
         is_refused = allowed <= {400, 401, 403, 404, 405}
         around: AbstractContextManager[Any] = transaction.atomic() if may_roll_back and not is_refused else nullcontext()

@@ -164,7 +164,7 @@ def test_no_change_is_made_without_the_token_of_its_form() -> None:
 def test_a_key_of_the_api_opens_no_page_of_the_back_office() -> None:
     rows = make_world()
     client = sign_in("key")
-    paths = [page.path(rows[page.model].pk) for page in pages()]
+    paths = [page.path(rows[page.row_model].pk) for page in pages()]
     paths += ["/" + route for route in site_pages() if not {"<", "("} & set(route) and route != "admin/login/"]
     opened = [(method, path, status) for path in paths for method in ("GET", "POST") if (status := ask(client, method, path)[0]) != 302]
     figure("Roles", f"key: {2 * len(paths)} requests, opened {len(opened)}")

@@ -160,7 +160,7 @@ def test_with_the_password_alone_no_page_opens_and_nothing_is_changed() -> None:
     Phone(user)
     client = Client()
     assert sign_in("half", client=client).status_code == 302
-    paths = [(page.route, page.path(rows[page.model].pk)) for page in pages()]
+    paths = [(page.route, page.path(rows[page.row_model].pk)) for page in pages()]
     paths += [(route, "/" + re.sub("<[^>]*>", "1", route)) for route in site_pages() if "app_label" not in route and "(" not in route]
     entries = AuditEntry.objects.count()
     opened = []

@@ -50,9 +50,9 @@ def paths(job: Job) -> Iterator[str]:
     for status in ("failed", "paused", "completed"):
         yield f"/admin/jobs/job/{Job.objects.filter(status=status).latest('id').pk}/change/"
     for page in pages():
-        row = page.model._default_manager.order_by("-pk").first()
+        row = page.row_model._default_manager.order_by("-pk").first()
         if page.kind not in _NO_PAGES:
-            yield page.path(shown.get(page.model, row.pk if row else ""))
+            yield page.path(shown.get(page.row_model, row.pk if row else ""))
 
 
 def dead_item(job: Job) -> Any:

@@ -41,7 +41,7 @@ def office() -> Client:
 
 def addresses() -> Iterator[tuple[Page, str]]:
     for page in pages():
-        for row in rows_of(page.model, 2 if page.kind == "change" else 1) if page.has_row else [""]:
+        for row in rows_of(page.row_model, 2 if page.kind == "change" else 1) if page.has_row else [""]:
             yield page, page.path(row)
 
 
@@ -60,7 +60,7 @@ def test_no_stored_text_runs_on_any_page_of_the_back_office(office: Client, brow
         watch.page.goto(live_server.url + path)
         opened += 1
         told = watch.shown("body")
-        shown[page.model._meta.object_name] += sum(text in told for text in wanted)
+        shown[page.row_model._meta.object_name] += sum(text in told for text in wanted)
         assert (watch.ran, watch.live(), watch.blocked) == ([], [], []), path
     print(f"{opened} pages, payloads read there: {dict(shown)}")  # noqa: T201 -- what -s is for
     assert {name for name in SHOWN if not shown[name]} == set()

@@ -369,7 +369,7 @@ def office_pages() -> list[str]:
         if page.has_row:
             # All of what the calls came to; of everything else the newest.
             rows = shown.get(page.model) if page.kind == "change" else None
-            found += [page.path(row) for row in rows or page.model._default_manager.order_by("-pk").values_list("pk", flat=True)[:1]]
+            found += [page.path(row) for row in rows or page.row_model._default_manager.order_by("-pk").values_list("pk", flat=True)[:1]]
         else:
             found.append(page.path(""))
     return found

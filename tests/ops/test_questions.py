@@ -54,7 +54,7 @@ def test_no_page_but_the_question_does_what_cannot_be_undone() -> None:
     office = make_office_client()
     found = []
     for page in pages():
-        row = page.model._default_manager.order_by("-pk").first()
+        row = page.row_model._default_manager.order_by("-pk").first()
         path = page.path(row.pk if row else "x")
         answer = office.get(path)
         if answer.streaming:
