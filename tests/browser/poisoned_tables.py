@@ -8,23 +8,28 @@ from typing import Any
 import orjson
 from django.apps import apps
 from django.db import connection, models
+from django.db.models import F, Value
+from django.db.models.functions import Concat
 
 from apps.accounts.models import Workspace
+from apps.conversations.models import Conversation, Profile, Turn
 from apps.jobs.domain.recipe import Each, Plan, Step
 from apps.traces.domain.bodies import make_body, open_body
 from apps.traces.models import Body
 from tests.accounts.test_admin_isolation import make_world
 from tests.browser.payloads import PAYLOADS
+from tests.factories.conversations import make_conversation, make_summary, make_turn
+from tests.factories.knowledge import make_collection, make_document, make_snapshot
 from tests.factories.prompts import make_prompt, make_version
 from tests.factories.recipes import make_document_job, make_recipe
 
 # Words of our own, which no door lets anybody choose; and rows whose texts have a form of their own, born with payloads.
-_OURS = {"time_zone", "storage_key", "password", "kind", "lane", "status", "state", "unit", "scope", "period", "path"}
+_OURS = {"time_zone", "storage_key", "password", "kind", "lane", "status", "state", "unit", "scope", "period", "path", "snapshot_id"}
 _BORN_SO = {"jobs.Recipe", "prompts.PromptVersion"}
 _AT_ONCE = 6
 _ROWS = 3
 # What a body must keep to be shown as what it is.
-_KEPT = {"role", "object", "type", "finish_reason"}
+_KEPT = {"role", "object", "type", "finish_reason", "chunk"}
 
 
 def make_poisoned_world() -> None:
@@ -40,6 +45,7 @@ def make_poisoned_world() -> None:
     for is_published in (True, False):
         make_version(prompt, system=said, user=said, is_published=is_published)
     make_document_job(workspace)
+    talked = _make_talk(workspace)
     numbers = count()
     for model in apps.get_models():
         if model.__module__.startswith("apps.") and model._meta.label not in _BORN_SO:
@@ -49,6 +55,23 @@ def make_poisoned_world() -> None:
     for body in Body.objects.all():
         content = make_body(body.workspace_id, _poisoned_content(open_body(bytes(body.content)))).content
         Body.objects.filter(pk=body.pk).update(content=content)
+    # It cites what it was given, and something is remembered of who speaks.
+    Turn.objects.filter(conversation=talked).update(answer=Concat(F("answer"), Value(" [1]")))
+    talked.refresh_from_db()
+    Profile.objects.filter(workspace=workspace).update(end_user=talked.end_user)
+
+
+def _make_talk(workspace: Workspace) -> Conversation:
+    """A conversation with all that its page can show."""
+    collection = make_collection(workspace, name="cited")
+    make_document("Text.", collection=collection)
+    talked = make_conversation(workspace, collection_id=collection.pk)
+    results = [{"role": "tool", "tool_call_id": "a", "content": "b"}]
+    calls = [{"id": "a", "type": "function", "function": {"name": "b", "arguments": "c"}}]
+    make_turn(talked, snapshot_id=make_snapshot(collection).pk, messages=results, tool_calls=calls)
+    make_turn(talked, state="failed", hash=None, error_code="a")
+    make_summary(talked, text="a")
+    return talked
 
 
 @contextmanager

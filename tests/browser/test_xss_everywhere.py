@@ -28,6 +28,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pyte
 SHOWN = {
     "Prompt", "Collection", "Document", "Recipe", "Endpoint", "Delivery", "Budget", "Alert", "AuditEntry", "ApiKey",
     "Workspace", "Provider", "Model", "Job", "Item", "Run", "Exchange", "Charge", "File", "User",
+    "Conversation", "Profile",
 }  # fmt: skip
 
 
@@ -64,6 +65,7 @@ def test_no_stored_text_runs_on_any_page_of_the_back_office(office: Client, brow
         assert (watch.ran, watch.live(), watch.blocked) == ([], [], []), path
     print(f"{opened} pages, payloads read there: {dict(shown)}")  # noqa: T201 -- what -s is for
     assert {name for name in SHOWN if not shown[name]} == set()
+    assert opened > 130
 
 
 TASKS = [str(uuid4()) for _ in ("succeeded", "failed", "of many names")]
