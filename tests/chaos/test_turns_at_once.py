@@ -1,4 +1,6 @@
-"""Many turns at once while their collection is indexed anew: one context for one state, no turn lost, conflicts resolved as stated.
+"""Many turns at once by two web processes while their collection is indexed anew: one context for one state, no turn lost, by all policies.
+
+Once undisturbed, once with two workers and a web process killed in between.
 
 pytest -m chaos tests/chaos/test_turns_at_once.py
 """
@@ -10,12 +12,18 @@ import signal
 import sys
 import threading
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
 
+import psutil
 import pytest
 from django.db import connection
 
@@ -24,9 +32,11 @@ from apps.jobs.actions import sweep
 from apps.jobs.models import Item
 from apps.knowledge.models import Collection, Pin
 from apps.knowledge.queries import read_cited
+from apps.lib.ids import uuid7
+from apps.lib.ports import free_port
 from apps.spend.models import Charge
 from apps.traces.queries import read_bodies
-from tests.chaos.workers import claiming_pids, until, worker
+from tests.chaos.workers import claiming_pids, until, web, worker
 from tests.factories.accounts import make_workspace
 from tests.factories.knowledge import make_collection, make_document
 from tests.jobs.calls.callers import make_callable, make_secret
@@ -38,27 +48,60 @@ CONVERSATIONS, TURNS = 20, 10
 POLICIES = ("retry", "retry", "fork", "reject")
 
 
+# What whoever sent a turn sees of a web process that is killed: nobody there, or a connection that breaks.
+BROKEN = (URLError, HTTPException, ConnectionError)
+
+
 class Speaker:
-    """Sends turns to one conversation by one policy, as a program would that means what it says."""
+    """Sends turns to one conversation by one policy, as a program would that means what it says; every other turn to the other door."""
 
-    def __init__(self, api: Api, conversation: dict[str, Any], policy: str) -> None:
-        self.api, self.path, self.policy, self.first_state = api, f"/{conversation['id']}", policy, conversation["state"]
-        self.rejected = 0
+    def __init__(self, doors: Sequence[Api], conversation: dict[str, Any], policy: str) -> None:
+        self.doors, self.path, self.policy, self.first_state = doors, f"/{conversation['id']}", policy, conversation["state"]
+        self.rejected = self.broken = 0
 
-    def say(self, _: int) -> str:
+    def say(self, turn: int) -> str:
         """The resolution of the turn that was answered."""
         while True:
-            body: dict[str, Any] = {"input": "When is money paid back?", "on_conflict": self.policy}
+            body: dict[str, Any] = {"input": "When is money paid back?", "on_conflict": self.policy, "stream": turn % 4 >= 2}
             if self.policy == "fork":
                 body["state"] = self.first_state
             if self.policy == "reject":
-                body["state"] = self.api.send(self.path)["state"]
+                body["state"] = self._through_any(turn, self.path)["state"]
             try:
-                return str(self.api.send(f"{self.path}/turns", body)["resolution"])
+                # Sent again under its key, it is the same turn, whichever process takes it.
+                return str(self._through_any(turn, f"{self.path}/turns", body, uuid7().hex)["resolution"])
             except HTTPError as error:
                 if error.code != 409 or json.loads(error.read())["code"] != "conversation_conflict":
                     raise
                 self.rejected += 1
+
+    def _through_any(self, turn: int, path: str, body: dict[str, Any] | None = None, key: str = "") -> dict[str, Any]:
+        """By the turn's own door, or the next one when it is broken."""
+        for door in itertools.islice(itertools.cycle(self.doors), turn, turn + 20):
+            try:
+                return told_by(door, path, body, key)
+            except HTTPError:
+                raise
+            except BROKEN:
+                self.broken += 1
+        message = "no web process answered"
+        raise AssertionError(message)
+
+
+def told_by(door: Api, path: str, body: dict[str, Any] | None, key: str) -> dict[str, Any]:
+    """The answer; of a stream its last event, without which it broke off."""
+    if body is None or not body["stream"]:
+        told: dict[str, Any] = door.send(path, body, **({"Idempotency-Key": key} if key else {}))
+        return told
+    headers = door.headers | {"Idempotency-Key": key}
+    with urlopen(Request(door.url + path, data=json.dumps(body).encode(), headers=headers), timeout=600) as answer:
+        events = answer.read().decode().split("\n\n")
+    last = next((event for event in events if event.startswith("event: turn\n")), "")
+    if not last:
+        message = "a stream without an end"
+        raise ConnectionError(message)
+    turn: dict[str, Any] = json.loads(last.split("data: ", 1)[1])
+    return turn
 
 
 def index_for_ever(collection: Collection, is_over: threading.Event) -> int:
@@ -77,15 +120,22 @@ def index_for_ever(collection: Collection, is_over: threading.Event) -> int:
     return made
 
 
-def kill_twice(sent: list[Any]) -> int:
-    """Both times a pump that is at work; the sweep gives its items to another one."""
-    killed = 0
+def kill_workers_and_web(sent: list[Any], second: psutil.Process) -> None:
+    """Twice a pump that is at work, whose items the sweep gives to another one; between them a web process, with all that wait there."""
     for wanted in (len(sent) // 4, len(sent) // 2):
         until(partial(_are_done, sent, wanted), "turns were answered", meanwhile=sweep)
-        for pid in claiming_pids("exec-interactive")[:1]:
+        until(_kill_a_pump, "there was a pump to kill")
+        if second.is_running():
+            second.kill()
+            second.wait()
+
+
+def _kill_a_pump() -> bool:
+    for pid in claiming_pids("exec-interactive"):
+        with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-            killed += 1
-    return killed
+            return True
+    return False
 
 
 def _are_done(sent: list[Any], wanted: int) -> bool:
@@ -99,27 +149,31 @@ def requests_of(turns: list[Turn]) -> dict[Any, str]:
     return {turn.id: json.loads(contents[bodies[turn.item_id]])["messages"][-1]["content"] for turn in turns}
 
 
-@pytest.mark.parametrize("kills", [pytest.param(0, marks=pytest.mark.long), 2])
-def test_one_context_for_one_state_and_no_turn_lost(kills: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [pytest.param(False, marks=pytest.mark.long), True])
+def test_one_context_for_one_state_and_no_turn_lost(kills: bool, tmp_path: Path) -> None:  # noqa: FBT001 -- a parameter
     collection = make_collection(make_workspace("acme"), name="rules")
     make_document("Money is paid back within 30 days.", collection=collection)
-    is_over = threading.Event()
+    is_over, port = threading.Event(), free_port()
     with (
         running_parts(tmp_path, "web") as live,
+        ExitStack() as doors,
         worker("exec-interactive"),
         worker("exec-interactive"),
         ThreadPoolExecutor(CONVERSATIONS * TURNS + 2) as threads,
     ):
+        second = doors.enter_context(web(port))
         make_callable(base_url=live.provider_url)
-        api = Api(live, make_secret("acme"))
-        made = [api.send(body={"model": "small", "collection": "rules", "window_tokens": 2048}) for _ in range(CONVERSATIONS)]
-        speakers = [Speaker(api, one, POLICIES[number % len(POLICIES)]) for number, one in enumerate(made)]
+        secret = make_secret("acme")
+        both = [Api(live, secret), Api(replace(live, url=f"http://127.0.0.1:{port}"), secret)]
+        made = [both[0].send(body={"model": "small", "collection": "rules", "window_tokens": 2048}) for _ in range(CONVERSATIONS)]
+        speakers = [Speaker(both, one, POLICIES[number % len(POLICIES)]) for number, one in enumerate(made)]
         indexing = threads.submit(index_for_ever, collection, is_over)
         try:
             # All at once, ten for each conversation: they begin in the same state again and again.
             sent = [threads.submit(speaker.say, turn) for turn in range(TURNS) for speaker in speakers]
             if kills:
-                assert kill_twice(sent) == kills
+                kill_workers_and_web(sent, second)
+                doors.enter_context(web(port))
             until(lambda: all(one.done() for one in sent), "all turns were answered", seconds=600, meanwhile=sweep)
             resolutions = Counter(one.result() for one in sent)
         finally:
@@ -130,15 +184,18 @@ def test_one_context_for_one_state_and_no_turn_lost(kills: int, tmp_path: Path) 
     assert (Item.objects.filter(id__in=[turn.item_id for turn in own]).count(), Charge.objects.count()) == (len(own), len(own))
     _check_contexts(own)
     _check_chains()
-    rejected = sum(speaker.rejected for speaker in speakers)
+    rejected, broken = sum(speaker.rejected for speaker in speakers), sum(speaker.broken for speaker in speakers)
     told = ", ".join(f"{name or 'no conflict'} {count}" for name, count in sorted(resolutions.items()))
+    killed = "two pumps and a web process" if kills else "none"
     sys.stdout.write(
-        f"\nTurns, pumps killed {kills}: {len(own)} of {CONVERSATIONS} conversations, {editions} editions indexed meanwhile; {told},"
-        f" {rejected} rejected and sent again; mixed snapshots 0, lost 0, charges {Charge.objects.count()}\n"
+        f"\nTurns by two web processes, {killed} killed: {len(own)} of {CONVERSATIONS} conversations, {editions} editions indexed;"
+        f" {told}, {rejected} rejected and sent again, {broken} sent again on another connection; mixed snapshots 0, lost 0,"
+        f" charges {Charge.objects.count()}\n"
     )
     assert resolutions["forked"] > 0
     assert resolutions["waited"] + resolutions["moved"] > 0
     assert rejected > 0
+    assert broken > 0 or not kills
     assert editions > 1
 
 

@@ -2,11 +2,13 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
@@ -60,6 +62,31 @@ def worker(name: str, *, root: Path = ROOT, **settings: str) -> Iterator[psutil.
             for member in family:
                 member.kill()
             child.wait()
+
+
+@contextmanager
+def web(port: int) -> Iterator[psutil.Process]:
+    """One web process, as the stack starts it; killed at the end if it is still alive."""
+    with TemporaryDirectory(prefix="chaos-") as home:
+        parts = platform_parts(
+            python=sys.executable, project=ROOT, home=Path(home), port=port, flower_port=1, cores=2, worker_stop_seconds=30
+        )
+        part = next(part for part in parts if part.name == "web")
+        log = Path(home) / "web.log"
+        environment = os.environ | {"DATABASE_URL": own_database_url(), "AIPLATFORM_ROLE": "web"}
+        with log.open("wb") as output:
+            child = subprocess.Popen(part.command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            until(partial(_listens, port), f"the web process listened: {log.read_text(errors='replace')[-2000:]}")
+            yield psutil.Process(child.pid)
+        finally:
+            child.kill()
+            child.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def until(
