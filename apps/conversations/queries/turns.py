@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import DurationField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 
 from apps.conversations.domain.state import CONVERSATION_PREFIX, State, first_hash
@@ -132,23 +132,23 @@ class DueSummary:
 
 
 def find_due_summary(conversation_id: UUID) -> DueSummary | None:
-    """None while all fits, while one is being written, and for ten minutes after one has failed; twice as long after each further one."""
-    summaries = Summary.objects.filter(conversation_id=conversation_id)
+    """None while all fits, while one is being written, and for ten minutes after one has failed; twice as long after each further one.
+
+    It is asked after each turn: the texts are read once one is due.
+    """
     conversation = Conversation.objects.filter(id=conversation_id).first()
-    if conversation is None or summaries.filter(state=TurnState.OPEN).exists():
+    if conversation is None:
         return None
-    before = summaries.filter(state=TurnState.ANSWERED).order_by("-upto").first()
-    failed = summaries.filter(state=TurnState.FAILED, upto__gt=before.upto if before else 0)
-    again_after = _AGAIN_AFTER * 2 ** min(max(failed.count() - 1, 0), _MOST_DOUBLED)
-    if failed.filter(ended_at__gt=Now() - again_after).exists():
+    age = ExpressionWrapper(Now() - F("ended_at"), output_field=DurationField())
+    summaries = list(conversation.summaries.annotate(age=age).order_by("-upto").defer("text"))
+    before = next((one for one in summaries if one.state == TurnState.ANSWERED), None)
+    told = before.upto if before else 0
+    failed = [one for one in summaries if one.state == TurnState.FAILED and one.upto > told]
+    again_after = _AGAIN_AFTER * 2 ** min(max(len(failed) - 1, 0), _MOST_DOUBLED)
+    if any(one.state == TurnState.OPEN for one in summaries) or any(one.age < again_after for one in failed):
         return None
-    turns = list(
-        conversation.turns.filter(state=TurnState.ANSWERED, number__gt=before.upto if before else 0)
-        .order_by("number")
-        .defer("report")[:MOST_TURNS]
-    )
-    said = [SaidTurn(turn.number, turn.input_tokens + turn.answer_tokens, is_spoken=bool(turn.input)) for turn in turns]
+    turns = conversation.turns.filter(state=TurnState.ANSWERED, number__gt=told).order_by("number")
+    counts = turns.annotate(is_spoken=~Q(input="")).values_list("number", "input_tokens", "answer_tokens", "is_spoken")
+    said = [SaidTurn(number, asked + answered, is_spoken=is_spoken) for number, asked, answered, is_spoken in counts[:MOST_TURNS]]
     upto = due_summary(said, window_tokens=conversation.window_tokens, most_turns=MOST_TURNS) if said else None
-    if upto is None:
-        return None
-    return DueSummary(conversation, before, [turn for turn in turns if turn.number <= upto], upto)
+    return DueSummary(conversation, before, list(turns.filter(number__lte=upto).defer("report")), upto) if upto else None
