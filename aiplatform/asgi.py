@@ -14,12 +14,14 @@ from asgiref.sync import sync_to_async
 from asgiref.wsgi import WsgiToAsgi
 from django.conf import settings
 from django.core.asgi import get_asgi_application
+from django.urls import get_resolver
 from whitenoise import WhiteNoise
 
 from apps.files.domain.parts import PART_BYTES
 from apps.lib.body_limit import Application, BodyLimit, Message, Receive, Send
 from apps.lib.closed_folder import ClosedFolder
 from apps.lib.http_errors import ApiError
+from apps.lib.quick_loops import keep_loops_quick
 from apps.lib.safe_headers import SafeHeaders
 from apps.lib.shutdown import heed_signals
 
@@ -118,6 +120,10 @@ async def _ask_sender(scope: Message) -> ApiError | None:
 
     return await sync_to_async(find_stranger, thread_sensitive=False)(scope)
 
+
+# All views, so that no first request waits for them; then nothing more is loaded.
+get_resolver().url_patterns  # noqa: B018 -- reading it loads them
+keep_loops_quick()
 
 _bounded: Application = BodyLimit(
     _dispatch,

@@ -3,12 +3,13 @@
 from typing import Any, Literal
 from uuid import UUID
 
-from celery.signals import worker_shutting_down
+from celery.signals import worker_init, worker_shutting_down
 from django.conf import settings
 
 from apps.jobs import actions
 from apps.lib.background import background_task
 from apps.lib.clock import current_time
+from apps.lib.quick_loops import keep_loops_quick
 from apps.lib.rings import RowId
 from apps.lib.shutdown import ask_to_stop
 
@@ -17,6 +18,12 @@ _Lane = Literal["interactive", "default", "bulk"]
 _PUMP_LIMIT_SECONDS = int(settings.JOBS_PUMP_SECONDS) + 960
 # A million lines take about a minute here; a slow storage may take many.
 _INGEST_LIMIT_SECONDS = 1800
+
+
+@worker_init.connect
+def _settle_in(**_: object) -> None:
+    """In the parent, whose children share what is there: what the collector doesn't touch needs no copies."""
+    keep_loops_quick()
 
 
 @worker_shutting_down.connect

@@ -20,10 +20,16 @@ from apps.lib.redis_client import open_async_redis
 log = structlog.get_logger(__name__)
 
 _SEND_SECONDS = 5.0
-_PAUSE_SECONDS = 0.004
+# What comes within this time goes together: each message costs both sides, so the more answers come at once, the longer.
+_PAUSE_SECONDS, _PAUSE_PER_ANSWER, _LONGEST_PAUSE = 0.004, 0.0002, 0.03
+# And so many at most: whatever comes first waits for what is on its way.
+_MOST_TOGETHER = 200
 _DRAIN_SECONDS = 1.0
 # More than this waits only for a Redis that does not answer.
 _MOST_WAITING = 50_000
+
+
+_Told = tuple[str, UUID, Chunk]
 
 
 class RunTeller:
@@ -45,11 +51,14 @@ class RunTeller:
 
 
 class ChunkTeller:
-    """A pump's: what all its calls have to tell goes out together, in the order that it came."""
+    """A pump's: what all its calls have to tell goes out together, in the order that it came; but the first piece of an answer at once."""
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[str, UUID, Chunk]] = []
-        self._has_some = asyncio.Event()
+        self._firsts: list[_Told] = []
+        self._waiting: list[_Told] = []
+        self._has_some, self._has_first = asyncio.Event(), asyncio.Event()
+        self._answers = 0
+        # Of those that are no first pieces: these never wait for others.
         self._taken = self._sent = 0
         self._awaited: list[tuple[int, asyncio.Future[None]]] = []
 
@@ -57,17 +66,23 @@ class ChunkTeller:
     async def of(self, item: ClaimedItem) -> AsyncIterator["RunTeller"]:
         """What takes the pieces of an item's answer. At the end what it took is out, or given up."""
         tell = RunTeller(partial(self._add, item.reply_to, item.item_id), run_number(item.claimed_at))
+        self._answers += 1
         try:
             yield tell
         finally:
+            self._answers -= 1
             if tell.number:
                 await self._see_out()
 
     def _add(self, channel: str, item_id: UUID, chunk: Chunk) -> None:
         if len(self._waiting) >= _MOST_WAITING:
             return
-        self._waiting.append((channel, item_id, chunk))
-        self._taken += 1
+        if chunk.number == 1:
+            self._firsts.append((channel, item_id, chunk))
+            self._has_first.set()
+        else:
+            self._waiting.append((channel, item_id, chunk))
+            self._taken += 1
         self._has_some.set()
 
     async def _see_out(self) -> None:
@@ -86,22 +101,40 @@ class ChunkTeller:
 
     async def send_for_ever(self) -> None:
         """Until it is cancelled."""
+        loop, due = asyncio.get_running_loop(), 0.0
         async with open_async_redis() as client:
             while True:
                 await self._has_some.wait()
-                self._has_some.clear()
-                batch, self._waiting = self._waiting, []
+                if not self._firsts and due > loop.time():
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout_at(due):
+                            await self._has_first.wait()
+                firsts, others = self._take(has_others=loop.time() >= due)
                 try:
                     async with asyncio.timeout(_SEND_SECONDS):
-                        await _send(client, batch)
+                        await _send(client, firsts + others)
                 except (redis.RedisError, OSError, TimeoutError) as error:
-                    log.warning("chunks_not_told", chunks=len(batch), error=str(error))
-                self._count_out(len(batch))
-                # The first piece goes at once; where many come, some go together.
-                await asyncio.sleep(_PAUSE_SECONDS)
+                    log.warning("chunks_not_told", chunks=len(firsts) + len(others), error=str(error))
+                self._count_out(len(others))
+                if others:
+                    due = loop.time() + (self._pause if len(others) < _MOST_TOGETHER else 0.0)
+
+    @property
+    def _pause(self) -> float:
+        return min(_PAUSE_SECONDS + _PAUSE_PER_ANSWER * self._answers, _LONGEST_PAUSE)
+
+    def _take(self, *, has_others: bool) -> tuple[list[_Told], list[_Told]]:
+        """First pieces, and where they are due others, oldest first."""
+        firsts, self._firsts = self._firsts, []
+        most = _MOST_TOGETHER if has_others else 0
+        others, self._waiting = self._waiting[:most], self._waiting[most:]
+        self._has_first.clear()
+        if not self._waiting:
+            self._has_some.clear()
+        return firsts, others
 
 
-async def _send(client: "redis.asyncio.Redis", batch: list[tuple[str, UUID, Chunk]]) -> None:
+async def _send(client: "redis.asyncio.Redis", batch: list[_Told]) -> None:
     async with client.pipeline(transaction=False) as pipeline:
         for _, item_id, chunk in batch:
             pipeline.xadd(stream_key(item_id), {"d": chunk.text}, id=chunk.id, maxlen=STREAM_LENGTH, approximate=True)
