@@ -18,6 +18,7 @@ from tests.factories.spend import make_charge
 
 pytestmark = pytest.mark.django_db(transaction=True)
 START = datetime(2026, 8, 28, tzinfo=UTC)
+BUSY = datetime(2026, 9, 19, tzinfo=UTC)
 # Close to each other, far from each other, the same, and nothing: in a sum of floating point the first three are one.
 COSTS = ("1000000", "1000000.000000000001", "1000000.000000000002", "0.3", "0.1", "0.000000000001", "0")
 _TIMES = [
@@ -25,6 +26,10 @@ _TIMES = [
     (datetime(2026, 9, 20, tzinfo=UTC), datetime(2026, 10, 11, tzinfo=UTC)),
     (datetime(2026, 9, 3, 18, 30, tzinfo=UTC), datetime(2026, 10, 11, 5, tzinfo=UTC)),
     (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)),
+    # Some days, or a part of one, cut at either end or at both.
+    (BUSY + timedelta(hours=30), BUSY + timedelta(hours=66, minutes=10)),
+    (BUSY + timedelta(hours=24), BUSY + timedelta(hours=50)),
+    (BUSY + timedelta(hours=31), BUSY + timedelta(hours=43)),
 ]
 _FILTERS: list[Mapping[Dimension, UUID | str | None]] = [{}, {Dimension.FEATURE: "letters"}, {Dimension.LANE: "none of this name"}]
 
@@ -42,7 +47,7 @@ def workspaces(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
         make_charge(
             ids[user % 2 if user < 20 else chance.randrange(2)],
             COSTS[user % len(COSTS)],
-            at=START + timedelta(minutes=chance.randrange(60 * 24 * 50)),
+            at=BUSY + timedelta(minutes=chance.randrange(60 * 96)) if number % 2 else START + timedelta(days=chance.random() * 50),
             feature=chance.choice(["letters", "search"]),
             end_user=f"user-{user}" if user else "",
         )
@@ -84,6 +89,18 @@ def test_those_that_moved_most_are_told_in_order(workspaces: list[UUID], filters
         expected = sorted(((user, change) for user, change in changes.items() if change), key=lambda one: (-abs(one[1]), one[0]))
         for limit in (1, 4, 100):
             assert [(move.value, move.change_usd) for move in find_movers(question, Dimension.END_USER, limit=limit)] == expected[:limit]
+
+
+def test_a_part_of_today_is_set_beside_the_same_part_of_another_day(workspaces: list[UUID]) -> None:
+    earlier = Span(BUSY + timedelta(hours=24), BUSY + timedelta(hours=40, minutes=20))
+    for whose in (None, workspaces[:1]):
+        question = Question(BUSY + timedelta(days=3), BUSY + timedelta(days=4), whose)
+        now, then = by_hand(question), by_hand(Question(earlier.since, earlier.until, whose))
+        moves = [(user, then.get(user, Decimal(0)), now.get(user, Decimal(0))) for user in now.keys() | then.keys()]
+        expected = sorted((move for move in moves if move[1] != move[2]), key=lambda move: (-abs(move[2] - move[1]), move[0]))
+        for limit in (1, 4, 100):
+            found = find_movers(question, Dimension.END_USER, earlier=earlier, limit=limit)
+            assert [(move.value, move.before_usd, move.now_usd) for move in found] == expected[:limit]
 
 
 def test_who_spent_as_much_as_before_has_not_moved_whatever_floating_point_makes_of_it() -> None:

@@ -26,25 +26,26 @@ def entries_within(
     sums: Sequence[str] = SUMS,
     narrowed: Sequence[str] = ("true",),
     ends: str = "",
+    prefix: str = "",
 ) -> tuple[str, dict[str, Any]]:
     """These columns, these sums, and when; with its values. `parts`: by the widths of the ladder's tables.
 
     `narrowed`: what rows of sums must also meet, read once for each; the ledgers' rows are not narrowed. `ends`: another SELECT of the
-    same for what is cut out of rows of sums.
+    same for what is cut out of rows of sums. `prefix`: of the values' names, where a statement reads two of these.
     """
     conditions, values = filters_of(question)
     names = ", ".join((*columns, *sums))
     selects = []
     for table, wholes in zip(ladder, parts.wholes, strict=True):
         if wholes:
-            where = " AND ".join([_within(wholes, "begins_at", table.width.value, values), *conditions])
+            where = " AND ".join([_within(wholes, "begins_at", prefix + table.width.value, values), *conditions])
             selects += [f"SELECT begins_at AS created_at, {names} FROM {table.name} WHERE {where} AND {more}" for more in narrowed]  # noqa: S608 -- our own names
     if summed := [span for found in parts.wholes for span in found]:
-        selects += [_from_ledger(source, [*_new(source, summed, values), *conditions], names) for source in SOURCES]
+        selects += [_from_ledger(source, [*_new(source, summed, values, name=f"{prefix}new"), *conditions], names) for source in SOURCES]
     if ends:
         selects.append(ends)
     elif parts.ends or not selects:
-        within = [_within(parts.ends, "created_at", "end", values), *conditions]
+        within = [_within(parts.ends, "created_at", f"{prefix}end", values), *conditions]
         selects += [_from_ledger(source, within, names) for source in SOURCES]
     return " UNION ALL ".join(selects), values
 
