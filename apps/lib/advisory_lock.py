@@ -1,6 +1,6 @@
 """One worker at a time for a thing: a session lock of Postgres, which a killed process gives back by dying."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -20,6 +20,14 @@ def in_turn(key: UUID) -> Iterator[None]:
         yield
     finally:
         _unlock(number)
+
+
+def hold_until_commit(keys: Iterable[UUID]) -> None:
+    """The locks of these keys for the rest of the transaction; waits while other sessions hold them. For what takes moments."""
+    with connection.cursor() as cursor:
+        # In one order, so that two that want the same never wait for each other in a circle.
+        for number in sorted({key.int & _SIGNED_64_BITS for key in keys}):
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from apps.jobs.actions.index_documents import COMING
 from apps.jobs.actions.replace_requests import replace_requests
 from apps.jobs.models import Item
 from apps.knowledge import actions as knowledge
+from apps.lib.advisory_lock import hold_until_commit
 from apps.traces.queries import read_bodies
 
 # A request holds up to 64 texts.
@@ -28,7 +29,11 @@ def find_needed(item_ids: Collection[UUID]) -> dict[UUID, set[str]]:
 
 
 def narrow_index(item_ids: Sequence[UUID]) -> list[UUID]:
-    """Those that are needed, each asking for no more than that. Inside the transaction that has them wait anew."""
+    """Those that are needed, each asking for no more than that. Inside the transaction that has them wait anew.
+
+    Until it ends nobody asks for texts of the same embedder, and what is just being asked for is waited for.
+    """
+    hold_until_commit(wanted.key for wanted in knowledge.list_askers(item_ids))
     needed = find_needed(item_ids)
     kept = [item_id for item_id in item_ids if item_id in needed]
     for start in range(0, len(kept), _BODIES_AT_ONCE):

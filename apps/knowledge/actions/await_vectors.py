@@ -24,6 +24,11 @@ WHERE chunk.embedding IS NULL AND chunk.item_id IS NULL AND document.deleted_at 
 """
 _MINE = "AND collection.workspace_id = %(workspace)s AND collection.embedder = %(embedder)s AND collection.dimensions = %(dimensions)s"
 _WANTED = f"SELECT DISTINCT collection.workspace_id, collection.embedder, collection.dimensions {_WAITING}"
+_ASKERS = """
+SELECT DISTINCT collection.workspace_id, collection.embedder, collection.dimensions
+FROM knowledge_chunk AS chunk JOIN knowledge_collection AS collection ON collection.id = chunk.collection_id
+WHERE chunk.item_id = ANY(%s) AND chunk.embedding IS NULL
+"""
 _TEXTS = f"""
 SELECT * FROM (
     SELECT DISTINCT ON (chunk.text_key) chunk.text_key, chunk.heading, chunk.text, chunk.id {_WAITING} {_MINE}
@@ -104,6 +109,13 @@ def list_wanted() -> list[Wanted]:
     """Whose texts nobody was asked for yet."""
     with server_cursor() as cursor:
         cursor.execute(_WANTED)
+        return [Wanted(*row) for row in cursor]
+
+
+def list_askers(item_ids: Ids[UUID]) -> list[Wanted]:
+    """Whose texts these items were made to ask for, where they are still without a vector."""
+    with server_cursor() as cursor:
+        cursor.execute(_ASKERS, (list(item_ids),))
         return [Wanted(*row) for row in cursor]
 
 

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,10 +21,11 @@ from apps.jobs.domain.dead_items import Change, Selection
 from apps.jobs.domain.lifecycle import JobStatus
 from apps.jobs.domain.text_groups import group_texts
 from apps.jobs.models import Item, Job
-from apps.knowledge.actions import extract_document
+from apps.knowledge.actions import extract_document, list_wanted
 from apps.knowledge.domain.embedders import VectorRefusedError, read_vectors
 from apps.knowledge.models import Chunk, Collection, DocumentVersion
 from apps.lib import failpoints, shutdown
+from apps.lib.advisory_lock import advisory_lock
 from apps.ops.queries.invariants import check_invariants
 from apps.providers.models import Model, Provider, Target
 from apps.spend.models import Charge, Price
@@ -31,6 +33,7 @@ from apps.traces.queries import read_bodies
 from tests.factories.accounts import make_client, make_office_client, make_user
 from tests.factories.knowledge import make_collection, make_document, upload
 from tests.jobs.rows import make_workspace
+from tests.locks import wait_until_one_waits
 from tests.simulated import Simulator
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -220,6 +223,33 @@ def test_what_no_document_waits_for_is_not_run_again_nor_another_model_asked(col
     refused = post(f"/api/jobs/{item.job.public_id}/rerun")
     assert (refused.status_code, refused.json()["code"]) == (409, "nothing_failed")
     assert "No document waits" in refused.json()["detail"]
+
+
+def test_requeued_and_uploaded_again_at_one_moment_a_text_is_asked_for_once(collection: Collection) -> None:
+    text = "[[sim status=400 times=1]] Money is paid back."
+    make_document(text, collection=collection, name="a.txt")
+    index()
+    run()
+    index()
+    dead = Item.objects.get()
+    make_document(text, collection=collection, name="a.txt")
+
+    def requeue() -> int:
+        try:
+            chosen = Selection(item_ids=(dead.id,))
+            return requeue_dead(chosen, Change(), workspace_ids=None, is_dry_run=False, now=timezone.now()).items
+        finally:
+            connections.close_all()
+
+    (wanted,) = list_wanted()
+    with ThreadPoolExecutor(1) as thread:
+        # Whoever asks holds this until what was asked for is seen by all.
+        with advisory_lock(wanted.key):
+            requeued = thread.submit(requeue)
+            wait_until_one_waits(unless=requeued.done)
+            assert index()["asked"] == 1
+        assert requeued.result() == 0
+    assert Item.objects.filter(state="waiting").count() == 1
 
 
 def test_a_model_that_is_gone_is_told_of_and_asked_once_it_is_back(collection: Collection) -> None:
