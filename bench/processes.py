@@ -41,10 +41,10 @@ def process(
 
 
 @contextmanager
-def simulator(*, latency: str, folder: Path) -> Iterator[tuple[str, psutil.Process]]:
+def simulator(*, latency: str, folder: Path, script: str = "") -> Iterator[tuple[str, psutil.Process]]:
     """The simulated provider; yields its base URL (ending in /v1) and its process."""
     port = free_port()
-    command = [sys.executable, "manage.py", "simulate_provider", "--port", str(port), "--latency", latency]
+    command = [sys.executable, "manage.py", "simulate_provider", "--port", str(port), "--latency", latency, "--script", script]
     with process(command, log=folder / f"simulator-{port}.log", ready="listens") as server:
         yield f"http://127.0.0.1:{port}/v1", server
 

@@ -2,8 +2,9 @@
 
     python -m bench recipes [--quick] [--documents 5000] [--edited 30]
 
-A recipe of three steps (two parts of each document, their summary, a label) is run by one worker with the simulator; advancing is done
-here, and timed. Then some documents are edited and it is submitted again; then once more; then with another last step.
+A recipe of four steps (two parts of each document, their summary, a label, why it fits) is run by one worker with the simulator, whose
+answers follow what it is asked; advancing is done here, and timed. Then one part of some documents is edited and it is submitted again;
+then once more; then with another last step. That no more and no less is asked than that is checked.
 """
 
 import argparse
@@ -35,6 +36,7 @@ _STEPS = (
     Step("map", Each.PART, "Condense a part of {{ document }}:\n{{ text }}", MODEL, part_tokens=120),
     Step("reduce", Each.DOCUMENT, "Put together what {{ document }} says:\n{{ map }}", MODEL, after=("map",), group=10),
     Step("label", Each.DOCUMENT, "Which label fits {{ document }}?\n{{ reduce }}", MODEL, after=("reduce",)),
+    Step("reason", Each.DOCUMENT, "Why does the label {{ label }} fit {{ document }}?", MODEL, after=("label",)),
 )
 _SENTENCE = "What was agreed between the parties is kept for ten years and is paid back within a month. "
 _LONGEST_SECONDS = 1800.0
@@ -113,7 +115,7 @@ def main() -> None:
     documents = arguments.documents // 10 if arguments.quick else arguments.documents
     load_tokenizer()
     prepare()
-    with tempfile.TemporaryDirectory(prefix="bench-") as name, simulator(latency="fixed:20", folder=Path(name)) as (base_url, _):
+    with tempfile.TemporaryDirectory(prefix="bench-") as name, simulator(latency="fixed:20", folder=Path(name), script="varied") as (base_url, _):
         forget_work()
         workspace, _ = declare_model(base_url)
         collection = create_collection(workspace_id=workspace.id, name="bench", now=now())
@@ -126,7 +128,11 @@ def main() -> None:
             write_documents(collection, names[:: max(1, documents // arguments.edited)][: arguments.edited], "something")
             rows.append(run(f"{arguments.edited} edited", Plan(_STEPS), collection, 2))
             rows.append(run("unchanged", Plan(_STEPS), collection, 3))
-            changed = replace(_STEPS[-1], user="Which label fits {{ document }} best?\n{{ reduce }}")
+            changed = replace(_STEPS[-1], user="In one word, why does the label {{ label }} fit {{ document }}?")
             rows.append(run("last step changed", Plan((*_STEPS[:-1], changed)), collection, 4))
     print_table(rows)
+    # Of each document two parts and three steps; of an edited one a part, and what comes after it.
+    expected = [5 * documents, 4 * arguments.edited, 0, documents]
+    if [row["asked"] for row in rows] != expected:
+        sys.exit(f"asked should have been {expected}")
     write_results("recipes", {"documents": documents, "edited": arguments.edited, "rows": rows}, quick=arguments.quick)

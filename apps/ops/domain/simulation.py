@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from hashlib import blake2b
 from random import Random
 from urllib.parse import unquote
 
@@ -33,6 +34,7 @@ class Script:
     declines in place of an answer. `reset` breaks the connection in place of one, `reset_body` in the middle; `cut` ends it there
     without a reset. A streamed answer comes in so many `pieces`, `gap` seconds apart. `tool` names the tools (with commas between) that the
     first `rounds` answers to a conversation call in place of a text, each with these `arguments`; `beside` is what they say besides.
+    `varied` puts a name of the request behind the text: the same request is answered alike, another one otherwise.
     """
 
     status: int = 200
@@ -60,12 +62,16 @@ class Script:
     arguments: str = "{}"
     rounds: int = 1
     beside: str = ""
+    varied: bool = False
 
     def said_to(self, body: bytes) -> "Script":
         """With what it says to this request: `repair` where it goes on after an answer."""
         if self.tool and (self.turn_of(body) >= self.rounds or _NO_TOOLS.search(body)):
-            return replace(self, tool="")
-        return replace(self, say=self.repair) if self.repair and _ANSWERED.search(body) else self
+            return replace(self, tool="").said_to(body)
+        say = self.repair if self.repair and _ANSWERED.search(body) else self.say
+        if self.varied:
+            say = f"{say or 'Simulated'} {blake2b(body, digest_size=8).hexdigest()}"
+        return self if say == self.say else replace(self, say=say)
 
     def turn_of(self, body: bytes) -> int:
         """How many answers stand in the request."""

@@ -223,3 +223,12 @@ def test_good_answers_are_remembered_by_the_id_of_their_request(simulator: Simul
     for prompt, run in (("one", "A"), ("one", "a"), ("[[sim status=500]] two", "b"), ("three", "")):
         ask(simulator, prompt, headers={"X-Client-Request-Id": run} if run else {})
     assert simulator.answers() == {hash_of(b"a").hex(): 2}
+
+
+def test_varied_answers_follow_what_was_asked(client: openai.OpenAI) -> None:
+    def say(prompt: str) -> str | None:
+        return client.chat.completions.create(model="m", messages=[{"role": "user", "content": prompt}]).choices[0].message.content
+
+    with client:
+        one, again, other = say("[[sim varied]] a"), say("[[sim varied]] a"), say("[[sim varied]] b")
+    assert one == again != other
