@@ -115,7 +115,10 @@ def main() -> None:
     documents = arguments.documents // 10 if arguments.quick else arguments.documents
     load_tokenizer()
     prepare()
-    with tempfile.TemporaryDirectory(prefix="bench-") as name, simulator(latency="fixed:20", folder=Path(name), script="varied") as (base_url, _):
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as name,
+        simulator(latency="fixed:20", folder=Path(name), script="varied") as (base_url, _),
+    ):
         forget_work()
         workspace, _ = declare_model(base_url)
         collection = create_collection(workspace_id=workspace.id, name="bench", now=now())

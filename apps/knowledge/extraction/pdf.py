@@ -8,6 +8,7 @@ from typing import Any
 from apps.knowledge.domain.formats import PDF
 from apps.knowledge.domain.refusals import Refused
 from apps.knowledge.domain.sections import Extracted, Section
+from apps.knowledge.extraction.blanks import Blanks
 from apps.knowledge.extraction.source import Source
 from apps.knowledge.extraction.text import clean, one_line
 
@@ -34,7 +35,7 @@ def read_pdf(source: Source) -> Extracted:
         document = pypdfium2.PdfDocument(source.content)
         pages = len(document)
         source.check_pages(pages, "pages")
-        sections = source.collect(_sections(document, pages), may_be_empty=True)
+        sections = source.collect(_sections(document, pages, Blanks(raw)), may_be_empty=True)
         if not sections:
             raise _without_text(document, pages)
         title = source.title(document.get_metadata_dict().get("Title"))
@@ -52,14 +53,14 @@ def _check_end(content: bytes) -> None:
         raise Refused("damaged", "It was cut short: its end is missing. Upload it again, or save it anew.")
 
 
-def _sections(document: Any, pages: int) -> Iterator[Section]:
+def _sections(document: Any, pages: int, blanks: Blanks) -> Iterator[Section]:
     headings = _headings(document, pages)
     for number in range(pages):
         page = document[number]
         try:
             textpage = page.get_textpage()
             try:
-                text = clean(_HYPHENATED.sub(_rejoined, textpage.get_text_range()))
+                text = clean(_HYPHENATED.sub(_rejoined, blanks.restore(textpage, textpage.get_text_range())))
             finally:
                 textpage.close()
         finally:

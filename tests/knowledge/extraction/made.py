@@ -81,14 +81,16 @@ def changed(content: bytes, part: str, change: Callable[[bytes], bytes]) -> byte
         return archive(*((name, change(source.read(name)) if name == part else source.read(name)) for name in source.namelist()))
 
 
-def pdf(*pages: Sequence[str], outline: Sequence[tuple[str, int]] = (), title: str = "", language: str = "", more: bytes = b"") -> bytes:
-    """Lines in Helvetica; an outline of (title, page from 0); `more` goes into the trailer."""
+def pdf(
+    *pages: Sequence[str | bytes], outline: Sequence[tuple[str, int]] = (), title: str = "", language: str = "", more: bytes = b""
+) -> bytes:
+    """Lines in Helvetica, those of bytes in the language of pages; an outline of (title, page from 0); `more` goes into the trailer."""
     first = 5
     objects = {1: b"<< /Type /Catalog /Pages 2 0 R%b%b >>" % (
                    b" /Outlines 4 0 R" if outline else b"", b" /Lang (%b)" % language.encode() if language else b""),
                3: b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"}  # fmt: skip
     for number, lines in enumerate(pages):
-        shown = b"".join(b"(%b) Tj 0 -14 Td\n" % _escaped(line) for line in lines)
+        shown = b"".join((line if isinstance(line, bytes) else b"(%b) Tj" % _escaped(line)) + b" 0 -14 Td\n" for line in lines)
         content = b"BT /F1 11 Tf 50 780 Td\n%bET" % shown
         objects[first + 2 * number] = (
             b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents %d 0 R /Resources << /Font << /F1 3 0 R >> >> >>"

@@ -38,6 +38,16 @@ def test_a_word_that_was_parted_is_one_again() -> None:
     )
 
 
+def test_words_that_are_moved_apart_instead_of_by_a_blank_are_two() -> None:
+    moved = b"(flo) Tj 2.75 Tc (wc) Tj 0 Tc [250 (olors, is)] TJ 2.75 Tc (ab) Tj 0 Tc [250 (lock, not)] TJ 0.5 Tc (apart) Tj 0 Tc"
+    assert read(pdf([moved]), "a.pdf").sections[0].text == "flow colors, isa block, notapart"
+    # A word that is set wide is one all the same.
+    assert read(pdf([b"5 Tc (CONTENTS) Tj 0 Tc"]), "a.pdf").sections[0].text == "CONTENTS"
+    # Where nothing is found for long, the rest stands as the library reads it.
+    late = read(pdf(*[["Nothing of the kind. " * 100] * 5] * 6, [moved]), "a.pdf").sections[-1].text
+    assert late == "flowcolors, isablock, notapart"
+
+
 def test_a_locked_one_is_told_from_a_scanned_one() -> None:
     locked = b"/Encrypt << /Filter /Standard /V 1 /R 2 /O <%b> /U <%b> /P -4 >> /ID [<00> <00>]" % (b"41" * 32, b"42" * 32)
     assert refused(pdf(["Secret."], more=locked), "a.pdf").code == "encrypted"
