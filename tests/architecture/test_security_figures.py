@@ -7,6 +7,7 @@ import pytest
 from tests.accounts.changes import CHANGES, WHY_NEEDED
 from tests.accounts.test_admin_isolation import PEOPLE, pages, site_pages
 from tests.accounts.test_foreign_ids import METHODS, SAMPLES
+from tests.accounts.test_foreign_ids_named import CASES
 from tests.accounts.test_key_in_address import DOORS
 from tests.accounts.test_key_table import DEAD, KEYS, NEEDS, TOLD, cells
 from tests.accounts.test_role_table import OUTSIDE, RANKS
@@ -30,6 +31,7 @@ _CHANGED_BY = len(OUTSIDE) + len(RANKS)
 COUNTED = [
     ("S1", f"{len(NEEDS)} routes by {len(KEYS)} kinds of keys: {len(list(cells(set(NEEDS)))):,} cells"),
     ("S1", f"{len(PEOPLE)} kinds of people: {2 * len(pages()) * len(PEOPLE):,} cells"),
+    ("S1", f"{len(CASES)} ways of naming something of another workspace"),
     ("S2", f"of {len(DEAD) + len(TOLD)} kinds of wrong, revoked, expired and misplaced keys"),
     ("S2", f"at {len(DOORS)} doors, with and without one in the header: {2 * 6 * len(DOORS)} requests"),
     ("S3", f"{len(CHANGES)} changes of the back office"),

@@ -192,6 +192,24 @@ def test_the_model_is_told_memory_and_what_fits_of_the_history() -> None:
     assert call.turn.report["sections"]["history"]["cut"]
 
 
+@pytest.mark.parametrize(("end_user", "knows"), [("ada", True), ("bob", False), ("", False), ("ADA", False), ("ada ", False), ("%", False)])
+def test_what_is_remembered_of_a_person_is_told_to_nobody_else(end_user: str, knows: bool) -> None:  # noqa: FBT001 -- a table
+    """Whoever a turn says that they are: the conversation knows who speaks. Another workspace's person of that name is another one."""
+    workspace = make_workspace()
+    make_profile(workspace, "ada", secret="the word of ours")
+    make_profile(make_workspace("theirs"), end_user or "nobody", secret="the word of theirs")
+    make_profile(workspace, "carol", name="Carol")
+    conversation = make_conversation(workspace, end_user=end_user)
+    asked = ask(conversation)
+    named = replace(asked, request=replace(asked.request, rest={"user": "carol", "safety_identifier": "carol"}))
+    call = prepare_turn(named)
+    assert isinstance(call, CallRequest)
+    told = call.body.decode()
+    assert ("the word of ours" in told, "the word of theirs" in told, "Carol" in told) == (knows, False, False)
+    # Without a name of its own the conversation's tools are for whoever the caller says; nothing is told of them all the same.
+    assert call.end_user == (end_user or "carol")
+
+
 def long_conversation() -> Conversation:
     conversation = make_conversation(make_workspace(), window_tokens=1000)
     for number in range(1, 7):
