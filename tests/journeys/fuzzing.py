@@ -53,7 +53,7 @@ _REFUSALS = {
     ),
     "a key that would have expired already": ("create_key",),
     "a text without its variables, a variable that nothing uses, a model that is not there, a version that is not": (
-        *("save_prompt_draft", "publish_prompt", "archive_prompt"),
+        *("save_prompt_draft", "publish_prompt"),
     ),
     "a recipe, a collection or documents that are not there, or documents and a filter together": ("create_document_job",),
     "a field that the kind of recipe has no use for, or wants and has not; a model that is not there": ("declare_recipe",),
@@ -144,6 +144,9 @@ def _configuration(ids: dict[str, list[str]]) -> dict[str, Any]:
         {"include-operation-id": list(names), "checks": {"positive_data_acceptance": {"expected-statuses": _FINE}}}
         for names in _REFUSALS.values()
     ]
+    # Of a prompt that was just made nothing is published: what isn't there is the version that is to be archived.
+    unpublished = {"positive_data_acceptance": {"expected-statuses": _FINE}, "ensure_resource_availability": {"enabled": False}}
+    operations.append({"include-operation-id": ["archive_prompt"], "checks": unpublished})
     # The event stream lasts as long as its job; the first event comes at once. test_api_examples.py reads one to its end.
     operations.append({"include-operation-id": ["watch_job"], "max-stream-events": 1, "request-timeout": 60})
     dictionaries = {name: {"values": values} for name, values in ids.items()}
