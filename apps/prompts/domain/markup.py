@@ -130,7 +130,7 @@ def guard(tags: frozenset[str]) -> Guard:
     names = tuple(sorted({_leading("".join(map(plain_letters, name))) for name in tags}))
     firsts = "".join(sorted({re.escape(letter) for name in names for letter in (name[0], name[0].upper())}))
     # What stands behind most angles is a digit, or another letter: these are passed over at once.
-    angles = re.compile(rf"[{''.join(ANGLES)}](?=[^!-~]|[/{firsts}]|\Z)")
+    angles = re.compile(rf"[{''.join(ANGLES)}](?=/*+(?:[^!-~]|[{firsts}]|\Z))")
     return Guard(names, max(map(len, names)), angles)
 
 
