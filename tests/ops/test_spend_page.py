@@ -181,11 +181,17 @@ def test_no_address_breaks_it(query: str) -> None:
         assert client.get(f"{path}?{query}").status_code == 200
 
 
-def test_what_moved_among_end_users_is_a_click_away() -> None:
+def test_of_end_users_either_the_dearest_or_what_moved_is_shown_a_click_from_the_other() -> None:
     make_charge(make_workspace().id, "2", at=timezone.now(), end_user="ada")
     client = make_office_client()
-    assert "Show what moved most by end user" in page(client, "by=end_user")
-    assert [one.label for one in client.get(PAGE, {"by": "end_user", "moved": "1"}).context["movers"]] == ["ada"]
+    dearest = client.get(PAGE, {"by": "end_user"})
+    assert ([row.label for row in dearest.context["rows"]], dearest.context["movers"]) == (["ada"], [])
+    assert "Show what moved most by end user" in dearest.text
+    moved = client.get(PAGE, {"by": "end_user", "moved": "1"})
+    assert ([one.label for one in moved.context["movers"]], moved.context["rows"]) == (["ada"], [])
+    assert "Show the dearest by end user" in moved.text
+    few = client.get(PAGE, {"by": "feature", "moved": "1"})
+    assert (len(few.context["movers"]), len(few.context["rows"])) == (1, 1)
 
 
 def test_a_job_shows_its_dearest_items() -> None:

@@ -49,15 +49,16 @@ class Reader:
 
 
 def show_spending(reader: Reader, view: View, period: Period, *, wants_moves: bool, now: datetime) -> dict[str, Any]:
-    """Everything that the page shows; as many questions whatever is found. What moved among very many values, if that is asked for."""
+    """Everything that the page shows; as many questions whatever is found. Of very many values either the dearest or what moved most."""
     question = _question(reader, view, period)
     earlier = replace(question, since=period.before.since, until=period.before.until)
     # Of one end user no hours are kept.
     step = Step.HOUR if period.is_hourly and "end_user" not in view.wanted else Step.DAY
     points, points_before = read_course(question, step, zone=period.zone), read_course(earlier, step, zone=period.zone)
     sums, before = _added(points), _added(points_before)
-    is_long = view.by in _MANY and not wants_moves
-    parts, moves = _parts(question, view.by, points, _ROWS + 1), [] if is_long else _moves(question, view.by, period)
+    are_many = view.by in _MANY
+    parts = [] if are_many and wants_moves else _parts(question, view.by, points, _ROWS + 1)
+    moves = [] if are_many and not wants_moves else _moves(question, view.by, period)
     job, items = _job_items(reader, view)
     names = _names(reader, view, [part.value for part in parts] + [move.value for move in moves])
     forecast = read_forecast(reader.workspace_ids, now=now, zone=period.zone, filters=question.filters)
@@ -72,7 +73,7 @@ def show_spending(reader: Reader, view: View, period: Period, *, wants_moves: bo
         "course": course,
         "course_rows": [(one.slot, _day_query(view, one.slot.day)) for one in course.slots if one.slot.cost_usd is not None],
         "rows": rows_of(shown, total_usd=sums.cost_usd, view=view, names=names, is_superuser=reader.is_superuser), "rest": rest,
-        "movers": movers_of(moves, view=view, names=names), "moves_are_long": is_long,
+        "movers": movers_of(moves, view=view, names=names), "are_many": are_many, "wants_moves": wants_moves,
         "crumbs": crumbs_of(view, [value_of(name, text) for name, text in view.filters], names),
         "budgets": list_budget_bars(workspace_ids=reader.shown_workspaces(view), now=now),
         "job": job, "items": items, "most_sorted": MOST_SORTED, "has_any": bool(before.calls) or has_charges(reader.workspace_ids),
