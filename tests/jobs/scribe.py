@@ -1,10 +1,14 @@
 """Tools for tests, as an operator would offer them: AIPLATFORM_TOOLS=tests.jobs.scribe."""
 
+import asyncio
 import os
 import threading
 from pathlib import Path
 from typing import Any
 
+import psycopg
+import redis
+from django.db import InterfaceError, connection
 from django.db.models import F, Value
 from django.db.models.functions import Concat
 
@@ -43,6 +47,29 @@ def break_down(context: ToolContext, arguments: dict[str, Any]) -> str:
     raise ValueError(arguments["text"])
 
 
+# What a tool may raise that is not about the platform, though it looks so; the last ones would end a process.
+RAISED: dict[str, type[BaseException]] = {
+    "valkey": redis.ConnectionError,
+    "valkey_time": redis.TimeoutError,
+    "database": psycopg.OperationalError,
+    "canceled": psycopg.errors.QueryCanceled,
+    "django": InterfaceError,
+    "exit": SystemExit,
+    "interrupt": KeyboardInterrupt,
+    "cancel": asyncio.CancelledError,
+}
+
+
+def give_way(context: ToolContext, arguments: dict[str, Any]) -> str:
+    raise RAISED[arguments["text"]]
+
+
+def cut_cord(context: ToolContext, arguments: dict[str, Any]) -> str:
+    """As if the platform's database went away."""
+    connection.connection.close()
+    return str(Workspace.objects.count())
+
+
 def hang(context: ToolContext, arguments: dict[str, Any]) -> str:
     let_go.wait()
     return "too late"
@@ -57,6 +84,10 @@ TOOLS = [
     Tool("look", "Looks something up.", TEXT, SideEffect.READ, look),
     Tool("add_dot", "Adds a dot to the name of the workspace.", TEXT, SideEffect.WRITE, add_dot, in_transaction=True),
     Tool("break_down", "Fails.", TEXT, SideEffect.PURE, break_down),
+    Tool("give_way", "Raises what looks like the platform's.", TEXT, SideEffect.WRITE, give_way),
+    Tool("give_way_within", "The same in a transaction.", TEXT, SideEffect.WRITE, give_way, in_transaction=True),
+    Tool("give_way_ours", "The same for the platform.", TEXT, SideEffect.READ, give_way, is_ours=True),
+    Tool("cut_cord", "Loses the platform's database.", TEXT, SideEffect.READ, cut_cord),
     Tool("hang", "Never answers.", TEXT, SideEffect.WRITE, hang, limit_seconds=0.2),
     Tool("say_much", "Says more than a model is given.", TEXT, SideEffect.PURE, say_much),
 ]

@@ -154,15 +154,26 @@ def _run(order: ToolOrder, use: ToolUse) -> EffectEnd:
         return EffectEnd("ok", cut_result(content.encode("utf-8", "replace"), MOST_RESULT_BYTES), told.snapshot_id)
     except ToolFailedError as failed:
         return _error("failed", str(failed))
-    except INFRASTRUCTURE_ERRORS as error:
-        if not isinstance(error.__cause__ or error, QueryCanceled):
+    except BaseException as error:
+        if tool.in_transaction and isinstance(error.__cause__ or error, QueryCanceled):
+            return _error("timeout", _TIMEOUT.format(seconds=tool.limit_seconds))
+        if isinstance(error, INFRASTRUCTURE_ERRORS) and (tool.in_transaction or tool.is_ours or not _is_connected()):
             raise
-        return _error("timeout", _TIMEOUT.format(seconds=tool.limit_seconds))
-    except Exception as error:
-        # Whatever an operator's tool raises is the model's to know, and a line in the log for the operator.
+        # Whatever else a tool raises is the model's to know, and a line in the log for the operator: also what would end a process.
+        # Nobody cancels this thread, so nothing that comes out of it means the pump.
         ids = {"item_id": str(order.item.item_id), "run_id": str(order.item.run_id)}
         log.exception("tool_failed", tool=tool.name, state=use.pin.state if use.pin else None, **ids)
         return _error("failed", f"The tool failed: {type(error).__name__}.")
+
+
+def _is_connected() -> bool:
+    """Whether the platform's own database can be asked: then what could not be reached was the tool's own."""
+    try:
+        with server_cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except INFRASTRUCTURE_ERRORS:
+        return False
+    return True
 
 
 def _context(order: ToolOrder, use: ToolUse) -> ToolContext:

@@ -70,5 +70,6 @@ SEARCH_KNOWLEDGE = Tool(
     side_effect=SideEffect.READ,
     run=_search,
     limit_seconds=60.0,
+    is_ours=True,
     check_options=_check,
 )

@@ -89,6 +89,7 @@ class Tool:
     It is called on a thread with a database connection of its own; what it raises is told to the model as a failure. It has
     `limit_seconds`. `check_options` raises ToolRefusedError before a request is taken. A tool `in_transaction` writes nowhere but to the
     platform's own database: its writes are committed together with the record that it has run, so they happen exactly once.
+    `is_ours`: the platform's own; a store that it can't reach is an outage of the platform, after which it is run again.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Tool:
     run: Callable[[ToolContext, dict[str, Any]], Any]
     limit_seconds: float = 30.0
     in_transaction: bool = False
+    is_ours: bool = False
     check_options: Callable[[Mapping[str, Any], UUID], None] = no_options
 
     @cached_property

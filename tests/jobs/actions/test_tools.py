@@ -172,6 +172,26 @@ def test_a_tool_that_fails_is_an_answer_to_the_model(simulator: Simulator, tool:
     assert make_workspace().name == "acme"
 
 
+def test_whatever_a_tool_raises_is_told_to_the_model(simulator: Simulator) -> None:
+    model, asked = make_model(simulator), [*(("give_way", text) for text in scribe.RAISED), ("give_way_within", "exit")]
+    jobs = [(text, make_tool_job(model, script(tool, text=text), platform(tool))) for tool, text in asked]
+    run()
+    for text, job in jobs:
+        assert results(job) == [{"error": f"The tool failed: {scribe.RAISED[text].__name__}."}]
+        assert said(job) == "Done."
+    assert (set(Effect.objects.values_list("outcome", flat=True)), Run.objects.count()) == ({"failed"}, 2 * len(jobs))
+
+
+def test_an_outage_of_the_platform_is_told_to_nobody(simulator: Simulator) -> None:
+    model, asked = make_model(simulator), [("give_way_within", "database"), ("give_way_ours", "valkey"), ("cut_cord", "x")]
+    for tool, text in asked:
+        make_tool_job(model, script(tool, text=text), platform(tool))
+    run()
+    for item in Item.objects.all():
+        assert (item.state, item.outcome, item.error_code, item.paid_calls) == (ItemState.WAITING, "not_sent", "tools_not_run", 1)
+    assert set(Effect.objects.values_list("tool", "ended_at")) == {(tool, None) for tool, _ in asked}
+
+
 def test_arguments_that_do_not_fit_and_results_that_are_too_long_are_told(simulator: Simulator) -> None:
     model = make_model(simulator)
     wrong = make_tool_job(model, script("look", arguments="%7B%7D"), platform("look"))
