@@ -50,9 +50,11 @@ def add_document(
     except MetadataRefusedError as refused:
         raise ApiError(400, "invalid_value", refused.message, param="metadata") from refused
     if isinstance(content, UploadedFile):
+        # Before the lock, for which all uploads of the collection wait: it reads the whole file.
+        digest = digest_of(content)
         with transaction.atomic():
             collection = _lock(collection_id)
-            if known := _find_same(collection, name, digest_of(content)):
+            if known := _find_same(collection, name, digest):
                 return _unchanged(known, told, now)
     stored = store_bytes(workspace_id=Collection.objects.get(id=collection_id).workspace_id, content=content)
     with transaction.atomic(), _discarded_unless_used(stored):

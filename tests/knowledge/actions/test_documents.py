@@ -2,12 +2,15 @@
 
 import io
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.accounts.models import AuditEntry
@@ -251,6 +254,28 @@ def test_chunks_never_change() -> None:
     make_document(REFUNDS)
     with pytest.raises(IntegrityError, match="rows of knowledge_chunk never change"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("UPDATE knowledge_chunk SET text = 'other'")
+
+
+class Watched(SimpleUploadedFile):
+    """Notes how many locks had been asked for each time when it was read."""
+
+    def __init__(self, name: str, content: bytes) -> None:
+        super().__init__(name, content)
+        self.locks: list[int] = []
+
+    def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        self.locks.append(sum("FOR NO KEY UPDATE" in query["sql"] for query in connection.queries))
+        return super().chunks(chunk_size)
+
+
+def test_an_upload_is_read_before_the_collection_is_locked() -> None:
+    collection = make_collection()
+    content = Watched("rules.txt", REFUNDS.encode())
+    connection.queries_log.clear()
+    with CaptureQueriesContext(connection):
+        add_document(collection_id=collection.id, api_key_id=None, filename="rules.txt", content=content, now=timezone.now())
+    # The second time it goes to the storage, between the two looks at what the collection has.
+    assert content.locks == [0, 1]
 
 
 @pytest.mark.django_db(transaction=True)
