@@ -12,12 +12,14 @@ from apps.jobs.actions.submit_documents import Terms
 from apps.jobs.domain.dead_items import Change, Selection
 from apps.jobs.domain.lifecycle import ItemState, JobStatus
 from apps.jobs.domain.recipe import Each, Plan, Step
+from apps.jobs.domain.recipe_reading import read_recipe
 from apps.jobs.models import Item, Job, JobDocument, StepItem
 from apps.knowledge.models import Collection
 from apps.ops.actions.forget_old import forget_old
+from apps.providers.domain.policy import USUAL_TIMES
 from apps.traces.models import Body
 from tests.factories.accounts import make_workspace
-from tests.factories.knowledge import make_collection, make_read
+from tests.factories.knowledge import make_collection, make_document, make_read
 from tests.jobs.batches import NOW, clock, make_model
 from tests.jobs.documents import answer, bury, questions, run_out, started
 
@@ -85,6 +87,23 @@ def test_a_changed_step_is_asked_and_what_comes_after_it() -> None:
     assert {name.partition("/")[2] for name in questions(job)} == {"reduce"}
     assert run_out(job) == 4 + 4
     assert job.reused == 8
+
+
+def test_of_a_summary_only_the_parts_that_are_new_are_asked_wherever_they_stand() -> None:
+    declared = {"model": "small", "part_tokens": 100}
+    plan = read_recipe("summarise", declared, find_prompt=lambda name, _: pytest.fail(name), times=USUAL_TIMES).plan
+    # No two of them fit into one part.
+    pages = [f"Page {n} tells of rule {n}. " + "It is paid back in time. " * 12 for n in range(12)]
+    collection = make_collection()
+    for document, asked in (
+        (pages, {f"doc-1/map/{n}" for n in range(1, 13)}),
+        ([*pages, pages[0].replace("Page", "Appendix")], {"doc-1/map/13"}),
+        ([pages[0].replace("Page", "Preface"), *pages], {"doc-1/map/1"}),
+    ):
+        make_document("\n\n".join(document), collection=collection)
+        job = started(plan, collection)
+        assert set(questions(job)) == asked
+        run_out(job)
 
 
 def test_nothing_is_asked_where_nothing_changed_and_all_of_it_when_that_is_wanted() -> None:
