@@ -41,7 +41,8 @@ WHERE item.job_id = %(job_id)s AND item.id > %(first)s AND item.id <= %(last)s A
   AND item.request_body_id = old.request_body_id AND EXISTS (SELECT FROM traces_body WHERE id = old.answer_body_id)
 """
 # The request is compared as well: a dead item may have been run again with another one. Said row by row, since the planner, which knows
-# nothing of hashes, would rather read all items of the workspace. The newest are the likeliest to be kept; those of this write are no help.
+# nothing of hashes, would rather read all items of the workspace. The newest are the likeliest to be kept; which it is doesn't matter,
+# so that ids of machines whose clocks differ do no harm. Those of this write are not done yet.
 # Each input is looked for once, however many ask the same: those of other workspaces, and what waits, are passed over one by one.
 _FIND_INPUTS = """
 SELECT wanted.id, found.item_id, found.answer_body_id, found.status_code, found.outcome
@@ -52,7 +53,7 @@ FROM (
 CROSS JOIN LATERAL (
     SELECT coalesce(item.reused_item_id, item.id) AS item_id, item.answer_body_id, item.status_code, item.outcome
     FROM (
-        SELECT item_id FROM jobs_stepitem WHERE input_hash = asked.input_hash AND item_id < %(before)s ORDER BY item_id DESC
+        SELECT item_id FROM jobs_stepitem WHERE input_hash = asked.input_hash ORDER BY item_id DESC
     ) AS known
     CROSS JOIN LATERAL (SELECT * FROM jobs_item WHERE id = known.item_id LIMIT 1) AS item
     WHERE item.workspace_id = %(workspace)s AND item.state = 'done' AND item.request_body_id = asked.body_id
@@ -117,7 +118,6 @@ def reuse_inputs(inputs: Sequence[Input], *, workspace_id: UUID, now: datetime) 
         "ids": [one.item_id for one in inputs],
         "hashes": [one.input_hash for one in inputs],
         "bodies": [one.body_id for one in inputs],
-        "before": inputs[0].item_id,
         "workspace": workspace_id,
     }
     with server_cursor() as cursor:

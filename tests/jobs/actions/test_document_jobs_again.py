@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from apps.jobs.domain.recipe import Each, Plan, Step
 from apps.jobs.domain.recipe_reading import read_recipe
 from apps.jobs.models import Item, Job, JobDocument, StepItem
 from apps.knowledge.models import Collection
+from apps.lib.ids import first_uuid7
 from apps.ops.actions.forget_old import forget_old
 from apps.providers.domain.policy import USUAL_TIMES
 from apps.traces.models import Body
@@ -126,6 +128,14 @@ def test_an_answer_is_found_behind_many_of_others_to_the_same_input() -> None:
     again, calls = finished(one, mine)
     assert (calls, again.reused) == (0, 1)
     assert finished(one, read(same, make_collection(mine.workspace, name="many")))[0].reused == 25
+
+
+def test_an_answer_of_a_machine_whose_clock_is_ahead_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    collection = read({"a.txt": "the same"})
+    with monkeypatch.context() as ahead:
+        ahead.setattr(import_module("apps.jobs.actions.write_items"), "ids_in_order", lambda _: [first_uuid7(NOW + timedelta(days=1000))])
+        finished(Plan((Step("say", Each.DOCUMENT, "{{ text }}", "tiny"),)), collection)
+    assert finished(Plan((Step("say", Each.DOCUMENT, "{{ text }}", "tiny"),)), collection)[1] == 0
 
 
 def test_what_another_model_answered_is_asked_anew() -> None:
