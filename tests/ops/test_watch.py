@@ -23,6 +23,7 @@ from apps.ops.queries import dead_conditions
 from apps.ops.queries.health import CANARY_KEY
 from apps.providers.domain.bucket_state import BucketState
 from apps.providers.models import TransitionRecord
+from apps.spend.actions import change_budget, top_up_budget
 from apps.spend.models import BudgetPeriod
 from apps.webhooks.models import Alert, Endpoint, Event
 from tests.factories.accounts import make_workspace
@@ -273,6 +274,27 @@ def test_a_budget_is_told_of_at_half_at_four_fifths_and_when_it_is_used_up() -> 
     assert "100 % of its budget is spent ($10 of $10)" in alert.title
     BudgetPeriod.objects.update(extra_usd=Decimal(100))
     assert watch(LATER).get("budget.used", []) == []
+
+
+@pytest.mark.parametrize("is_topped_up", [False, True])
+def test_of_a_cap_that_was_raised_each_threshold_is_told_anew(*, is_topped_up: bool) -> None:
+    make_endpoint()
+    budget = make_budget("workspace", "100", workspace=make_workspace())
+    BudgetPeriod.objects.create(budget=budget, rank=1, starts_at=datetime(1970, 1, 1, tzinfo=UTC), spent_usd=Decimal(100))
+    watch()
+    Alert.objects.update(acknowledged_at=timezone.now(), acknowledged_by="ann")
+    if is_topped_up:
+        top_up_budget(budget_id=budget.id, amount_usd=Decimal(50), now=timezone.now())
+    else:
+        change_budget(budget_id=budget.id, values={"cap_usd": Decimal(150)})
+    told = []
+    for spent in ("100", "119", "120", "150"):
+        BudgetPeriod.objects.update(spent_usd=Decimal(spent))
+        (alert,) = watch(LATER)["budget.used"]
+        told.append((alert.severity, alert.tellings, alert.acknowledged_at, alert.data["cap_usd"]))
+    assert told == [("info", 1, None, "150"), ("info", 1, None, "150"), ("warning", 2, None, "150"), ("critical", 3, None, "150")]
+    events = Event.objects.filter(payload__contains="budget.used").values_list("type", flat=True)
+    assert sorted(events) == ["alert.raised"] * 4 + ["alert.resolved"]
 
 
 def test_a_budget_that_holds_a_job_is_used_up_whatever_is_left_of_it() -> None:

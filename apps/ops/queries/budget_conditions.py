@@ -21,13 +21,16 @@ _NEARLY_PERCENT, _ALL_PERCENT = 80, 100
 
 
 def find_used_budgets(*, now: datetime) -> Iterator[Alarm]:
-    """It gets worse from one threshold to the next, so each is told once. What holds work back is used up, whatever is left of it."""
+    """It gets worse from one threshold to the next, so each is told once for each period and cap.
+
+    Of a cap that was raised, or topped up, the thresholds are others. What holds work back is used up, whatever is left of it.
+    """
     holding = list_holding_budgets(now=now)
     for one in list_half_used(now=now):
         is_holding = one.row.id in holding
         yield Alarm(
             kind=BUDGET_USED,
-            fingerprint=f"{BUDGET_USED}:{one.row.id}:{one.period_starts_at:%Y-%m-%dT%H}",
+            fingerprint=_fingerprint(BUDGET_USED, one),
             severity=_severity(one, is_holding=is_holding),
             title=f"{one.row.whose}: {one.spent_percent:.0f} % of its budget is spent (${one.spent_usd} of ${one.cap.normalize():f})",
             text=_text(one, is_holding=is_holding),
@@ -35,6 +38,10 @@ def find_used_budgets(*, now: datetime) -> Iterator[Alarm]:
             path=reverse("admin:spend_budget_change", args=[one.row.id]),
             data={"budget": one.id, "spent_usd": one.spent_usd, "cap_usd": f"{one.cap.normalize():f}", "percent": round(one.spent_percent)},
         )
+
+
+def _fingerprint(kind: str, one: ShownBudget) -> str:
+    return f"{kind}:{one.row.id}:{one.period_starts_at:%Y-%m-%dT%H}:{one.cap.normalize():f}"
 
 
 def _severity(one: ShownBudget, *, is_holding: bool) -> Severity:
@@ -57,7 +64,7 @@ def find_forecasts(*, now: datetime) -> Iterator[Alarm]:
     told = list_told(BUDGET_FORECAST, since=now - _A_MONTH)
     standing = {alert.data.get("budget_uuid") for alert in told.values() if alert.resolved_at is None}
     for one, forecast in list_forecasts(now=now, told={UUID(text) for text in standing if text}):
-        fingerprint = f"{BUDGET_FORECAST}:{one.row.id}:{one.period_starts_at:%Y-%m-%dT%H}:{one.cap.normalize():f}"
+        fingerprint = _fingerprint(BUDGET_FORECAST, one)
         before = told.get((one.row.workspace_id, fingerprint))
         is_open = before is not None and before.resolved_at is None
         if (before is None or is_open) and is_told(forecast, spent_usd=one.spent, cap_usd=one.cap, is_open=is_open):
