@@ -137,6 +137,25 @@ def test_days_that_begin_within_an_hour_of_utc_are_summed_up_too(workspaces: lis
         assert {point.at.astimezone(KATHMANDU).date(): point.sums.cost_usd for point in course} == days
 
 
+@pytest.mark.parametrize(
+    ("name", "first", "is_rolled_up"), [("Atlantic/Azores", "2026-10-25T00:00Z", True), ("America/Havana", "2026-11-01T04:00Z", False)]
+)
+def test_a_day_whose_midnight_comes_twice_is_whole(name: str, first: str, *, is_rolled_up: bool) -> None:
+    zone, begin = ZoneInfo(name), datetime.fromisoformat(first)
+    for hours in (-1, 0, 1, 24, 25):
+        make_charge(make_workspace().id, str(2 ** (hours + 1)), at=begin + timedelta(hours=hours))
+    if is_rolled_up:
+        roll_up()
+    question = Question(begin - timedelta(days=1), begin + timedelta(hours=25 + 24))
+    course = read_course(question, Step.DAY, zone=zone)
+    # 25 hours: what is charged in both of the first and in the last one is of that day.
+    assert [(point.at - begin, point.sums.cost_usd) for point in course] == [
+        (timedelta(days=-1), 1), (timedelta(0), 2 + 4 + 2**25), (timedelta(hours=25), 2**26),
+    ]  # fmt: skip
+    forecast = read_forecast(None, now=begin + timedelta(hours=24, minutes=30), zone=zone)
+    assert forecast.today_usd == 2 + 4 + 2**25
+
+
 def test_a_course_by_the_hour(workspaces: list[UUID]) -> None:
     question = questions(workspaces)[3]
     course = read_course(question, Step.HOUR, zone=BERLIN)
