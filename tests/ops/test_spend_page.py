@@ -6,6 +6,7 @@ import io
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection
@@ -129,6 +130,17 @@ def test_days_begin_where_the_workspace_is() -> None:
     assert "end users are summed up by days of UTC" in page(
         viewer("acme2") if False else root, f"workspace={make_workspace().id}&by=end_user"
     )
+
+
+def test_a_row_of_a_day_is_of_that_day_where_the_workspace_is() -> None:
+    """Far east of Greenwich a day begins in the evening before by UTC."""
+    acme, midnight = make_workspace(), datetime(2026, 11, 10, tzinfo=ZoneInfo("Pacific/Kiritimati"))
+    Workspace.objects.filter(id=acme.id).update(time_zone="Pacific/Kiritimati")
+    make_charge(acme.id, "3", at=midnight + timedelta(hours=1))
+    asked = {"workspace": str(acme.id), "by": "day", "period": "own", "from": "2026-11-08", "to": "2026-11-14"}
+    (row,) = make_office_client().get(PAGE, asked).context["rows"]
+    assert (row.label, row.sums.cost_usd) == ("2026-11-10", 3)
+    assert "from=2026-11-10&to=2026-11-10" in row.query
 
 
 def test_every_link_leads_somewhere_and_rows_add_up() -> None:

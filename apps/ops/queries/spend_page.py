@@ -57,7 +57,7 @@ def show_spending(reader: Reader, view: View, period: Period, *, wants_moves: bo
     points, points_before = read_course(question, step, zone=period.zone), read_course(earlier, step, zone=period.zone)
     sums, before = _added(points), _added(points_before)
     are_many = view.by in _MANY
-    parts = [] if are_many and wants_moves else _parts(question, view.by, points, _ROWS + 1)
+    parts = [] if are_many and wants_moves else _parts(question, view.by, points, period, _ROWS + 1)
     moves = [] if are_many and not wants_moves else _moves(question, view.by, period)
     job, items = _job_items(reader, view)
     names = _names(reader, view, [part.value for part in parts] + [move.value for move in moves])
@@ -87,7 +87,7 @@ def list_parts(reader: Reader, view: View, period: Period) -> tuple[list[Slice],
     """All rows of the page's table, at most 10,000, and what they are called."""
     question = _question(reader, view, period)
     points = read_course(question, Step.DAY, zone=period.zone) if view.by == "day" else []
-    parts = _parts(question, view.by, points, _EXPORTED)
+    parts = _parts(question, view.by, points, period, _EXPORTED)
     return parts, _names(reader, view, [part.value for part in parts])
 
 
@@ -96,10 +96,10 @@ def _question(reader: Reader, view: View, period: Period) -> Question:
     return Question(period.span.since, period.ends_at, reader.workspace_ids, view.as_filters())
 
 
-def _parts(question: Question, by: str, points: Sequence[Point], limit: int) -> list[Slice]:
+def _parts(question: Question, by: str, points: Sequence[Point], period: Period, limit: int) -> list[Slice]:
     if by != "day":
         return split_spending(question, Dimension(by), limit=limit)
-    days = [Slice(f"{point.at:%Y-%m-%d}", point.sums) for point in points if point.sums != Sums()]
+    days = [Slice(f"{point.at.astimezone(period.zone):%Y-%m-%d}", point.sums) for point in points if point.sums != Sums()]
     return days[::-1][:limit]
 
 
