@@ -166,6 +166,9 @@ class Item(models.Model):
     reused_item_id = models.UUIDField(null=True, help_text="The item of an earlier job that its answer was given to.")
 
     answer_body_id = models.BinaryField(max_length=32, null=True)
+    draft_body_id = models.BinaryField(
+        max_length=32, null=True, help_text="Of a dead item that calls tools: what it goes on from when it is requeued."
+    )
     status_code = models.PositiveSmallIntegerField(null=True)
     outcome = models.CharField(max_length=20, db_default="")
     error_code = models.CharField(max_length=100, db_default="")

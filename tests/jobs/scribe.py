@@ -64,6 +64,12 @@ def give_way(context: ToolContext, arguments: dict[str, Any]) -> str:
     raise RAISED[arguments["text"]]
 
 
+def stumble(context: ToolContext, arguments: dict[str, Any]) -> str:
+    if not let_go.is_set():
+        raise redis.ConnectionError
+    return "It goes on."
+
+
 def cut_cord(context: ToolContext, arguments: dict[str, Any]) -> str:
     """As if the platform's database went away."""
     connection.connection.close()
@@ -86,7 +92,7 @@ TOOLS = [
     Tool("break_down", "Fails.", TEXT, SideEffect.PURE, break_down),
     Tool("give_way", "Raises what looks like the platform's.", TEXT, SideEffect.WRITE, give_way),
     Tool("give_way_within", "The same in a transaction.", TEXT, SideEffect.WRITE, give_way, in_transaction=True),
-    Tool("give_way_ours", "The same for the platform.", TEXT, SideEffect.READ, give_way, is_ours=True),
+    Tool("stumble", "Can't reach a store of the platform.", TEXT, SideEffect.READ, stumble, is_ours=True),
     Tool("cut_cord", "Loses the platform's database.", TEXT, SideEffect.READ, cut_cord),
     Tool("hang", "Never answers.", TEXT, SideEffect.WRITE, hang, limit_seconds=0.2),
     Tool("say_much", "Says more than a model is given.", TEXT, SideEffect.PURE, say_much),

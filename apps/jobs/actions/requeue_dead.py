@@ -39,13 +39,15 @@ MOST_AT_ONCE = 20_000
 _SAMPLE = 200
 _BODIES_AT_ONCE = 500
 _TIME_FOR_RERUN = timedelta(hours=24)
-# As if they had never been tried; the runs and exchanges of before stay on record.
+# As if they had never been tried; the runs and exchanges of before stay on record. What had called tools goes on behind the last answer
+# that asked for some: what these have written is not written again.
 _REQUEUE = """
 WITH chosen AS (SELECT id, row_number() OVER (ORDER BY id) AS place FROM unnest(%(ids)s::uuid[]) AS id)
 UPDATE jobs_item AS item
 SET state = 'waiting', run_id = NULL, not_before = statement_timestamp() + chosen.place * %(pause)s * interval '1 second',
-    ended_at = NULL, answer_body_id = NULL, status_code = NULL, attempts = 0, ambiguous_tries = 0, free_tries = 0, losses = 0,
-    lost_at = NULL, outcome = '', error_code = '', error_message = '', fingerprint = '', stage = 0, answered_by = '',
+    ended_at = NULL, status_code = NULL, attempts = 0, ambiguous_tries = 0, free_tries = 0, losses = 0, lost_at = NULL,
+    outcome = '', error_code = '', error_message = '', fingerprint = '', answered_by = '',
+    answer_body_id = draft_body_id, draft_body_id = NULL, stage = CASE WHEN draft_body_id IS NULL THEN 0 ELSE stage END,
     model_id = coalesce(%(model)s, model_id)
 FROM chosen WHERE item.id = chosen.id AND item.job_id = %(job)s AND item.state = 'dead' AND item.discarded_at IS NULL
 """

@@ -21,13 +21,16 @@ from apps.lib.failpoints import failpoint
 from apps.lib.ids import uuid7
 from apps.lib.sql import begin_short, server_cursor
 from apps.providers.actions import keep_answers
+from apps.providers.domain.calls import Stage
 from apps.spend.actions import record_charges, record_savings, record_waste, resolve
 from apps.spend.domain.pricing import PriceBook
 from apps.traces.actions import record_exchanges, record_runs, store_bodies, use_bodies
 
+# The draft of an item that calls tools, which the next run would have gone on from; the row is as the claim left it.
+LEFT_DRAFT = f"CASE WHEN item.stage = {Stage.TOOLS.value} THEN item.answer_body_id END"
 # Fenced: only the run that holds the item may end it. A late writer matches no row and writes nothing.
 # (CASE hides the state from the planner, which would read the whole index of running items instead of looking up each id.)
-_END_ITEMS = """
+_END_ITEMS = f"""
 UPDATE jobs_item AS item
 SET state = ended.state, run_id = CASE WHEN ended.state = 'waiting' THEN NULL ELSE item.run_id END, pump_id = NULL, lease_until = NULL,
     not_before = CASE WHEN ended.state = 'waiting' THEN coalesce(statement_timestamp() + ended.delay * interval '1 second', item.not_before)
@@ -38,7 +41,7 @@ SET state = ended.state, run_id = CASE WHEN ended.state = 'waiting' THEN NULL EL
     error_code = ended.error_code, error_message = ended.error_message,
     input_tokens = item.input_tokens + ended.input_tokens, output_tokens = item.output_tokens + ended.output_tokens,
     cost_usd = item.cost_usd + ended.cost_usd, stage = ended.stage, paid_calls = ended.paid_calls, answered_by = ended.answered_by,
-    model_id = ended.model_id
+    model_id = ended.model_id, draft_body_id = CASE WHEN ended.state = 'dead' THEN {LEFT_DRAFT} END
 FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::float8[], %b::timestamptz[], %b::int4[], %b::int4[], %b::int4[], %b::bytea[],
             %b::int4[], %b::text[], %b::text[], %b::text[], %b::int8[], %b::int8[], %b::numeric[], %b::int2[], %b::int2[], %b::text[],
             %b::uuid[])
@@ -46,7 +49,7 @@ FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::float8[], %b::timestamptz[],
                error_message, input_tokens, output_tokens, cost_usd, stage, paid_calls, answered_by, model_id)
 WHERE item.id = ended.id AND CASE WHEN item.state = 'running' THEN item.run_id = ended.run_id END
 RETURNING item.id
-"""
+"""  # noqa: S608 -- constants of this module
 # Locked in one order everywhere, so that two pumps that settle the same jobs never wait for each other in a circle.
 LOCK_JOBS = "SELECT id FROM jobs_job WHERE id = ANY(%b::uuid[]) ORDER BY id FOR NO KEY UPDATE"
 _COUNT_JOBS = """

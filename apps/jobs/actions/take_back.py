@@ -10,7 +10,7 @@ from django.db import transaction
 
 from apps.jobs.actions.bury import Death, bury
 from apps.jobs.actions.claim import ALONE_LOSSES
-from apps.jobs.actions.settle import LOCK_JOBS
+from apps.jobs.actions.settle import LEFT_DRAFT, LOCK_JOBS
 from apps.jobs.domain.fingerprint import POISON_MESSAGE
 from apps.lib.enqueue import enqueue
 from apps.lib.sql import server_cursor
@@ -36,6 +36,7 @@ SET state = CASE WHEN lost.is_poison THEN 'dead' ELSE 'waiting' END,
     losses = item.losses + 1, lost_at = statement_timestamp(), pump_id = NULL, lease_until = NULL, not_before = statement_timestamp(),
     run_id = CASE WHEN lost.is_poison THEN item.run_id END,
     ended_at = CASE WHEN lost.is_poison THEN statement_timestamp() END,
+    draft_body_id = CASE WHEN lost.is_poison THEN {LEFT_DRAFT} END,
     outcome = CASE WHEN lost.is_poison THEN 'lost' ELSE item.outcome END,
     error_code = CASE WHEN lost.is_poison THEN 'poison' ELSE item.error_code END,
     error_message = CASE WHEN lost.is_poison THEN '{_POISON}'

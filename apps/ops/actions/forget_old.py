@@ -19,15 +19,16 @@ from apps.providers.actions import forget_transitions
 _AT_ONCE = 2_000
 _SECONDS = 200.0
 _OLDEST = UUID(int=0)
-# A dead item waits for a person, and may run again: what it asked for is as fresh as a new body for as long. A single call that died
-# does not: its caller was told, and it can't run again.
+# A dead item waits for a person, and may run again: what it asked for, and what it goes on from, is as fresh as a new body for as long.
+# A single call that died does not: its caller was told, and it can't run again.
 _KEEP_DEAD = """
 WITH dead AS (
-    SELECT id, job_id, request_body_id, discarded_at FROM jobs_item WHERE state = 'dead' AND id > %(after)s ORDER BY id LIMIT %(limit)s
+    SELECT id, job_id, request_body_id, draft_body_id, discarded_at FROM jobs_item
+    WHERE state = 'dead' AND id > %(after)s ORDER BY id LIMIT %(limit)s
 ), kept AS (
     UPDATE traces_body AS body SET created_at = statement_timestamp()
     FROM dead JOIN jobs_job AS job ON job.id = dead.job_id
-    WHERE body.id = dead.request_body_id AND dead.discarded_at IS NULL AND job.kind <> 'single'
+    WHERE body.id IN (dead.request_body_id, dead.draft_body_id) AND dead.discarded_at IS NULL AND job.kind <> 'single'
       AND body.created_at < statement_timestamp() - interval '12 hours'
 )
 SELECT id FROM dead ORDER BY id DESC LIMIT 1

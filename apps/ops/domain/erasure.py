@@ -68,7 +68,7 @@ BEFORE_FILES = (
     Step("traces_exchange", by_id=True, bodies=("answer_body_id",)),
     Step("traces_effect", by_id=True, bodies=("arguments_body_id", "result_body_id")),
     Step("traces_run", by_id=True),
-    Step("jobs_item", by_id=True, bodies=("request_body_id", "answer_body_id")),
+    Step("jobs_item", by_id=True, bodies=("request_body_id", "answer_body_id", "draft_body_id")),
     Step("jobs_stepitem", _of("jobs_job", "job_id"), key="item_id", by_id=True),
     Step("jobs_correction", _of("jobs_job", "job_id")),
     Step("jobs_jobdocument", _of("jobs_job", "job_id")),

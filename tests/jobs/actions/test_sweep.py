@@ -11,6 +11,7 @@ from apps.jobs.actions.claim import claim_items, claim_suspects
 from apps.jobs.domain.lifecycle import ItemState, JobStatus
 from apps.jobs.models import Item, Job, Pump
 from apps.lib.ids import uuid7
+from apps.providers.domain.calls import Stage
 from apps.traces.models import Run
 from tests.jobs.rows import make_job
 
@@ -46,12 +47,14 @@ def test_sweep_buries_an_item_only_when_it_was_lost_alone() -> None:
     lose_all()
     sweep()
     (alone,) = claim_suspects(pump_id=uuid7(), lanes=["default"])
+    Item.objects.update(stage=Stage.TOOLS, answer_body_id=b"steps")
     lose_all()
     sweep()
     dead = Item.objects.get(state=ItemState.DEAD)
     assert (dead.id, dead.error_code, dead.losses) == (alone.item_id, "poison", 4)
     assert Job.objects.get(id=job.id).dead == 1
-    assert Item.objects.filter(state=ItemState.WAITING).count() == 1
+    # What calls tools goes on from there when it is requeued.
+    assert list(Item.objects.order_by("state").values_list("state", "draft_body_id")) == [("dead", b"steps"), ("waiting", None)]
 
 
 def test_sweep_rings_for_a_lane_that_nobody_serves(django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks) -> None:

@@ -19,6 +19,7 @@ from apps.conversations.models import MemoryEvent
 from apps.conversations.queries.memory import read_memory
 from apps.jobs.actions import run_items
 from apps.jobs.actions.find_tools import find_tools
+from apps.jobs.actions.requeue_dead import requeue_one
 from apps.jobs.domain.lifecycle import ItemState
 from apps.jobs.domain.tool import PinScope
 from apps.jobs.domain.tool_wish import MOST_STEPS, with_pin
@@ -183,7 +184,7 @@ def test_whatever_a_tool_raises_is_told_to_the_model(simulator: Simulator) -> No
 
 
 def test_an_outage_of_the_platform_is_told_to_nobody(simulator: Simulator) -> None:
-    model, asked = make_model(simulator), [("give_way_within", "database"), ("give_way_ours", "valkey"), ("cut_cord", "x")]
+    model, asked = make_model(simulator), [("give_way_within", "database"), ("stumble", "x"), ("cut_cord", "x")]
     for tool, text in asked:
         make_tool_job(model, script(tool, text=text), platform(tool))
     run()
@@ -255,6 +256,21 @@ def test_steps_that_have_expired_are_asked_anew(simulator: Simulator, book: Path
     Item.objects.update(stage=Stage.TOOLS, paid_calls=1, answer_body_id=b"gone")
     run()
     assert (said(job), Item.objects.get(job=job).paid_calls, len(book.read_text().splitlines())) == ("Done.", 3, 1)
+
+
+def test_what_died_between_two_tools_goes_on_from_there_when_it_is_requeued(simulator: Simulator, settings: Any, book: Path) -> None:
+    settings.JOBS_MAX_ATTEMPTS = 1
+    job = make_tool_job(make_model(simulator), script("write_line,stumble", beside="Wait."), platform("write_line", "stumble"))
+    Item.objects.update(free_tries=20)
+    run()
+    item = Item.objects.get(job=job)
+    assert (item.state, item.error_code, item.paid_calls, item.answer_body_id) == (ItemState.DEAD, "tools_not_run", 1, None)
+    scribe.let_go.set()
+    assert requeue_one(item_id=item.public_id, now=datetime.now(UTC)) == 1
+    run()
+    assert (said(job), [one["result"] for one in list_effects(item_id=item.id)]) == ("Wait.\n\nDone.", ["Written: x", "It goes on."])
+    assert (Charge.objects.count(), len(book.read_text().splitlines())) == (2, 1)
+    assert Item.objects.get(job=job).draft_body_id is None
 
 
 def test_a_budget_bounds_the_steps_together(simulator: Simulator) -> None:

@@ -73,10 +73,13 @@ def test_a_discarded_item_goes_like_any_other() -> None:
 def test_what_dead_items_asked_for_is_kept_in_bites(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_AT_ONCE", 2)
     job = make_job(status=JobStatus.COMPLETED, done=1, dead=5, running=0, waiting=0)
+    draft = make_body(job.workspace_id, b"the steps so far")
+    store_bodies([draft])
+    job.items.filter(id=job.items.filter(state=ItemState.DEAD).values("id")[:1]).update(draft_body_id=draft.id)
     age(31, job)
     forget_old(now=NOW)
     needed = set(job.items.filter(state=ItemState.DEAD).values_list("request_body_id", flat=True))
-    assert set(Body.objects.values_list("id", flat=True)) == needed
+    assert set(Body.objects.values_list("id", flat=True)) == {*needed, draft.id}
 
 
 def test_a_single_call_that_died_waits_for_nobody() -> None:
