@@ -1,5 +1,6 @@
 """One worker at a time for a thing: a session lock of Postgres, which a killed process gives back by dying."""
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
@@ -8,6 +9,7 @@ import django.db
 from django.db import connection
 
 _SIGNED_64_BITS = (1 << 63) - 1
+_PAUSE_SECONDS = 1.0
 
 
 @contextmanager
@@ -20,6 +22,21 @@ def in_turn(key: UUID) -> Iterator[None]:
         yield
     finally:
         _unlock(number)
+
+
+@contextmanager
+def in_long_turn(key: UUID) -> Iterator[None]:
+    """Hold the lock of `key` while inside; waits while another session holds it. For what takes minutes, outside of transactions.
+
+    A statement that waits keeps a snapshot, for which whoever builds an index concurrently waits: the one inside, for those who wait
+    for it. So between two tries, each second, nothing is held.
+    """
+    while True:
+        with advisory_lock(key) as is_mine:
+            if is_mine:
+                yield
+                return
+        time.sleep(_PAUSE_SECONDS)
 
 
 def hold_until_commit(keys: Iterable[UUID]) -> None:

@@ -1,11 +1,14 @@
 """Migrations only expand, so that the release before runs on against the new schema; one that contracts says since when it may."""
 
+import re
+
 import pytest
 from django.db import migrations, models
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import ModelState, ProjectState
 from pgvector.django import VectorField
 
+from apps.lib.resumed_migrations import AddColumn, BuildIndex, DropIndex
 from tests.architecture.expanding import released, what_is_taken
 from tests.architecture.source import ROOT
 
@@ -37,6 +40,26 @@ def test_every_migration_expands_or_names_the_release_since_which_nobody_needs_w
             refused.append(f"{migration.app_label}.{migration.name}: {unneeded_since} is no release in CHANGELOG.md")
         refused += what_is_taken(migration, before)
     assert not refused, "\n".join(["These break workers of the release before (CONTRIBUTING.md, Migrations):", *refused])
+
+
+def test_what_is_no_transaction_can_run_again_after_a_break() -> None:
+    """Columns that one statement adds, indexes that are looked for first, and settings of a table, which may be made twice."""
+    parted = [migration for migration, _ in own_migrations() if not migration.atomic]
+    assert len(parted) >= 17
+    refused = [
+        f"{migration.app_label}.{migration.name}: {operation.describe()}"
+        for migration in parted
+        for operation in migration.operations
+        if not (
+            isinstance(operation, BuildIndex | DropIndex)
+            or (
+                isinstance(operation, AddColumn)
+                and not (operation.field.remote_field or operation.field.db_index or operation.field.unique)
+            )
+            or (isinstance(operation, migrations.RunSQL) and re.fullmatch(r"ALTER TABLE \w+ SET \([^;]*\)", str(operation.sql)))
+        )
+    ]
+    assert not refused, "\n".join(["Broken off after these, a migration can't run again (apps/lib/resumed_migrations.py):", *refused])
 
 
 def state() -> ProjectState:

@@ -1,6 +1,7 @@
 import apps.jobs.domain.lifecycle
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
+
+from apps.lib.resumed_migrations import BuildIndex
 
 
 class Migration(migrations.Migration):
@@ -13,17 +14,17 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        AddIndexConcurrently(
+        BuildIndex(
             model_name="item",
             index=models.Index(fields=["workspace", "id"], name="jobs_item_newest"),
         ),
-        AddIndexConcurrently(
+        BuildIndex(
             model_name="item",
             index=models.Index(
                 condition=models.Q(("state", apps.jobs.domain.lifecycle.ItemState["DEAD"])), fields=["id"], name="jobs_item_dead_newest"
             ),
         ),
-        AddIndexConcurrently(
+        BuildIndex(
             model_name="item",
             index=models.Index(
                 condition=models.Q(("state", apps.jobs.domain.lifecycle.ItemState["WAITING"])),
@@ -31,17 +32,17 @@ class Migration(migrations.Migration):
                 name="jobs_item_waiting_newest",
             ),
         ),
-        AddIndexConcurrently(
+        BuildIndex(
             model_name="item",
             index=models.Index(
                 condition=models.Q(("state", apps.jobs.domain.lifecycle.ItemState["DEAD"])), fields=["ended_at"], name="jobs_item_dead_at"
             ),
         ),
-        AddIndexConcurrently(
+        BuildIndex(
             model_name="item",
             index=models.Index(fields=["custom_id", "id"], name="jobs_item_by_custom_id"),
         ),
-        AddIndexConcurrently(
+        BuildIndex(
             model_name="job",
             index=models.Index(fields=["workspace", "id"], name="jobs_job_newest"),
         ),

@@ -2,8 +2,9 @@
 
 import apps.jobs.domain.lifecycle
 from django.conf import settings
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
+
+from apps.lib.resumed_migrations import AddColumn, BuildIndex
 
 
 class Migration(migrations.Migration):
@@ -19,28 +20,28 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.AddField(
+        AddColumn(
             model_name='job',
             name='held_by_id',
             field=models.UUIDField(blank=True, help_text='The budget that has no room for it: nothing of it is claimed.', null=True),
         ),
-        migrations.AddField(
+        AddColumn(
             model_name='job',
             name='held_until',
             field=models.DateTimeField(blank=True, help_text='When that budget is fresh again. Empty: when it is raised.', null=True),
         ),
-        migrations.AddField(
+        AddColumn(
             model_name='job',
             name='held_needs_usd',
             field=models.DecimalField(
                 blank=True, decimal_places=12, help_text='The most that its next item may cost.', max_digits=20, null=True
             ),
         ),
-        AddIndexConcurrently(
+        BuildIndex(
             model_name='item',
             index=models.Index(condition=models.Q(('error_code', 'budget_exhausted'), ('state', apps.jobs.domain.lifecycle.ItemState['WAITING'])), fields=['workspace'], name='jobs_item_held'),
         ),
-        AddIndexConcurrently(
+        BuildIndex(
             model_name='job',
             index=models.Index(condition=models.Q(('ended_at', None), ('held_by_id__isnull', False)), fields=['held_by_id'], name='jobs_job_held'),
         ),

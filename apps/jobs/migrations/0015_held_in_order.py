@@ -1,6 +1,7 @@
 import apps.jobs.domain.lifecycle
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
+
+from apps.lib.resumed_migrations import BuildIndex
 
 
 class Migration(migrations.Migration):
@@ -13,7 +14,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        AddIndexConcurrently(
+        BuildIndex(
             model_name='item',
             index=models.Index(condition=models.Q(('error_code', 'budget_exhausted'), ('state', apps.jobs.domain.lifecycle.ItemState['WAITING'])), fields=['id'], name='jobs_item_held_by_id'),
         ),

@@ -1,12 +1,12 @@
 from typing import Any
 
 from django.contrib.postgres.indexes import OpClass
-from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
 from django.db import migrations, models
 from django.db.models.functions import Cast
 from django.db.models.lookups import Exact
 from pgvector.django import HnswIndex, VectorField
 
+from apps.lib.resumed_migrations import BuildIndex, DropIndex
 from apps.lib.vector_extension import VectorDims
 
 
@@ -20,7 +20,7 @@ def graph(dimensions: int) -> HnswIndex:
     )
 
 
-class RemoveFixedGraph(RemoveIndexConcurrently):
+class RemoveFixedGraph(DropIndex):
     """On the way back it is built by the migration before, once the column has one length again."""
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
@@ -37,16 +37,16 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        *[AddIndexConcurrently(model_name="chunk", index=graph(number)) for number in (256, 384, 512, 768, 1024, 1536)],
-        AddIndexConcurrently(
+        *[BuildIndex(model_name="chunk", index=graph(number)) for number in (256, 384, 512, 768, 1024, 1536)],
+        BuildIndex(
             model_name="chunk",
             index=models.Index(condition=models.Q(("text_key__isnull", False)), fields=["text_key"], name="knowledge_chunk_text"),
         ),
-        AddIndexConcurrently(
+        BuildIndex(
             model_name="chunk",
             index=models.Index(condition=models.Q(("embedding", None), ("item_id", None)), fields=["collection"], name="knowledge_chunk_unasked"),
         ),
-        AddIndexConcurrently(
+        BuildIndex(
             model_name="chunk",
             index=models.Index(
                 condition=models.Q(("embedding", None), ("item_id__isnull", False)), fields=["item_id"], name="knowledge_chunk_awaited"

@@ -1,5 +1,6 @@
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
+
+from apps.lib.resumed_migrations import AddColumn, BuildIndex
 
 
 class Migration(migrations.Migration):
@@ -12,17 +13,17 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.AddField(
+        AddColumn(
             model_name="collection",
             name="deleted_at",
             field=models.DateTimeField(blank=True, editable=False, null=True),
         ),
-        migrations.AddField(
+        AddColumn(
             model_name="document",
             name="forgotten_at",
             field=models.DateTimeField(blank=True, editable=False, help_text="Since when nothing is left of what it said.", null=True),
         ),
-        AddIndexConcurrently(
+        BuildIndex(
             model_name="document",
             index=models.Index(
                 condition=models.Q(("deleted_at__isnull", False), ("forgotten_at", None)),

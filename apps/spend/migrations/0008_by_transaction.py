@@ -1,5 +1,6 @@
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
+
+from apps.lib.resumed_migrations import BuildIndex
 
 
 class Migration(migrations.Migration):
@@ -12,11 +13,11 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        AddIndexConcurrently(
+        BuildIndex(
             model_name='charge',
             index=models.Index(condition=models.Q(('transaction_id__isnull', False)), fields=['transaction_id'], name='spend_charge_by_transaction'),
         ),
-        AddIndexConcurrently(
+        BuildIndex(
             model_name='waste',
             index=models.Index(condition=models.Q(('transaction_id__isnull', False)), fields=['transaction_id'], name='spend_waste_by_transaction'),
         ),

@@ -1,5 +1,6 @@
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
+
+from apps.lib.resumed_migrations import BuildIndex
 
 
 class Migration(migrations.Migration):
@@ -12,7 +13,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        AddIndexConcurrently(
+        BuildIndex(
             model_name='usermonthrollup',
             index=models.Index(fields=['begins_at'], include=['end_user', 'cost_usd'], name='spend_usermonth_costs'),
         ),

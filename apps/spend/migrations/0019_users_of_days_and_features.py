@@ -1,5 +1,6 @@
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
+
+from apps.lib.resumed_migrations import BuildIndex
 
 
 class Migration(migrations.Migration):
@@ -12,11 +13,11 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        AddIndexConcurrently(
+        BuildIndex(
             model_name='userdayrollup',
             index=models.Index(fields=['begins_at'], include=['workspace', 'end_user', 'cost_usd'], name='spend_userday_costs'),
         ),
-        AddIndexConcurrently(
+        BuildIndex(
             model_name='userrollup',
             index=models.Index(fields=['feature', 'begins_at'], include=['workspace', 'end_user', 'cost_usd'], name='spend_userrollup_of_feature'),
         ),

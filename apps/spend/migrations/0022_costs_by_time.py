@@ -1,5 +1,6 @@
-from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
 from django.db import migrations, models
+
+from apps.lib.resumed_migrations import BuildIndex, DropIndex
 
 # An index alone answers where all rows of a page are known to be there for everybody: vacuum tells so. Rows are only ever added here.
 _SET = "ALTER TABLE spend_charge SET (autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 100000)"
@@ -16,11 +17,11 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        AddIndexConcurrently(
+        BuildIndex(
             model_name='charge',
             index=models.Index(fields=['created_at', 'workspace'], include=['end_user', 'cost_usd'], name='spend_charge_costs'),
         ),
         # It finds by time, too.
-        RemoveIndexConcurrently(model_name='charge', name='spend_charge_by_time'),
+        DropIndex(model_name='charge', name='spend_charge_by_time'),
         migrations.RunSQL(_SET, _RESET),
     ]

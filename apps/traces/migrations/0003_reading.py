@@ -1,5 +1,6 @@
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
+
+from apps.lib.resumed_migrations import BuildIndex
 
 
 class Migration(migrations.Migration):
@@ -12,11 +13,11 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        AddIndexConcurrently(
+        BuildIndex(
             model_name="exchange",
             index=models.Index(fields=["workspace", "id"], name="traces_exchange_newest"),
         ),
-        AddIndexConcurrently(
+        BuildIndex(
             model_name="exchange",
             index=models.Index(
                 condition=models.Q(("provider_request_id", ""), _negated=True),
@@ -24,7 +25,7 @@ class Migration(migrations.Migration):
                 name="traces_exchange_by_request",
             ),
         ),
-        AddIndexConcurrently(
+        BuildIndex(
             model_name="run",
             index=models.Index(fields=["workspace", "id"], name="traces_run_newest"),
         ),

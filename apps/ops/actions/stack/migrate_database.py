@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from uuid import UUID
 
 import psycopg.errors
 from django.core.management import call_command
@@ -11,10 +12,12 @@ from django.db import OperationalError, connection
 from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
 
+from apps.lib.advisory_lock import in_long_turn
+
 logger = logging.getLogger(__name__)
 
 # Any fixed number, known to everyone who migrates this database.
-_MIGRATION_LOCK = 0x61_69_70_6C
+_MIGRATION_LOCK = UUID(int=0x61_69_70_6C)
 # A change that waits for a table makes everybody else wait behind it: so long at most, then they go first.
 LOCK_SECONDS = 2.0
 _PAUSE_SECONDS = 3.0
@@ -24,22 +27,17 @@ _PATIENCE_SECONDS = 900.0
 
 def migrate_database() -> None:
     """One at a time, when several machines start together. OperationalError when a table stayed locked for a quarter of an hour."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [_MIGRATION_LOCK])
-    try:
+    with in_long_turn(_MIGRATION_LOCK):
         executor = MigrationExecutor(connection)
         if executor.loader.applied_migrations:
             for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes()):
                 _apply(migration)
         call_command("migrate", interactive=False, verbosity=1)
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [_MIGRATION_LOCK])
 
 
 def _apply(migration: Migration) -> None:
     until = time.monotonic() + _PATIENCE_SECONDS
-    # One that is not atomic builds an index beside the others: it blocks nobody, and half of it would stay.
+    # One that is not atomic builds an index beside the others: it blocks nobody, and would begin anew each time.
     seconds = LOCK_SECONDS if migration.atomic else 0.0
     while True:
         try:
