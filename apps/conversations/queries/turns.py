@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db.models import DurationField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 
+from apps.conversations.domain.conflicts import OnConflict
 from apps.conversations.domain.state import CONVERSATION_PREFIX, State, first_hash
 from apps.conversations.domain.window import SaidTurn, due_summary
 from apps.conversations.models import Conversation, Profile, Summary, Turn, TurnState
@@ -55,6 +56,12 @@ def find_conversation_by_id(*, workspace_id: UUID, key: UUID) -> Conversation:
     if found is None:
         raise ApiError(404, "not_found", "The conversation is not there any more.")
     return found
+
+
+def find_policy(conversation_id: UUID) -> OnConflict | None:
+    """What becomes of its turns in a conflict, where they say nothing else; None when it is not there any more."""
+    policy = Conversation.objects.filter(id=conversation_id).values_list("on_conflict", flat=True).first()
+    return OnConflict(policy) if policy else None
 
 
 def find_shown_conversation(*, workspace_ids: Sequence[UUID] | None, key: UUID) -> Conversation | None:

@@ -25,7 +25,7 @@ from apps.jobs.actions.index_documents import index_documents
 from apps.jobs.actions.keep_conversation import begin_conversation, change_conversation, fork_at
 from apps.jobs.actions.mirror_dead import mirror_dead
 from apps.jobs.actions.pause_job import pause_job, resume_job
-from apps.jobs.actions.prepare_turn import find_sent, turn_ask
+from apps.jobs.actions.prepare_turn import find_sent, may_fork, turn_ask
 from apps.jobs.actions.release_held import release_held
 from apps.jobs.actions.repeat_call import find_repeats, repeat_call
 from apps.jobs.actions.report import report_work
@@ -80,6 +80,7 @@ __all__ = [
     "fork_at",
     "index_documents",
     "job_watch",
+    "may_fork",
     "mirror_dead",
     "pause_job",
     "prompt_expander",

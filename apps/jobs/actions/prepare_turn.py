@@ -9,7 +9,7 @@ import orjson
 
 from apps.accounts.queries import find_live_keys
 from apps.conversations.domain.conflicts import OnConflict
-from apps.conversations.queries.turns import find_conversation_by_id, find_open_turn, find_sent_turn, read_state, tip_at
+from apps.conversations.queries.turns import find_conversation_by_id, find_open_turn, find_policy, find_sent_turn, read_state, tip_at
 from apps.jobs.actions.check_tools import tool_checker
 from apps.jobs.actions.close_turns import close_summaries, close_turns
 from apps.jobs.actions.compose_turn import Resolved, compose_turn
@@ -57,6 +57,11 @@ def find_sent(ask: TurnAsk) -> UUID | None:
     """The item of the same turn, sent before: for who tries again without a key, not knowing whether the first try arrived."""
     sent = find_sent_turn(ask.conversation_id, text=ask.request.text, messages=ask.request.results)
     return sent.item_id if sent else None
+
+
+def may_fork(ask: TurnAsk) -> bool:
+    """Whether it is asked in a new conversation when it comes too late, or while another one is being answered."""
+    return (ask.request.on_conflict or find_policy(ask.conversation_id)) is OnConflict.FORK
 
 
 def prepare_turn(ask: TurnAsk, *, resolution: str = "", embedded: Embedded | None = None, is_behind: bool = False) -> CallRequest | Busy:

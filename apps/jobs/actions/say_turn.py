@@ -6,6 +6,7 @@ from contextlib import aclosing
 from datetime import datetime
 from uuid import UUID
 
+from apps.conversations.domain.turns import TurnTakenError
 from apps.jobs.actions.ask_turn import ask_turn
 from apps.jobs.actions.begin_call import BegunStream, Piece, begin_call
 from apps.jobs.actions.prepare_turn import TurnAsk
@@ -26,23 +27,39 @@ async def say_turn(
 
     A stream that waits for the turns before it begins after 15 s, with pieces that are None, so that nobody on the way takes it for dead.
     How the turn is asked is not known then (None), and a refusal is the last piece. Before that: ApiError and CallRefusedError.
+    One that has been sent begins by itself, at most 15 s later, and then it is known.
     """
+    is_sent = False
 
     async def send(call: CallRequest) -> CallAnswer | BegunStream:
-        return await begin_call(item_id=item_id, caller=ask.caller, request=call, told=told, repeats=repeats, now=clock())
+        nonlocal is_sent
+        is_sent = True
+        try:
+            return await begin_call(item_id=item_id, caller=ask.caller, request=call, told=told, repeats=repeats, now=clock())
+        except TurnTakenError:
+            # It is asked in another state, and stands in line for that.
+            is_sent = False
+            raise
 
     asking: asyncio.Task[_Said] = asyncio.create_task(ask_turn(ask, send=send, clock=clock))
     try:
-        ended, _ = await asyncio.wait([asking], timeout=HEARTBEAT_SECONDS if told else None)
+        while not await _ends_soon(asking):
+            if told and not is_sent:
+                return None, BegunStream(None, _waited_for(asking))
     except asyncio.CancelledError:
         asking.cancel()
         raise
-    return asking.result() if ended else (None, BegunStream(None, _waited_for(asking)))
+    return asking.result()
+
+
+async def _ends_soon(asking: "asyncio.Task[_Said]") -> bool:
+    """Within 15 s."""
+    return bool((await asyncio.wait([asking], timeout=HEARTBEAT_SECONDS))[0])
 
 
 async def _waited_for(asking: "asyncio.Task[_Said]") -> AsyncGenerator[Piece, None]:
     try:
-        while not (await asyncio.wait([asking], timeout=HEARTBEAT_SECONDS))[0]:
+        while not await _ends_soon(asking):
             yield None
         try:
             _, begun = asking.result()

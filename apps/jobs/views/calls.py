@@ -127,8 +127,11 @@ async def say(
     """The headers that tell of a turn, and what it began."""
     with refusing_calls():
         call, begun = await actions.say_turn(ask, item_id=item_id, told=told, repeats=repeats, clock=current_time)
-    # One that still waits is asked where it was sent: only what may wait does, and that is never forked.
-    return turn_headers(call) if call else {_CONVERSATION_HEADER: public_id(CONVERSATION_PREFIX, ask.conversation_id)}, begun
+    if call:
+        return turn_headers(call), begun
+    # One that has not been sent yet is asked where it was sent, unless it may be forked: then nobody knows.
+    is_known = not await in_thread(actions.may_fork, ask)
+    return {_CONVERSATION_HEADER: public_id(CONVERSATION_PREFIX, ask.conversation_id)} if is_known else {}, begun
 
 
 def _headers_of_turn(item_id: UUID) -> dict[str, str]:

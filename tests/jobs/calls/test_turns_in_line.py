@@ -10,6 +10,7 @@ import pytest
 from apps.conversations.models import Conversation, Turn
 from apps.jobs.actions import say_turn, turn_ask
 from apps.jobs.actions.call_threads import MAX_THREADS, in_thread
+from apps.jobs.actions.stream_call import stream_call
 from apps.jobs.actions.turn_line import TurnLine, turn_line
 from apps.jobs.domain.call_answer import CallAnswer
 from apps.jobs.domain.call_request import Caller
@@ -19,14 +20,16 @@ from apps.jobs.domain.turn_request import read_native_turn
 from apps.jobs.models import Item
 from apps.lib.clock import current_time
 from apps.lib.ids import uuid7
-from tests.factories.conversations import make_conversation
+from tests.factories.conversations import make_conversation, make_turn
 from tests.factories.knowledge import make_collection
 from tests.jobs.calls.callers import CHAT, end, make_callable, make_secret, next_item, post
 from tests.jobs.rows import make_workspace
 
 pytestmark = pytest.mark.django_db(transaction=True)
 saying = sys.modules[say_turn.__module__]
+streaming = sys.modules[stream_call.__module__]
 HELLO = json.dumps({"id": "chatcmpl-1", "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}}]}).encode()
+VECTOR = json.dumps({"data": [{"index": 0, "embedding": [1.0] + [0.0] * 255}], "usage": {"prompt_tokens": 1, "total_tokens": 1}}).encode()
 
 
 @pytest.fixture
@@ -129,11 +132,8 @@ async def test_slow_embeddings_hold_up_nobody_elses_turn(conversation: Conversat
     assert isinstance(answer, CallAnswer)
     assert (answer.status, answer.content) == (200, HELLO)
     # And what waits for a vector goes on once it has it.
-    vector = json.dumps(
-        {"data": [{"index": 0, "embedding": [1.0] + [0.0] * 255}], "usage": {"prompt_tokens": 1, "total_tokens": 1}}
-    ).encode()
     for item in embedding:
-        await end(item, answer=vector)
+        await end(item, answer=VECTOR)
     for item in await waiting_items(CHAT, len(slow)):
         await end(item, answer=HELLO)
     answers = await asyncio.gather(*waiting)
@@ -173,6 +173,56 @@ async def test_a_stream_that_waited_in_vain_says_so_in_its_place(conversation: C
     await first
     *_, last = [piece async for piece in begun.rest]
     assert (last.status, last.code) == (404, "not_found")
+
+
+async def test_a_streamed_turn_whose_model_is_slow_tells_in_which_fork_it_is_asked(
+    conversation: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has been sent does not wait for other turns, however long its first piece takes."""
+    periods = 0
+
+    async def ends_soon(asking: asyncio.Task[Any]) -> bool:
+        """The first period is over as soon as the turn has been sent."""
+        nonlocal periods
+        periods += 1
+        await (next_item() if periods == 1 else asyncio.wait([asking]))
+        return periods > 1
+
+    monkeypatch.setattr(saying, "_ends_soon", ends_soon)
+    monkeypatch.setattr(streaming, "HEARTBEAT_SECONDS", 0.01)
+    await in_thread(make_turn, conversation)
+    secret = await in_thread(make_secret, "acme")
+    body = {"model": "small", "stream": True, "conversation_id": conversation.public_id, "messages": [{"role": "user", "content": "And?"}]}
+    answer = await post(secret, body | {"conversation_state": 0, "on_conflict": "fork"})
+    fork = await in_thread(Conversation.objects.exclude(id=conversation.id).get)
+    assert (answer["X-Conversation-Id"], answer["X-Conversation-Version"]) == (fork.public_id, "1")
+    assert answer["X-Conversation-State"].startswith("0.")
+    lines = aiter(answer.streaming_content)
+    assert await anext(lines) == b": still here\n\n"
+    await end(await next_item(), answer=HELLO)
+    assert (await _read(lines))[-1] == b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize("policy", ["", "fork"])
+async def test_where_a_turn_is_asked_that_waits_for_its_vector_is_told_unless_it_may_be_forked(
+    conversation: Conversation, monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    monkeypatch.setattr(saying, "HEARTBEAT_SECONDS", 0.01)
+
+    def begin() -> tuple[str, str]:
+        make_callable("embed")
+        collection = make_collection(make_workspace("acme"), embedder="embed", dimensions=256)
+        Conversation.objects.update(collection_id=collection.id, **({"on_conflict": policy} if policy else {}))
+        return make_secret("acme"), conversation.public_id
+
+    secret, name = await in_thread(begin)
+    body = {"model": "small", "stream": True, "conversation_id": name, "messages": [{"role": "user", "content": "When?"}]}
+    answer = await post(secret, body)
+    assert (answer.status_code, answer.get("X-Conversation-Id")) == (200, None if policy else name)
+    rest = asyncio.create_task(_read(answer.streaming_content))
+    await end(*await waiting_items("/v1/embeddings"), answer=VECTOR)
+    await end(*await waiting_items(CHAT), answer=HELLO)
+    assert (await rest)[-1] == b"data: [DONE]\n\n"
 
 
 async def _read(lines: Any) -> list[bytes]:
