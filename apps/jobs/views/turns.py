@@ -72,21 +72,23 @@ async def _whole(item_id: UUID, answer: CallAnswer, headers: dict[str, str], *, 
         raise failure_of(in_words(answer), headers if answer.should_retry else headers | GIVE_UP)
     if is_streamed:
         return stream_events(_with_turn(answered_lines(answer, StreamedAnswer(is_usage_told=False)), item_id), headers)
-    return HttpResponse(await in_thread(_turn, item_id), content_type="application/json", headers=headers)
+    turn = await in_thread(_turn, item_id)
+    if turn is None:
+        raise ApiError(404, "not_found", "The conversation is not there any more.")
+    return HttpResponse(turn, content_type="application/json", headers=headers)
 
 
 async def _with_turn(lines: AsyncGenerator[bytes, None], item_id: UUID) -> AsyncIterator[bytes]:
-    """The chunks of the answer; last an event `turn` that tells what came of it."""
+    """The chunks of the answer; last an event `turn` that tells what came of it, unless it was never asked, or is deleted."""
     async with aclosing(lines):
         async for line in lines:
             yield line
-    yield write_event(await in_thread(_turn, item_id), name="turn")
+    if turn := await in_thread(_turn, item_id):
+        yield write_event(turn, name="turn")
 
 
-def _turn(item_id: UUID) -> bytes:
-    """As JSON, with the passages that it cites; closed, whoever waited for it first."""
+def _turn(item_id: UUID) -> bytes | None:
+    """As JSON, with the passages that it cites; closed, whoever waited for it first. None when there is no turn of that item."""
     actions.close_turns(item_id=item_id)
     turn = find_turn_of_item(item_id)
-    if turn is None:
-        raise ApiError(404, "not_found", "The conversation is not there any more.")
-    return orjson.dumps(present_turns(turn.workspace_id, [turn])[0])
+    return orjson.dumps(present_turns(turn.workspace_id, [turn])[0]) if turn else None

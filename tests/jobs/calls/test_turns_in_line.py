@@ -225,5 +225,24 @@ async def test_where_a_turn_is_asked_that_waits_for_its_vector_is_told_unless_it
     assert (await rest)[-1] == b"data: [DONE]\n\n"
 
 
+async def test_a_stream_of_a_turn_that_was_refused_while_it_waited_ends_with_the_reason(
+    conversation: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saying, "HEARTBEAT_SECONDS", 0.01)
+    secret = await in_thread(make_secret, "acme")
+    first = asyncio.create_task(said(conversation, "Hello"))
+    item = await next_item()
+    path = f"/api/conversations/{conversation.public_id}/turns"
+    answer = await post(secret, {"input": "And?", "stream": True}, path)
+    lines = aiter(answer.streaming_content)
+    assert await anext(lines) == b": still here\n\n"
+    await in_thread(Conversation.objects.all().delete)
+    await end(item, answer=HELLO)
+    await first
+    *_, last = [line for line in await _read(lines) if not line.startswith(b":")]
+    assert b'"code":"not_found"' in last
+    assert b"event: turn" not in last
+
+
 async def _read(lines: Any) -> list[bytes]:
     return [line async for line in lines]
