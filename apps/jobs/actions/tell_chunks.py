@@ -58,9 +58,9 @@ class ChunkTeller:
         self._waiting: list[_Told] = []
         self._has_some, self._has_first = asyncio.Event(), asyncio.Event()
         self._answers = 0
-        # Of those that are no first pieces: these never wait for others.
-        self._taken = self._sent = 0
-        self._awaited: list[tuple[int, asyncio.Future[None]]] = []
+        # First pieces and others, each kind in its order: first ones never wait for others.
+        self._taken, self._sent = (0, 0), (0, 0)
+        self._awaited: list[tuple[tuple[int, int], asyncio.Future[None]]] = []
 
     @asynccontextmanager
     async def of(self, item: ClaimedItem) -> AsyncIterator["RunTeller"]:
@@ -82,20 +82,26 @@ class ChunkTeller:
             self._has_first.set()
         else:
             self._waiting.append((channel, item_id, chunk))
-            self._taken += 1
+        is_first = chunk.number == 1
+        self._taken = (self._taken[0] + is_first, self._taken[1] + (not is_first))
         self._has_some.set()
 
     async def _see_out(self) -> None:
-        """Until what has been taken so far is out."""
+        """Until what has been taken so far is out; at once when it is."""
+        if self._is_out(self._taken):
+            return
         out: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._awaited.append((self._taken, out))
         with suppress(TimeoutError):
             await asyncio.wait_for(out, _DRAIN_SECONDS)
 
-    def _count_out(self, number: int) -> None:
-        self._sent += number
+    def _is_out(self, place: tuple[int, int]) -> bool:
+        return place[0] <= self._sent[0] and place[1] <= self._sent[1]
+
+    def _count_out(self, firsts: int, others: int) -> None:
+        self._sent = (self._sent[0] + firsts, self._sent[1] + others)
         for place, out in self._awaited:
-            if place <= self._sent and not out.done():
+            if self._is_out(place) and not out.done():
                 out.set_result(None)
         self._awaited = [(place, out) for place, out in self._awaited if not out.done()]
 
@@ -115,7 +121,7 @@ class ChunkTeller:
                         await _send(client, firsts + others)
                 except (redis.RedisError, OSError, TimeoutError) as error:
                     log.warning("chunks_not_told", chunks=len(firsts) + len(others), error=str(error))
-                self._count_out(len(others))
+                self._count_out(len(firsts), len(others))
                 if others:
                     due = loop.time() + (self._pause if len(others) < _MOST_TOGETHER else 0.0)
 

@@ -34,6 +34,14 @@ async def heard(subscription: Any) -> AsyncIterator[list[str]]:
             yield [piece.data for piece in pieces if isinstance(piece, Chunk)]
 
 
+async def until_out(teller: ChunkTeller) -> None:
+    """Return once all that was told is out."""
+    while True:
+        if teller._sent == teller._taken:
+            return
+        await asyncio.sleep(0)
+
+
 async def test_a_first_piece_waits_for_nobody_and_the_others_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tell_chunks, "_PAUSE_SECONDS", 3600)
     monkeypatch.setattr(tell_chunks, "_LONGEST_PAUSE", 3600)
@@ -67,3 +75,20 @@ def test_the_more_answers_there_are_the_longer_pieces_wait_for_each_other() -> N
         teller._answers = answers
         pauses.append(teller._pause)
     assert pauses == [0.004, pytest.approx(0.024), 0.03]
+
+
+async def test_who_ends_waits_for_what_is_on_its_way_and_not_for_what_is_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tell_chunks, "_DRAIN_SECONDS", 3600)
+    teller, one = ChunkTeller(), claimed()
+    async with asyncio.timeout(60), open_async_redis() as client:
+        sending = asyncio.create_task(teller.send_for_ever())
+        async with teller.of(one) as tell:
+            tell(b'{"n": 1}')
+        assert await client.xlen(stream_key(one.item_id)) == 1
+        async with teller.of(claimed()) as tell:
+            tell(b'{"n": 1}')
+            tell(b'{"n": 2}')
+            await until_out(teller)
+        # All is out, and nobody else says anything.
+        assert teller._awaited == []
+        sending.cancel()
