@@ -74,7 +74,7 @@ def test_the_sdk_talks_and_the_platform_keeps_what_was_said(live: Live) -> None:
         first = say("My name is Ada.")
         assert (first.headers["x-conversation-id"], first.headers["x-conversation-version"]) == (made["id"], "1")
         answer = first.parse().choices[0].message.content
-        with say("What is my name?", stream=True).parse() as stream:
+        with say("What is my name?", stream=True, extra={"conversation_state": 1}).parse() as stream:
             streamed = "".join(chunk.choices[0].delta.content or "" for chunk in stream)
         turns = api.send(f"/{made['id']}/history")["data"]
         assert [(turn["number"], turn["status"], turn["input"], turn["answer"]) for turn in turns] == [
@@ -95,7 +95,7 @@ def test_the_sdk_talks_and_the_platform_keeps_what_was_said(live: Live) -> None:
             record = json.loads(told.read())
         assert record["turn"] == {"conversation": made["id"], "number": 2, "asked_in": turns[1]["state"], "snapshot_id": None}
         # What the SDK sends again by itself, when it has not heard of the first try, is not said twice.
-        again = say("What is my name?", extra_headers={"X-Stainless-Retry-Count": "1"})
+        again = say("What is my name?", extra={"conversation_state": 1}, extra_headers={"X-Stainless-Retry-Count": "1"})
         assert (again.headers["x-item-id"], again.headers["x-conversation-version"]) == (turns[0]["item"], "2")
         assert again.parse().choices[0].message.content == streamed
         # What was read first is not what is there: rejected before anything is asked.

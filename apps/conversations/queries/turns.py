@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,11 +15,12 @@ from apps.conversations.domain.window import SaidTurn, due_summary
 from apps.conversations.models import Conversation, Profile, Summary, Turn, TurnState
 from apps.conversations.queries.memory import read_memory
 from apps.lib.http_errors import ApiError
-from apps.lib.ids import parse_public_id
+from apps.lib.ids import first_uuid7, parse_public_id
 
 _AGAIN_AFTER = timedelta(minutes=10)
 _MOST_DOUBLED = 8
-_JUST_NOW = timedelta(minutes=1)
+# OpenAI's packages send again within 8 s after a connection broke; who names what he had read says which turn he means for longer.
+_JUST_NOW, _A_WHILE_AGO = timedelta(seconds=10), timedelta(minutes=1)
 # As many are told, or summarised, at once.
 MOST_TURNS = 400
 
@@ -93,12 +94,48 @@ def find_open_turn(conversation_id: UUID) -> Turn | None:
     return Turn.objects.filter(conversation_id=conversation_id, state=TurnState.OPEN).first()
 
 
-def find_sent_turn(conversation_id: UUID, *, text: str, messages: Sequence[Any] | None) -> Turn | None:
-    """The newest turn, if it says the same and is being answered, or was a minute ago: what somebody sends again who heard nothing."""
-    fresh = Q(state=TurnState.OPEN) | Q(state=TurnState.ANSWERED, ended_at__gt=Now() - _JUST_NOW)
-    newest = Turn.objects.filter(fresh, conversation_id=conversation_id).order_by("-number").first()
-    is_same = newest is not None and (newest.input, newest.messages, newest.copied_from_id) == (text, messages, None)
-    return newest if is_same else None
+@dataclass(frozen=True, slots=True)
+class SentAgain:
+    """What somebody says who may have said it before; `read_version`: what he says that he had read."""
+
+    text: str
+    messages: Sequence[Any] | None
+    read_version: int | None
+
+    @property
+    def unheard(self) -> Q:
+        kept = _JUST_NOW if self.read_version is None else _A_WHILE_AGO
+        return Q(state=TurnState.OPEN) | Q(state=TurnState.ANSWERED, ended_at__gt=Now() - kept)
+
+    def is_said_in(self, turn: Turn) -> bool:
+        told = (turn.input, turn.messages, turn.read_version, turn.copied_from_id)
+        return told == (self.text, self.messages, self.read_version, None)
+
+
+def find_sent_turn(conversation_id: UUID, said: SentAgain) -> Turn | None:
+    """The same turn, if it is being answered, or was just now: what somebody sends again who heard nothing.
+
+    Who names the version that he had read is known by that, for a minute. Anybody else may say the same twice: his is the newest turn, and
+    its answer so fresh that he can't have heard it and gone on.
+    """
+    turns = Turn.objects.filter(said.unheard, conversation_id=conversation_id)
+    if said.read_version is not None:
+        turns = turns.filter(read_version=said.read_version)
+    newest = turns.order_by("-number").first()
+    return newest if newest and said.is_said_in(newest) else None
+
+
+def find_forked_turn(conversation: Conversation, said: SentAgain, *, since: datetime) -> Turn | None:
+    """As `find_sent_turn`, of one that was forked when it was sent; begun at `since` or later."""
+    turns = Turn.objects.filter(
+        said.unheard,
+        workspace_id=conversation.workspace_id,
+        id__gte=first_uuid7(since),
+        resolution="forked",
+        read_version=said.read_version,
+        conversation__forked_from_id=conversation.id,
+    )
+    return next((turn for turn in turns.order_by("-id") if said.is_said_in(turn)), None)
 
 
 def read_context(conversation: Conversation, *, version: int, most_turns: int = MOST_TURNS) -> Context:

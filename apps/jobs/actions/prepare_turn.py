@@ -7,9 +7,19 @@ from uuid import UUID
 
 import orjson
 
+from apps.accounts.domain.idempotency import RETRY_WITHIN
 from apps.accounts.queries import find_live_keys
 from apps.conversations.domain.conflicts import OnConflict
-from apps.conversations.queries.turns import find_conversation_by_id, find_open_turn, find_policy, find_sent_turn, read_state, tip_at
+from apps.conversations.queries.turns import (
+    SentAgain,
+    find_conversation_by_id,
+    find_forked_turn,
+    find_open_turn,
+    find_policy,
+    find_sent_turn,
+    read_state,
+    tip_at,
+)
 from apps.jobs.actions.check_tools import tool_checker
 from apps.jobs.actions.close_turns import close_summaries, close_turns
 from apps.jobs.actions.compose_turn import Resolved, compose_turn
@@ -20,6 +30,7 @@ from apps.jobs.domain.prompt_use import CHAT
 from apps.jobs.domain.tool import PinScope
 from apps.jobs.domain.tool_wish import with_pin
 from apps.jobs.domain.turn_request import TurnRequest
+from apps.lib.clock import current_time
 from apps.lib.http_errors import GIVE_UP, ApiError
 from apps.lib.ids import uuid7
 from apps.providers.queries import cache_times
@@ -55,7 +66,12 @@ class Busy:
 
 def find_sent(ask: TurnAsk) -> UUID | None:
     """The item of the same turn, sent before: for who tries again without a key, not knowing whether the first try arrived."""
-    sent = find_sent_turn(ask.conversation_id, text=ask.request.text, messages=ask.request.results)
+    request = ask.request
+    said = SentAgain(request.text, request.results, request.read.version if request.read else None)
+    sent = find_sent_turn(ask.conversation_id, said)
+    if sent is None and may_fork(ask):
+        conversation = find_conversation_by_id(workspace_id=ask.caller.workspace_id, key=ask.conversation_id)
+        sent = find_forked_turn(conversation, said, since=current_time() - RETRY_WITHIN)
     return sent.item_id if sent else None
 
 

@@ -19,7 +19,7 @@ from apps.conversations.models import Conversation, Summary, Turn, TurnState
 from apps.jobs.actions import summarise_conversation, sweep
 from apps.jobs.actions.close_turns import close_summaries, close_turns
 from apps.jobs.actions.find_tools import find_tools
-from apps.jobs.actions.prepare_turn import Busy, TurnAsk, prepare_turn
+from apps.jobs.actions.prepare_turn import Busy, TurnAsk, find_sent, prepare_turn
 from apps.jobs.actions.submit_call import submit_call
 from apps.jobs.domain.call_request import Caller, CallRefusedError, CallRequest, read_call
 from apps.jobs.domain.tool_wish import stored_tools
@@ -152,6 +152,34 @@ def test_a_late_turn_is_moved_forked_or_rejected_as_its_policy_says() -> None:
     assert unknown.value.status == 400
     # What was read and is there still is no conflict, whatever the policy.
     assert prepared(conversation, state=1, policy=OnConflict.REJECT).turn is not None
+
+
+def test_what_is_sent_again_is_the_turn_that_its_sender_can_not_have_heard() -> None:
+    conversation = make_conversation(make_workspace())
+    fresh, old = NOW + timedelta(hours=1), NOW - timedelta(hours=1)
+    heard = make_turn(conversation, input="Yes", ended_at=old)
+    assert find_sent(ask(conversation, "Yes")) is None
+    # Who says the same again and names what he had read means the turn behind that.
+    Turn.objects.update(read_version=0, ended_at=fresh)
+    assert find_sent(ask(conversation, "Yes", state=0)) == heard.item_id
+    assert find_sent(ask(conversation, "Yes", state=1)) is None
+    assert find_sent(ask(conversation, "Yes")) is None
+    # Moved, it is still his.
+    make_turn(conversation, input="No", ended_at=fresh)
+    assert find_sent(ask(conversation, "Yes", state=0)) == heard.item_id
+    said = make_turn(conversation, input="Yes", ended_at=fresh)
+    assert find_sent(ask(conversation, "Yes")) == said.item_id
+    assert find_sent(ask(conversation, "No")) is None
+
+
+def test_what_was_forked_and_is_sent_again_is_found_in_its_fork() -> None:
+    conversation = make_conversation(make_workspace())
+    make_turn(conversation, input="Yes", ended_at=NOW + timedelta(hours=1))
+    turn = begin(conversation, text="Yes", state=0, policy=OnConflict.FORK)
+    assert turn.conversation_id != conversation.id
+    assert find_sent(ask(conversation, "Yes", state=0, policy=OnConflict.FORK)) == turn.item_id
+    assert find_sent(ask(conversation, "Yes", state=0)) is None
+    assert find_sent(ask(conversation, "No", state=0, policy=OnConflict.FORK)) is None
 
 
 def test_a_fork_has_the_turns_and_the_summary_up_to_its_version() -> None:
