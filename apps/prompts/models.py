@@ -90,6 +90,7 @@ class PromptVersion(models.Model):
             model=self.model_name,
             parameters=orjson.loads(self.parameters),
             output_schema=orjson.loads(self.output_schema) if self.output_schema else None,
+            is_kept=True,
         )
 
     def as_published(self, name: str) -> PublishedPrompt:

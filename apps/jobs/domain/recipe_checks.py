@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from apps.jobs.domain.recipe import Each, Step
 from apps.jobs.domain.recipe_fields import RecipeRefusedError
 from apps.prompts.domain.content import ContentRefusedError, read_content
-from apps.prompts.domain.template import read_template
+from apps.prompts.domain.template import check_template
 from apps.prompts.domain.variables import VariableRefusedError
 from apps.providers.domain.contract import ContractRefusedError
 from apps.providers.domain.policy import AnswerPolicy, check_request
@@ -19,9 +19,9 @@ RESERVED = frozenset({*_OF_A_PART, "passages"})
 
 
 def uses(text: str, field: str) -> tuple[str, ...]:
-    """The variables that a text uses; RecipeRefusedError when one would write a tag's name."""
+    """The variables that a text uses; RecipeRefusedError when one can't stand where it does."""
     try:
-        return read_template(text).names
+        return check_template(text).names
     except VariableRefusedError as refused:
         raise RecipeRefusedError(field, f"{field}: {refused.message}") from refused
 

@@ -7,9 +7,12 @@ from typing import Any
 
 import orjson
 
+from apps.prompts.domain.markup import guard
+
 CHAT = "/v1/chat/completions"
 _PLACEHOLDER = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}")
 _SHOWN = 20
+_TOKENS = guard(frozenset())
 
 
 class PromptRefusedError(Exception):
@@ -51,8 +54,8 @@ def check_prompt(prompt: TablePrompt, columns: Sequence[str]) -> None:
 
 
 def fill(text: str, row: Mapping[str, str]) -> str:
-    """`text` with each placeholder replaced once: what a cell holds is never read as a placeholder."""
-    return _PLACEHOLDER.sub(lambda found: row[found.group(1)], text)
+    """`text` with each placeholder replaced once: what a cell holds is never read as a placeholder, nor as a control token."""
+    return _PLACEHOLDER.sub(lambda found: _TOKENS.escape(row[found.group(1)], text[found.end() :]), text)
 
 
 def request_body(prompt: TablePrompt, row: Mapping[str, str]) -> dict[str, Any]:

@@ -7,7 +7,8 @@
 
 One system message (system, instructions), the history turn by turn, one last message of the user (passages, memory, input). What comes
 anew with each question stands last, so that providers know the beginning again. Passages are numbered by their rank from 1 on, so an
-answer cites `[2]`; the numbers stay when others are cut. Only data stands between tags, and none of it can open or close one of them.
+answer cites `[2]`; the numbers stay when others are cut. Only data stands between tags, and none of it can open or close one of them,
+or begin a control token.
 
 How it is made to fit: system, instructions and input are never cut; WindowTooSmallError when they alone don't fit. Each other section
 is first cut to its own maximum. While all is too long, the section of the lowest priority gives, then the next: history its oldest turns,
@@ -314,8 +315,8 @@ def _fixed(text: str, count: Callable[[str], int]) -> int:
 
 
 def _counted(text: str, data: str, tokens: int | None, count: Callable[[str], int]) -> int:
-    """The caller's own count, unless the text was changed."""
-    return tokens if tokens is not None and text == data else count(text)
+    """The caller's own count, and a token for each character that escaping put in: it makes no more of them."""
+    return count(text) if tokens is None else tokens + len(text) - len(data)
 
 
 def _passage(place: int, part: Part, guarding: Guard, count: Callable[[str], int]) -> _Piece:
@@ -325,8 +326,9 @@ def _passage(place: int, part: Part, guarding: Guard, count: Callable[[str], int
 
 
 def _memory(place: int, part: Part, guarding: Guard, count: Callable[[str], int]) -> _Piece:
-    text = guarding.escape(" ".join(part.text.split()))
-    return _Piece(f"- {text}", _counted(text, part.text, part.tokens, count) + count("- \n"), place)
+    line = " ".join(part.text.split())
+    text = guarding.escape(line)
+    return _Piece(f"- {text}", _counted(text, line, part.tokens if line == part.text else None, count) + count("- \n"), place)
 
 
 def _turn(place: int, turn: Turn, guarding: Guard, count: Callable[[str], int]) -> _Piece:

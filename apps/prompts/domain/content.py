@@ -2,14 +2,14 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from apps.lib.json_text import find_nul
-from apps.prompts.domain.template import fill_together, read_template
+from apps.prompts.domain.template import Template, check_template, fill_together, read_template
 from apps.prompts.domain.variables import Variable, VariableRefusedError, fill_values, read_variables
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,49}")
@@ -75,9 +75,19 @@ class PromptContent:
 
 
 def read_content(
-    *, system: str = "", user: str = "", variables: Any = (), model: str = "", parameters: Any = None, output_schema: Any = None
+    *,
+    system: str = "",
+    user: str = "",
+    variables: Any = (),
+    model: str = "",
+    parameters: Any = None,
+    output_schema: Any = None,
+    is_kept: bool = False,
 ) -> PromptContent:
-    """ContentRefusedError names the part that is wrong, and what to change."""
+    """ContentRefusedError names the part that is wrong, and what to change.
+
+    `is_kept`: it was written before, so its placeholders may stand where none is put any more.
+    """
     for name, text in (("system", system), ("user", user)):
         if len(text) > MOST_CHARACTERS:
             raise ContentRefusedError(name, f"{name} has {len(text):,} characters; {MOST_CHARACTERS:,} at most.")
@@ -90,7 +100,7 @@ def read_content(
     for name, value in (("variables", variables), ("parameters", parameters), ("output_schema", output_schema)):
         _check_json(name, value)
     declared = _declared(list(variables) if isinstance(variables, tuple) else variables)
-    _check_uses(declared, system=system, user=user)
+    _check_uses(declared, read_template if is_kept else check_template, system=system, user=user)
     return PromptContent(system, user, declared, model, _read_parameters(parameters), _read_schema(output_schema))
 
 
@@ -120,12 +130,12 @@ def _declared(variables: Any) -> tuple[Variable, ...]:
         raise ContentRefusedError("variables", refused.message) from refused
 
 
-def _check_uses(declared: tuple[Variable, ...], *, system: str, user: str) -> None:
+def _check_uses(declared: tuple[Variable, ...], read: Callable[[str], Template], *, system: str, user: str) -> None:
     known = {variable.name for variable in declared}
     used: set[str] = set()
     for place, text in (("system", system), ("user", user)):
         try:
-            names = read_template(text).names
+            names = read(text).names
         except VariableRefusedError as refused:
             raise ContentRefusedError(place, refused.message) from refused
         if missing := next((name for name in names if name not in known), None):
