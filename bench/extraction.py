@@ -104,7 +104,7 @@ def _read(path: Path) -> Reading:
         size, media_type = Path(file.name).stat().st_size, TYPE_OF_ENDING[ending_of(name)]
         started = time.perf_counter()
         try:
-            extracted = extract(Path(file.name), filename=name, limits=Limits())
+            extracted = extract(file.file, filename=name, limits=Limits())
         except Refused as refused:
             return Reading(name, media_type, size, time.perf_counter() - started, refusal=str(refused))
         read = time.perf_counter()

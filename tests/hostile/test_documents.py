@@ -49,15 +49,17 @@ def test_a_hostile_document_is_refused_with_its_reason(case: HostileDocument, tm
     began = time.monotonic()
     code = message = ""
     try:
-        extract(path, filename=case.filename, limits=LIMITS)
+        with path.open("rb") as document:
+            extract(document, filename=case.filename, limits=LIMITS)
     except Refused as refused:
         code, message = refused.code, refused.message
     judge(case, code, message, began, size)
 
 
 def take(path: Path, came: list[str]) -> None:
-    assert is_archive(path)
-    came.extend(member.name for member in unpack(path, limits=LIMITS))
+    with path.open("rb") as file:
+        assert is_archive(file)
+        came.extend(member.name for member in unpack(file, limits=LIMITS))
 
 
 @pytest.mark.parametrize("case", ARCHIVES, ids=str)

@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, BinaryIO, cast
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
 from uuid import UUID
 
 from apps.knowledge.actions.add_document import Added, add_document
@@ -39,13 +38,13 @@ def add_upload(
     off in an archive, the documents before are there; to upload it again changes nothing for these.
     """
     filename = upload.name or ""
-    with _archive(upload) as path:
-        if path is None:
+    with _archive(upload) as archive:
+        if archive is None:
             return [add_document(
                 collection_id=collection_id, api_key_id=api_key_id, filename=filename, content=upload, metadata=metadata, now=now
             )]  # fmt: skip
         added = []
-        for name, stream in _members(path):
+        for name, stream in _members(archive):
             added.append(
                 add_document(
                     collection_id=collection_id,
@@ -61,32 +60,31 @@ def add_upload(
 
 
 @contextmanager
-def _archive(upload: "UploadedFile[bytes]") -> "Iterator[Path | None]":
-    """Where an archive's bytes stand meanwhile; None when it is no archive."""
+def _archive(upload: "UploadedFile[bytes]") -> "Iterator[IO[bytes] | None]":
+    """An archive's bytes, on the disk without a name, so that nothing stays, whatever ends this process; None when it is no archive."""
     upload.seek(0)
     head = upload.read(len(_HEAD))
     upload.seek(0)
     if head != _HEAD:
         yield None
         return
-    with NamedTemporaryFile(prefix="aiplatform-archive-") as copy:
+    with TemporaryFile() as copy:
         for chunk in upload.chunks(_CHUNK_BYTES):
             copy.write(chunk)
-        copy.flush()
         upload.seek(0)
         try:
-            found = is_archive(Path(copy.name))
+            found = is_archive(copy)
         except Refused as refused:
             # A damaged document of an office program is for its reader to refuse, who tells of it on the document's page.
             if (upload.name or "").lower().endswith(".zip"):
                 raise _told(refused) from refused
             found = False
-        yield Path(copy.name) if found else None
+        yield copy if found else None
 
 
-def _members(path: Path) -> Iterator[tuple[str, BinaryIO]]:
+def _members(archive: IO[bytes]) -> Iterator[tuple[str, BinaryIO]]:
     try:
-        for member in unpack(path, limits=_LIMITS):
+        for member in unpack(archive, limits=_LIMITS):
             yield member.name, cast("BinaryIO", member.stream)
     except Refused as refused:
         raise _told(refused) from refused

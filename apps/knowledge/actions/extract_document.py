@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 from uuid import UUID
 
 import structlog
@@ -91,8 +92,8 @@ def _reuse(claim: Claim, version: DocumentVersion) -> Reading | None:
 def _extract(claim: Claim, version: DocumentVersion) -> Reading:
     if version.file_id is None:
         raise FileGoneError
-    with _on_disk(version.file_id) as path:
-        extracted = extract(path, filename=version.document.name, limits=Limits(max_bytes=settings.MAX_FILE_BYTES))
+    with _on_disk(version.file_id) as copy:
+        extracted = extract(copy, filename=version.document.name, limits=Limits(max_bytes=settings.MAX_FILE_BYTES))
     failpoint("extract.extracted")
     pieces = cut_chunks(extracted.sections, max_tokens=PIECE_TOKENS, overlap_tokens=OVERLAP_TOKENS, count=count_tokens)
     store_chunks(claim, version, pieces)
@@ -108,9 +109,9 @@ def _extract(claim: Claim, version: DocumentVersion) -> Reading:
 
 
 @contextmanager
-def _on_disk(file_id: UUID) -> Iterator[Path]:
-    """The stored bytes under a name; a copy, since a storage may be far away, and lasts as long as the block."""
-    with open_file(file_id) as stream, tempfile.NamedTemporaryFile(prefix="document-") as copy:
+def _on_disk(file_id: UUID) -> Iterator[IO[bytes]]:
+    """A copy of the stored bytes, since a storage may be far away. It has no name, so that nothing stays, whatever ends this process."""
+    with open_file(file_id) as stream, tempfile.TemporaryFile() as copy:
         shutil.copyfileobj(stream, copy, 1 << 20)
         copy.flush()
-        yield Path(copy.name)
+        yield copy

@@ -7,7 +7,6 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 from apps.knowledge.domain.limits import Limits
@@ -45,29 +44,28 @@ class Member:
     stream: IO[bytes]
 
 
-def is_archive(path: Path) -> bool:
+def is_archive(file: IO[bytes]) -> bool:
     """True for a zip that is no document itself (as .docx, .pptx, .xlsx are) and may be unpacked; Refused when it is a damaged one."""
-    with path.open("rb") as file:
-        if file.read(len(_LOCAL_HEADER)) != _LOCAL_HEADER:
-            return False
-        _check_table(file, Limits())
-        with _opened(file) as archive:
-            return _holds_documents(archive)
+    file.seek(0)
+    if file.read(len(_LOCAL_HEADER)) != _LOCAL_HEADER:
+        return False
+    _check_table(file, Limits())
+    with _opened(file) as archive:
+        return _holds_documents(archive)
 
 
-def unpack(path: Path, *, limits: Limits) -> Iterator[Member]:
+def unpack(file: IO[bytes], *, limits: Limits) -> Iterator[Member]:
     """The documents of a zip, and of zips within it (no deeper), in the archive's order; folders and programs' own notes are left out.
 
     All of it is looked at before the first member comes: Refused when a name leads out of the archive, twice to the same place or to
     something that is no file, when something is encrypted, or when there is too much, counted in what really comes out.
     """
-    with path.open("rb") as file:
-        count = _Count(limits)
-        for _ in _members(file, "", count):
-            pass
-        if not count.names:
-            raise Refused("empty", "There is no document in the archive.")
-        yield from _members(file, "", _Count(limits))
+    count = _Count(limits)
+    for _ in _members(file, "", count):
+        pass
+    if not count.names:
+        raise Refused("empty", "There is no document in the archive.")
+    yield from _members(file, "", _Count(limits))
 
 
 class _Count:

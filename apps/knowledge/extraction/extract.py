@@ -10,7 +10,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from select import POLLIN, poll
-from typing import Any
+from typing import IO, Any
 
 import orjson
 
@@ -48,19 +48,19 @@ class _Ended:
     cpu_seconds: float
 
 
-def extract(path: Path, *, filename: str, limits: Limits) -> Extracted:
+def extract(document: IO[bytes], *, filename: str, limits: Limits) -> Extracted:
     """What the document says; Refused with the reason when it can't be read, or not within the limits.
 
+    `document` is a file of the system, open, with everything written out; it needs no name there, and is read from its beginning.
     `filename` is what its sender calls it.
     """
-    with path.open("rb") as stream:
-        size = os.fstat(stream.fileno()).st_size
-        if size > limits.max_bytes:
-            message = f"It has {size / 1e6:,.1f} MB; {limits.max_bytes / 1e6:,.1f} MB at most. Split it into several documents."
-            raise Refused("too_large", message)
-        if not size:
-            raise Refused("empty", "The file is empty.")
-        output, ended = _run(stream.fileno(), filename, limits)
+    size = os.fstat(document.fileno()).st_size
+    if size > limits.max_bytes:
+        message = f"It has {size / 1e6:,.1f} MB; {limits.max_bytes / 1e6:,.1f} MB at most. Split it into several documents."
+        raise Refused("too_large", message)
+    if not size:
+        raise Refused("empty", "The file is empty.")
+    output, ended = _run(document.fileno(), filename, limits)
     return _understood(output, ended, limits)
 
 

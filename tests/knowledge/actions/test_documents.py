@@ -1,11 +1,15 @@
 """Documents come in, are read once, take each other's place, and go."""
 
 import io
+import os
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -18,6 +22,7 @@ from apps.files.models import File
 from apps.knowledge.actions import (
     PinTo,
     add_document,
+    add_upload,
     delete_collection,
     delete_document,
     extract_document,
@@ -36,6 +41,7 @@ from apps.knowledge.queries import collections_of, place_sections, present_snaps
 from apps.lib.http_errors import ApiError
 from tests.factories.files import stored_names
 from tests.factories.knowledge import make_collection, make_document, upload
+from tests.knowledge.extraction.made import archive
 from tests.locks import wait_until_one_waits
 
 pytestmark = pytest.mark.django_db
@@ -157,6 +163,27 @@ def test_a_document_that_is_deleted_while_it_is_read_leaves_nothing(monkeypatch:
     monkeypatch.setattr(reading, "extract", late)
     assert extract_document(version_id=added.version.id) == ""
     assert (DocumentVersion.objects.get().refusal_code, Chunk.objects.count()) == ("deleted", 0)
+
+
+def test_while_a_document_or_an_archive_is_read_no_name_on_the_disk_leads_to_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """So that nothing can be left, whatever ends the process."""
+    reading, uploading = (sys.modules[f"apps.knowledge.actions.{name}"] for name in ("extract_document", "add_upload"))
+    extract, unpack = reading.extract, uploading.unpack
+    there: list[tuple[int, list[Path]]] = []
+
+    def look(file: IO[bytes], act: Callable[..., Any], **values: Any) -> Any:
+        there.append((os.fstat(file.fileno()).st_size, list(tmp_path.iterdir())))
+        return act(file, **values)
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(reading, "extract", partial(look, act=extract))
+    monkeypatch.setattr(uploading, "unpack", partial(look, act=unpack))
+    content = archive(("rules.txt", REFUNDS.encode()))
+    (added,) = add_upload(
+        collection_id=make_collection().id, api_key_id=None, upload=SimpleUploadedFile("all.zip", content), now=timezone.now()
+    )
+    assert extract_document(version_id=added.version.id) == "ready"
+    assert there == [(len(content), []), (len(REFUNDS), [])]
 
 
 def test_a_deleted_collection_goes_with_everything_once_its_name_was_written() -> None:

@@ -1,7 +1,6 @@
 """Read bytes as a document, or be refused."""
 
-from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryFile
 
 import pytest
 
@@ -14,10 +13,10 @@ LIMITS = Limits(cpu_seconds=60, wall_seconds=110)
 
 
 def read(content: bytes, filename: str = "a.txt", *, limits: Limits = LIMITS) -> Extracted:
-    with NamedTemporaryFile() as file:
+    with TemporaryFile() as file:
         file.write(content)
         file.flush()
-        return extract(Path(file.name), filename=filename, limits=limits)
+        return extract(file, filename=filename, limits=limits)
 
 
 def refused(content: bytes, filename: str = "a.txt", *, limits: Limits = LIMITS) -> Refused:

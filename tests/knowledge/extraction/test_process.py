@@ -89,7 +89,7 @@ import sys
 from pathlib import Path
 from apps.knowledge.extraction import Limits, extract
 sys.modules[extract.__module__]._PROGRAM = "tests.knowledge.extraction.bad_child"
-extract(Path(sys.argv[1]), filename="spin", limits=Limits(cpu_seconds=100, wall_seconds=100))
+extract(Path(sys.argv[1]).open("rb"), filename="spin", limits=Limits(cpu_seconds=100, wall_seconds=100))
 """
 
 
