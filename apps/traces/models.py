@@ -101,6 +101,7 @@ class Effect(models.Model):
     result_body_id = models.BinaryField(max_length=32, null=True)
     outcome = models.CharField(max_length=10, db_default="", help_text="ok, failed, refused, timeout or unknown; empty: it has no end.")
     snapshot_id = models.CharField(max_length=64, db_default="", help_text="What it had found in a collection.")
+    state = models.CharField(max_length=64, db_default="", help_text="Of the conversation that the model was asked in; empty: in none.")
     started_at = models.DateTimeField(db_default=Now())
     ended_at = models.DateTimeField(null=True)
 

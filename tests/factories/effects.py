@@ -9,7 +9,7 @@ from apps.traces.models import Effect
 
 def make_effect(item: Item, *, seq: int = 0, arguments: bytes = b'{"text": "x"}', result: bytes | None = b"Found.") -> Effect:
     """Without a result it has no end."""
-    record = EffectRecord(item.workspace_id, item.id, item.run_id or uuid7(), seq, 0, "look", "read", arguments)
+    record = EffectRecord(item.workspace_id, item.id, item.run_id or uuid7(), seq, 0, "look", "read", arguments, "7.0c1d2e3f4a5b6c7d.3")
     begin_effect(record)
     if result is not None:
         end_effect(record, EffectEnd("ok", result, "5" * 64))

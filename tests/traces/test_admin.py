@@ -39,6 +39,7 @@ def test_a_run_and_its_item_show_what_tools_did_and_harmless(office: Client) -> 
         assert "<script>alert(1)" not in page
         assert "no end is known" in page
         assert f"snap_{'5' * 64}" in page
+        assert "7.0c1d2e3f4a5b6c7d.3" in page
     Body.objects.all().delete()
     assert "expired" in office.get(reverse("admin:traces_run_change", args=[run.id])).content.decode()
 

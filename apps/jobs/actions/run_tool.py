@@ -77,6 +77,7 @@ class ToolOrder:
             tool=(tool.name if tool else self.name)[:64],
             side_effect=tool.side_effect if tool else "",
             arguments=cut_result(self.text.encode("utf-8", "replace"), _MOST_ARGUMENT_BYTES),
+            state=self.use.pin.state if self.use and self.use.pin else "",
         )
 
     @property

@@ -139,6 +139,7 @@ class EffectSerializer(serializers.Serializer[Any]):
     result = serializers.CharField(allow_null=True, help_text="What the model was told.")
     outcome = serializers.CharField(help_text="ok, failed, refused, timeout or unknown; empty: it has no end.")
     snapshot_id = serializers.SerializerMethodField(help_text="What it had found in a collection.")
+    state = serializers.CharField(help_text="Of the conversation that the model was asked in; empty: in none.")
     started_at = serializers.DateTimeField()
     ended_at = serializers.DateTimeField(allow_null=True)
 

@@ -8,8 +8,8 @@ from apps.traces.domain.records import EffectEnd, EffectRecord, EffectState
 from apps.traces.queries import read_bodies
 
 _BEGIN = """
-INSERT INTO traces_effect (id, workspace_id, item_id, run_id, seq, place, tool, side_effect, arguments_body_id)
-VALUES (%b, %b, %b, %b, %b, %b, %b, %b, %b)
+INSERT INTO traces_effect (id, workspace_id, item_id, run_id, seq, place, tool, side_effect, arguments_body_id, state)
+VALUES (%b, %b, %b, %b, %b, %b, %b, %b, %b, %b)
 ON CONFLICT (item_id, seq, place) DO NOTHING
 RETURNING id
 """
@@ -31,7 +31,7 @@ def begin_effect(record: EffectRecord) -> EffectState:
     store_bodies([body])
     with server_cursor() as cursor:
         values = (uuid7(), record.workspace_id, record.item_id, record.run_id, record.seq, record.place)
-        cursor.execute(_BEGIN, (*values, record.tool, record.side_effect, body.id))
+        cursor.execute(_BEGIN, (*values, record.tool, record.side_effect, body.id, record.state))
         if cursor.fetchone() is not None:
             return EffectState(is_new=True, end=None)
     return EffectState(is_new=False, end=find_end(record))

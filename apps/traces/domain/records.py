@@ -47,7 +47,10 @@ class ExchangeRecord:
 
 @dataclass(frozen=True, slots=True)
 class EffectRecord:
-    """A tool that is about to be called; the item, `seq` and `place` name the call for ever, whichever run makes it."""
+    """A tool that is about to be called; the item, `seq` and `place` name the call for ever, whichever run makes it.
+
+    `state`: that of the conversation which the model was asked in; empty where it was asked in none.
+    """
 
     workspace_id: UUID
     item_id: UUID
@@ -57,6 +60,7 @@ class EffectRecord:
     tool: str
     side_effect: str
     arguments: bytes
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True)

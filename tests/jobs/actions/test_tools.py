@@ -294,7 +294,7 @@ def test_a_collection_is_searched_and_the_snapshot_recorded(simulator: Simulator
     prompt = script("search_knowledge", arguments=arguments, rounds=2)
     job = make_tool_job(make_model(simulator), prompt, platform("search_knowledge", collection="rules", top_k=1))
     request = json.loads(read_bodies([bytes(Item.objects.get(job=job).request_body_id)]).popitem()[1])
-    put_request(job, with_pin(request, PinScope("conversation-1", 7)))
+    put_request(job, with_pin(request, PinScope("conversation-1", 7, "7.0c1d2e3f4a5b6c7d.3")))
     run()
     first, second = list_effects(item_id=Item.objects.get(job=job).id)
     assert json.loads(first["result"])["results"][0]["number"] == 1
@@ -303,6 +303,7 @@ def test_a_collection_is_searched_and_the_snapshot_recorded(simulator: Simulator
     pin = Pin.objects.get()
     assert (pin.scope, pin.state_version, pin.snapshot_id) == ("conversation-1", 7, first["snapshot_id"])
     assert second["snapshot_id"] == first["snapshot_id"] != ""
+    assert (first["state"], second["state"]) == ("7.0c1d2e3f4a5b6c7d.3",) * 2
 
 
 def test_a_model_has_something_remembered_and_forgotten_of_who_speaks_each_once(simulator: Simulator) -> None:
