@@ -14,7 +14,7 @@ from apps.jobs.actions.bury import Death, bury
 from apps.jobs.domain.dead_items import Selection
 from apps.jobs.domain.fingerprint import POISON_FINGERPRINT, POISON_MESSAGE
 from apps.jobs.domain.lifecycle import ItemState, JobStatus
-from apps.jobs.models import Item, Job
+from apps.jobs.models import Aside, Item, Job
 from apps.lib.ids import uuid7
 from apps.lib.redis_client import redis_client
 from apps.ops.actions import watch_conditions as watching
@@ -24,7 +24,7 @@ from apps.ops.queries.health import CANARY_KEY
 from apps.providers.domain.bucket_state import BucketState
 from apps.providers.models import TransitionRecord
 from apps.spend.actions import change_budget, top_up_budget
-from apps.spend.models import BudgetPeriod
+from apps.spend.models import Budget, BudgetPeriod
 from apps.webhooks.models import Alert, Endpoint, Event
 from tests.factories.accounts import make_workspace
 from tests.factories.jobs import make_job, make_route
@@ -303,6 +303,52 @@ def test_a_budget_that_holds_a_job_is_used_up_whatever_is_left_of_it() -> None:
     Job.objects.filter(id=make_job().id).update(held_by_id=budget.id)
     (alert,) = watch()["budget.used"]
     assert (alert.severity, alert.text[:17]) == ("critical", "Jobs wait for it.")
+
+
+def hold(job: Job, budget: Budget, *, spent: str) -> Budget:
+    """It waits for it."""
+    BudgetPeriod.objects.create(budget=budget, rank=1, starts_at=datetime(1970, 1, 1, tzinfo=UTC), spent_usd=Decimal(spent))
+    Job.objects.filter(id=job.id).update(held_by_id=budget.id)
+    return budget
+
+
+def hold_by_its_own() -> Budget:
+    job = make_job(dead=0)
+    return hold(job, make_budget("job", "10", workspace=job.workspace, job_id=job.id), spent="9.5")
+
+
+def test_what_holds_work_back_is_told_of_below_half_of_it_too() -> None:
+    hold(make_job(dead=0), make_budget("workspace", "10", workspace=make_workspace()), spent="4")
+    aside, pause = make_budget("feature", "10", subject="letters"), make_budget("feature", "0", subject="search", period="pause")
+    for budget in (aside, pause):
+        Aside.objects.create(budget_id=budget.id, needs_usd=Decimal(11), run_id=uuid7())
+    alerts = watch()["budget.used"]
+    assert [(alert.severity, alert.data["percent"]) for alert in alerts] == [("critical", 40), ("critical", 0)]
+
+
+@pytest.mark.parametrize("is_topped_up", [False, True])
+def test_a_job_that_stops_at_its_cap_is_told_once_until_it_is_topped_up_or_ends(*, is_topped_up: bool) -> None:
+    budget = hold_by_its_own()
+    for _ in range(2):
+        (alert,) = watch()["budget.used"]
+    assert (alert.severity, alert.tellings, alert.workspace_id) == ("critical", 1, budget.workspace_id)
+    assert alert.text.startswith("The job waits for it: it may cost no more.")
+    if is_topped_up:
+        top_up_budget(budget_id=budget.id, amount_usd=Decimal(1), now=timezone.now())
+        release_held(budget_id=budget.id)
+    else:
+        Job.objects.update(ended_at=timezone.now(), status=JobStatus.CANCELLED)
+    assert "budget.used" not in watch(LATER)
+
+
+def test_of_very_many_jobs_that_stop_some_are_told_and_no_alert_is_over_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.ops.queries.budget_conditions._MOST_HOLDING", 2)
+    shared = hold(make_job(dead=0), make_budget("workspace", "10", workspace=make_workspace()), spent="1")
+    first = {shared.public_id, *(hold_by_its_own().public_id for _ in range(2))}
+    for _ in range(2):
+        assert {alert.data["budget"] for alert in watch(LATER)["budget.used"]} == first
+        hold_by_its_own()
+        hold_by_its_own()
 
 
 def test_work_that_waits_for_its_budget_is_not_old_nor_when_it_goes_on() -> None:

@@ -366,9 +366,3 @@ def list_dead_groups(*, workspace_ids: Sequence[UUID] | None, fingerprint: str =
     with server_cursor() as cursor:
         cursor.execute(_DEAD_GROUPS, (scope, scope, fingerprint, fingerprint, MOST_GROUPED, 100))
         return [DeadGroup(*row) for row in cursor]
-
-
-def list_holding_budgets(*, now: datetime) -> set[UUID]:
-    """The ids of the budgets that hold jobs back."""
-    held = Job.objects.filter(ended_at=None, held_by_id__isnull=False).values_list("held_by_id", "held_until")
-    return {budget_id for budget_id, until in held if budget_id is not None and (until is None or until > now)}

@@ -1,15 +1,16 @@
 """Budgets that are half used, nearly used up, used up (told at each of the three), or will be used up before their period ends."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
 from django.urls import reverse
 
-from apps.jobs.queries import list_holding_budgets
+from apps.jobs.queries.holding import list_holding_budgets
+from apps.spend.domain.budgets import ScopeKind
 from apps.spend.domain.forecasts import is_told
-from apps.spend.queries import ShownBudget, list_half_used
+from apps.spend.queries import ShownBudget, list_active, list_half_used, list_shared_by_jobs
 from apps.spend.queries.forecasts import list_forecasts
 from apps.webhooks.domain.alerts import Alarm, Severity
 from apps.webhooks.queries import list_told
@@ -18,6 +19,8 @@ BUDGET_USED, BUDGET_FORECAST = "budget.used", "budget.forecast"
 # The longest period.
 _A_MONTH = timedelta(days=32)
 _NEARLY_PERCENT, _ALL_PERCENT = 80, 100
+# Of single jobs, and of end users and features of which less than half is spent, so many that hold work back are told of at once.
+_MOST_HOLDING = 100
 
 
 def find_used_budgets(*, now: datetime) -> Iterator[Alarm]:
@@ -25,8 +28,10 @@ def find_used_budgets(*, now: datetime) -> Iterator[Alarm]:
 
     Of a cap that was raised, or topped up, the thresholds are others. What holds work back is used up, whatever is left of it.
     """
-    holding = list_holding_budgets(now=now)
-    for one in list_half_used(now=now):
+    half_used = list_half_used(now=now)
+    holding = _holding(half_used, now)
+    more = list_active(holding - {one.row.id for one in half_used}, now=now)
+    for one in (*half_used, *more):
         is_holding = one.row.id in holding
         yield Alarm(
             kind=BUDGET_USED,
@@ -36,8 +41,19 @@ def find_used_budgets(*, now: datetime) -> Iterator[Alarm]:
             text=_text(one, is_holding=is_holding),
             workspace_id=one.row.workspace_id,
             path=reverse("admin:spend_budget_change", args=[one.row.id]),
-            data={"budget": one.id, "spent_usd": one.spent_usd, "cap_usd": f"{one.cap.normalize():f}", "percent": round(one.spent_percent)},
-        )
+            data={
+                "budget": one.id, "budget_uuid": str(one.row.id), "spent_usd": one.spent_usd, "cap_usd": f"{one.cap.normalize():f}",
+                "percent": round(one.spent_percent), "is_holding": is_holding,
+            },
+        )  # fmt: skip
+
+
+def _holding(half_used: Sequence[ShownBudget], now: datetime) -> set[UUID]:
+    """Those that were told of come first, so that none of them is taken for over because others came."""
+    told = [alert.data for alert in list_told(BUDGET_USED, since=now).values() if alert.data.get("is_holding")]
+    standing = {UUID(data["budget_uuid"]) for data in told}
+    known = standing.union(list_shared_by_jobs(), (one.row.id for one in half_used))
+    return list_holding_budgets(now=now, known=known, newest=max(0, _MOST_HOLDING - len(standing)))
 
 
 def _fingerprint(kind: str, one: ShownBudget) -> str:
@@ -52,6 +68,8 @@ def _severity(one: ShownBudget, *, is_holding: bool) -> Severity:
 
 def _text(one: ShownBudget, *, is_holding: bool) -> str:
     anew = f" It begins anew at {one.period_ends_at:%Y-%m-%d %H:%M} UTC." if one.period_ends_at else ""
+    if is_holding and one.scope == ScopeKind.JOB:
+        return "The job waits for it: it may cost no more. Raise it, or top it up, and it goes on at once; else cancel what is left of it."
     if is_holding:
         return f"Jobs wait for it. Raise it, or top it up for this period, and they go on at once.{anew}"
     if one.hard:

@@ -1,6 +1,6 @@
 """Read prices."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -17,7 +17,7 @@ from apps.lib.http_errors import ApiError
 from apps.lib.ids import parse_public_id, public_id
 from apps.lib.redis_client import redis_client
 from apps.lib.sql import server_cursor
-from apps.spend.domain.budgets import PeriodKind, ScopeKind, period_bounds
+from apps.spend.domain.budgets import OF_JOBS, PeriodKind, ScopeKind, period_bounds
 from apps.spend.domain.pricing import PriceBook, PriceRow
 from apps.spend.domain.remembered import ProviderUsage, Served, read_cost, read_usage, write_cost, write_usage
 from apps.spend.models import BUDGET_PREFIX, Budget, BudgetPeriod, Charge, Price
@@ -261,11 +261,24 @@ def _dollars(amount: Decimal) -> str:
 
 
 def list_half_used(*, now: datetime) -> list[ShownBudget]:
-    """The active budgets of which half or more is spent in their present period; those of jobs are left to who submitted them."""
+    """The active budgets of which half or more is spent in their present period; those of single jobs, perhaps a million, are left out."""
     present = BudgetPeriod.objects.filter(Q(ends_at=None) | Q(ends_at__gt=now), starts_at__lte=now, budget__is_active=True)
-    half = present.filter(spent_usd__gt=0, spent_usd__gte=(F("budget__cap_usd") + F("extra_usd")) / 2).exclude(budget__scope=ScopeKind.JOB)
+    shared = present.filter(budget__scope__in=[kind for kind in ScopeKind if kind is not ScopeKind.JOB])
+    half = shared.filter(spent_usd__gt=0, spent_usd__gte=(F("budget__cap_usd") + F("extra_usd")) / 2)
     rows = half.select_related("budget__workspace", "budget__api_key").order_by("id")
     return [show_budget(row.budget, row, now=now) for row in rows]
+
+
+def list_shared_by_jobs() -> list[UUID]:
+    """The ids of the active budgets that hold whole jobs and are not one job's own."""
+    scopes = [kind for kind in OF_JOBS if kind is not ScopeKind.JOB]
+    return list(Budget.objects.filter(scope__in=scopes, is_active=True, is_hard=True).values_list("id", flat=True))
+
+
+def list_active(budget_ids: Collection[UUID], *, now: datetime) -> list[ShownBudget]:
+    """Those of these that are active, with their present periods; without pauses, which have no cap."""
+    found = Budget.objects.filter(id__in=budget_ids, is_active=True).exclude(period=PeriodKind.PAUSE)
+    return show_budgets(list(found.select_related("workspace", "api_key").order_by("id")), now=now)
 
 
 def list_pauses() -> list[Budget]:
