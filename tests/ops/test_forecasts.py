@@ -8,10 +8,11 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from apps.lib.ids import uuid7
 from apps.ops.actions.watch_conditions import watch_conditions
-from apps.spend.actions import change_budget
+from apps.spend.actions import change_budget, roll_up
 from apps.spend.domain.budgets import RANKS, ScopeKind, period_bounds
-from apps.spend.models import Budget, BudgetPeriod
+from apps.spend.models import Budget, BudgetPeriod, RollupMark
 from apps.webhooks.models import Alert, Event
 from tests.factories.accounts import make_api_key, make_workspace
 from tests.factories.spend import make_charge
@@ -22,6 +23,11 @@ pytestmark = pytest.mark.django_db
 # A Wednesday, at noon.
 NOW = datetime(2026, 11, 18, 12, tzinfo=UTC)
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
+
+
+@pytest.fixture(autouse=True)
+def _summed_up() -> None:
+    roll_up()
 
 
 def spend(budget: Budget, amount: str, *, now: datetime = NOW) -> None:
@@ -127,6 +133,21 @@ def test_when_it_came_true_it_stands_until_the_period_ends() -> None:
     spend(budget, "10")
     assert len(watch(NOW + 3 * HOUR)) == 1
     assert watch(NOW + 13 * HOUR) == []
+
+
+def test_while_sums_are_made_anew_it_stands_as_it_was(caplog: pytest.LogCaptureFixture) -> None:
+    acme = make_workspace()
+    make_charge(acme.id, "70", at=NOW - 2 * DAY)
+    spend(make_budget("workspace", "100", period="month", workspace=acme), "80")
+    (alert,) = watch()
+    # As far as the upgrade has come, nothing was spent in the last seven days.
+    RollupMark.objects.update(history_after=uuid7(), before=2**62)
+    assert watch(NOW + HOUR) == [alert]
+    assert "condition_broken" not in caplog.text
+    RollupMark.objects.all().delete()
+    roll_up()
+    assert watch(NOW + 2 * HOUR) == [alert]
+    assert Event.objects.filter(payload__contains="alert.resolved").count() == 0
 
 
 def test_budgets_far_below_their_course_cost_no_question_each() -> None:

@@ -206,6 +206,18 @@ def test_of_end_users_either_the_dearest_or_what_moved_is_shown_a_click_from_the
     assert (len(few.context["movers"]), len(few.context["rows"])) == (1, 1)
 
 
+def test_while_sums_are_made_anew_nothing_is_said_to_be_nothing() -> None:
+    make_charge(make_workspace().id, "2", at=datetime(2025, 3, 5, tzinfo=UTC))
+    client, days = make_office_client(), "period=own&from=2026-01-01&to=2026-01-02"
+    told = page(client, days)
+    assert "Nothing was spent" not in told
+    assert told.count("still being summed up") == 2
+    roll_up()
+    told = page(client, days)
+    assert "Nothing was spent" in told
+    assert "still being summed up" not in told
+
+
 def test_a_job_shows_its_dearest_items() -> None:
     job = make_job(done=3, dead=0, running=0, waiting=0)
     told = make_office_client().get(PAGE, {"job": str(job.id), "period": "today"})

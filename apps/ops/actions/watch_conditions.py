@@ -9,7 +9,7 @@ import structlog
 from apps.jobs.domain.fingerprint import POISON_FINGERPRINT
 from apps.lib.background import INFRASTRUCTURE_ERRORS
 from apps.ops.actions.watch_runaways import SPEND_RUNAWAY, watch_runaways
-from apps.ops.domain.conditions import QUIET
+from apps.ops.domain.conditions import QUIET, NotKnownNowError
 from apps.ops.queries import access_conditions, budget_conditions, dead_conditions, platform_conditions, webhook_conditions
 from apps.ops.queries.consistency_conditions import CONVERSATION_INCONSISTENT, find_inconsistencies
 from apps.webhooks.actions import keep_alerts
@@ -19,11 +19,17 @@ log = structlog.get_logger(__name__)
 
 
 def watch_conditions(*, now: datetime) -> dict[str, int]:
-    """How many alerts hold, by kind. What can't be looked at (a store that is away) is left as it is, and holds up nothing else."""
+    """How many alerts hold, by kind.
+
+    What can't be looked at (a store is away, sums are made anew) is left as it is, and holds up nothing else.
+    """
     held = {}
     for kind, find in _sources(now).items():
         try:
             found = list(find())
+        except NotKnownNowError as error:
+            log.info("condition_not_known_now", kind=kind, why=str(error))
+            continue
         except INFRASTRUCTURE_ERRORS as error:
             log.warning("condition_not_watched", kind=kind, error=str(error))
             continue

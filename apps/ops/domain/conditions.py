@@ -23,6 +23,10 @@ QUIET = timedelta(minutes=2)
 UNSERVED_SECONDS = 60
 
 
+class NotKnownNowError(Exception):
+    """Whether a condition holds can't be said at present: its alerts stay as they are."""
+
+
 def say_seconds(seconds: float) -> str:
     """A duration as people say it."""
     for size, word in ((86_400, "day"), (3_600, "hour"), (60, "minute")):

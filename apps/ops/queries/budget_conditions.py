@@ -8,10 +8,12 @@ from uuid import UUID
 from django.urls import reverse
 
 from apps.jobs.queries.holding import list_holding_budgets
+from apps.ops.domain.conditions import NotKnownNowError
 from apps.spend.domain.budgets import ScopeKind
 from apps.spend.domain.forecasts import is_told
 from apps.spend.queries import ShownBudget, list_active, list_half_used, list_shared_by_jobs
 from apps.spend.queries.forecasts import list_forecasts
+from apps.spend.queries.spending import has_all_history
 from apps.webhooks.domain.alerts import Alarm, Severity
 from apps.webhooks.queries import list_told
 
@@ -78,7 +80,12 @@ def _text(one: ShownBudget, *, is_holding: bool) -> str:
 
 
 def find_forecasts(*, now: datetime) -> Iterator[Alarm]:
-    """Once for each period and cap: when it was told of and fell well below the cap, it is not told of again until the cap changes."""
+    """Once for each period and cap: when it was told of and fell well below the cap, it is not told of again until the cap changes.
+
+    NotKnownNowError after an upgrade, while sums are made anew: they would tell of less than was spent.
+    """
+    if not has_all_history():
+        raise NotKnownNowError("Sums of spend are made anew.")
     told = list_told(BUDGET_FORECAST, since=now - _A_MONTH)
     standing = {alert.data.get("budget_uuid") for alert in told.values() if alert.resolved_at is None}
     for one, forecast in list_forecasts(now=now, told={UUID(text) for text in standing if text}):

@@ -14,7 +14,7 @@ from apps.spend.domain.budgets import ScopeKind
 from apps.spend.domain.spending import Dimension, Question, day_of, month_of
 from apps.spend.models import BudgetPeriod
 from apps.spend.queries import list_half_used
-from apps.spend.queries.spending import read_forecast, split_spending, sum_spending
+from apps.spend.queries.spending import has_all_history, read_forecast, split_spending, sum_spending
 
 _SHOWN = 5
 _ZONE = ZoneInfo("UTC")
@@ -24,7 +24,7 @@ def report_spend(*, now: datetime) -> dict[str, Any]:
     """Amounts are texts of US dollars; days and months are UTC's.
 
     `reserved_usd` is what the widest budgets have set aside at this moment. `budgets` are those of which half or more is spent, the
-    fullest first; those of single jobs are left out.
+    fullest first; those of single jobs are left out. `complete` is false while older charges are still being summed up, after an upgrade.
     """
     day, month = day_of(now, _ZONE), month_of(now, _ZONE)
     today = Question(since=day.since, until=day.until)
@@ -41,6 +41,7 @@ def report_spend(*, now: datetime) -> dict[str, Any]:
         "month_waste_usd": _dollars(of_month.waste_usd),
         "month_forecast_usd": _dollars(forecast.forecast_usd),
         "reserved_usd": _dollars(_reserved(now)),
+        "complete": has_all_history(),
         "workspaces": _workspaces(today),
         "budgets": _budgets(now),
     }

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from apps.spend.actions import report_spend
+from apps.spend.actions import report_spend, roll_up
 from apps.spend.domain.budgets import period_bounds
 from apps.spend.models import BudgetPeriod, Charge
 from apps.spend.tasks import report
@@ -32,6 +32,9 @@ def test_it_tells_the_money_at_a_glance() -> None:
         )
     told = report_spend(now=now + timedelta(microseconds=1))
     assert (told["today_usd"], told["month_usd"], told["today_calls"], told["today_tokens"]) == ("1.5", "1.5", 3, 45)
+    assert told["complete"] is False
+    roll_up()
+    assert report_spend(now=now + timedelta(microseconds=1)) == told | {"complete": True}
     assert told["workspaces"] == [{"workspace": "acme", "today_usd": "1.5"}]
     assert told["budgets"] == [{"budget": "workspace acme", "period": "day", "spent_percent": 75.0, "room_usd": "0.25", "hard": True}]
     assert (told["reserved_usd"], told["today_waste_usd"]) == ("0.25", "0")
