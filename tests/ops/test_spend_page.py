@@ -202,6 +202,10 @@ def test_of_end_users_either_the_dearest_or_what_moved_is_shown_a_click_from_the
     moved = client.get(PAGE, {"by": "end_user", "moved": "1"})
     assert ([one.label for one in moved.context["movers"]], moved.context["rows"]) == (["ada"], [])
     assert "Show the dearest by end user" in moved.text
+    # Other days of the same.
+    assert "?period=today&amp;by=end_user&amp;moved=1" in moved.text
+    assert 'name="moved" value="1"' in moved.text
+    assert "period=today&amp;by=end_user&amp;moved=1" not in dearest.text
     few = client.get(PAGE, {"by": "feature", "moved": "1"})
     assert (len(few.context["movers"]), len(few.context["rows"])) == (1, 1)
 
