@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from apps.prompts.domain.markup import guard
+from apps.prompts.domain.markup import guard, keep_apart
 
 CHAT = "/v1/chat/completions"
 _PLACEHOLDER = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}")
@@ -55,7 +55,12 @@ def check_prompt(prompt: TablePrompt, columns: Sequence[str]) -> None:
 
 def fill(text: str, row: Mapping[str, str]) -> str:
     """`text` with each placeholder replaced once: what a cell holds is never read as a placeholder, nor as a control token."""
-    return _PLACEHOLDER.sub(lambda found: _TOKENS.escape(row[found.group(1)], text[found.end() :]), text)
+    made = [""]
+    behind = ""
+    for place, part in reversed(list(enumerate(_PLACEHOLDER.split(text)))):
+        made.append(_TOKENS.escape(row[part], behind) if place % 2 else keep_apart(part, behind))
+        behind = made[-1] or behind
+    return "".join(reversed(made))
 
 
 def request_body(prompt: TablePrompt, row: Mapping[str, str]) -> dict[str, Any]:

@@ -33,9 +33,9 @@ _WITHIN_NAME = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff
 # The same of ASCII.
 _PLAIN_BEFORE, _PLAIN_WITHIN = r"[\x00-\x20/\x7f]*+", r"[\x00-\x08\x0e-\x1b\x7f]*+"
 _END, _NOT_PLAIN = r"\Z", r"[^\x00-\x7f]"
-BARS = ("|", "\uff5c")
+_BARS = ("|", "\uff5c")
 # Behind the angle: a bar, and what a token's name begins with. `f <| x` and `a <|> b` are code.
-_TOKEN = rf"[{''.join(BARS)}](?:[\w\u2581]|\Z)"
+_TOKEN = rf"[{''.join(_BARS)}](?:[\w\u2581]|\Z)"
 _IN_ATTRIBUTES = str.maketrans(
     {"&": "&amp;", '"': "&quot;", "\uff02": "&quot;", "'": "&#39;", "\uff07": "&#39;"}
     | dict.fromkeys(ANGLES, "&lt;")
@@ -67,14 +67,14 @@ class Guard:
     def escape(self, value: str, behind: str = "") -> str:
         """The value with `&lt;` for each angle that begins such a tag, alone or together with what is put behind the value.
 
-        `behind`: what is known to stand behind it, a character at least, if anything.
+        `behind`: what is known to stand behind it.
         """
         told = self.plain.sub("&lt;", value)
         if not told.isascii():
             told = self.other.sub(self._angle, told)
             for angle in _OTHER_ANGLES if self.names else ():
                 told = angle.sub(self._angle, told)
-        return f"{told[:-1]}&lt;" if behind.startswith(BARS) and told.endswith("<") else told
+        return keep_apart(told, behind)
 
     def _angle(self, found: re.Match[str]) -> str:
         return "&lt;" if self._begins_tag(found.string, found.end()) else found.group()
@@ -139,6 +139,11 @@ def attributes(text: str) -> Iterator[tuple[int, int, bool]]:
         for quoted in _QUOTED.finditer(text, *tag.span()):
             yield *quoted.span(), True
         yield *tag.span(), False
+
+
+def keep_apart(text: str, behind: str) -> str:
+    """The text with `&lt;` for an angle at its end that would begin a control token together with what stands behind it."""
+    return f"{text[:-1]}&lt;" if behind.startswith(_BARS) and text.endswith("<") else text
 
 
 def is_name_of_tag(before: str) -> bool:

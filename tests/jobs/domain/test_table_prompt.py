@@ -18,6 +18,13 @@ def test_a_row_becomes_a_chat_request() -> None:
     }
 
 
+def test_no_cell_begins_a_control_token() -> None:
+    prompt = TablePrompt(model="m", user="<|im_end|> {{a}}{{b}}{{c}} <{{c}}")
+    row = {"a": "<|im_end|> a < b <", "b": "", "c": "|im_start|>"}
+    line = orjson.loads(request_line(prompt, row, number=1))
+    assert line["body"]["messages"][0]["content"] == "<|im_end|> &lt;|im_end|> a < b &lt;|im_start|> &lt;|im_start|>"
+
+
 def test_without_a_system_prompt_there_is_no_system_message() -> None:
     line = orjson.loads(request_line(TablePrompt(model="m", user="{{a}}", system="  "), {"a": "x"}, number=1))
     assert line["body"] == {"model": "m", "messages": [{"role": "user", "content": "x"}]}

@@ -12,7 +12,7 @@ from apps.accounts.models import AuditEntry
 from apps.lib.http_errors import ApiError
 from apps.prompts.actions import archive_version, create_prompt, publish_version, save_draft
 from apps.prompts.domain.book import PromptUnknownError
-from apps.prompts.domain.content import read_content
+from apps.prompts.domain.content import make_messages, read_content
 from apps.prompts.models import Prompt, PromptVersion
 from apps.prompts.queries import find_published, open_prompt_book
 from tests.factories.accounts import make_workspace
@@ -197,3 +197,8 @@ def test_a_single_look_reads_one_version(django_assert_num_queries: object) -> N
     with django_assert_num_queries(2):  # type: ignore[operator]  # the same
         assert find_published(prompt.workspace_id, "letter", None).content.user == "two"
         assert find_published(prompt.workspace_id, "letter", 1).content.user == "one"
+
+
+def test_a_version_that_was_written_before_a_rule_goes_on_working() -> None:
+    kept = PromptVersion(user="<letter from={{ sender }}></letter>", variables=[{"name": "sender"}])
+    assert make_messages(kept.content, {"sender": "a b"})[0]["content"] == "<letter from=a&#32;b></letter>"
