@@ -138,14 +138,29 @@ def find_forked_turn(conversation: Conversation, said: SentAgain, *, since: date
     return next((turn for turn in turns.order_by("-id") if said.is_said_in(turn)), None)
 
 
-def read_context(conversation: Conversation, *, version: int, most_turns: int = MOST_TURNS) -> Context:
-    """As it was in a version: nothing behind it is seen."""
+def read_context(conversation: Conversation, *, version: int, is_forked: bool = False, most_turns: int = MOST_TURNS) -> Context:
+    """As it was in a version: nothing behind it is seen. `is_forked`: another turn may be asked there at this moment.
+
+    With the summary that the turn was told that was asked there before, here or where this conversation was forked from; else the newest.
+    """
+    tip = bytes(conversation.tip_hash) if version == conversation.version else tip_at(conversation, version)
     turns = conversation.turns.filter(state=TurnState.ANSWERED, number__lte=version)
-    summary = conversation.summaries.filter(state=TurnState.ANSWERED, upto__lte=version).order_by("-upto").first()
+    may_be_asked = is_forked or version < conversation.version or version == conversation.forked_at_version
+    asked = _find_asked(conversation, version, tip) if may_be_asked else None
+    told_id = asked.summary_id if asked else None
+    summary = Summary.objects.filter(id=told_id).first() if told_id else None
+    if summary is None and (told_id or not asked):
+        summary = conversation.summaries.filter(state=TurnState.ANSWERED, upto__lte=version).order_by("-upto").first()
     behind = turns.filter(number__gt=summary.upto) if summary else turns
     told = list(behind.order_by("-number").defer("report")[:most_turns])[::-1]
-    tip = bytes(conversation.tip_hash) if version == conversation.version else tip_at(conversation, version)
     return Context(version, tip, summary, told)
+
+
+def _find_asked(conversation: Conversation, version: int, tip: bytes) -> Turn | None:
+    """The first turn of this state. One that failed binds nobody: what it was told may be why."""
+    places = [conversation.id, *filter(None, [conversation.forked_from_id])]
+    asked = Turn.objects.filter(conversation__in=places, number=version + 1, previous_hash=tip).exclude(state=TurnState.FAILED)
+    return asked.order_by("id").only("summary_id").first()
 
 
 def tip_at(conversation: Conversation, version: int) -> bytes:

@@ -1,6 +1,8 @@
 """Compose a turn: what the model is told in a state of a conversation.
 
-The same words in the same state make the same request, whoever composes it, as long as nobody changes how the conversation is asked.
+The same words in the same state make the same request, whoever composes it, as long as nobody changes how the conversation is asked: what
+was found for them is pinned, and the summary is the one that the first turn of the state was told, if that was asked in the conversation or
+in the one that it was forked from.
 """
 
 from collections.abc import Sequence
@@ -68,7 +70,7 @@ def compose_turn(
 
     UnembeddedError when a model must make the question's vector first: `embedded` brings it.
     """
-    context = read_context(conversation, version=resolved.version)
+    context = read_context(conversation, version=resolved.version, is_forked=resolved.fork_to is not None)
     pending = _pending(context.turns, request)
     memory_seq, remembered = read_memory(
         workspace_id=conversation.workspace_id,

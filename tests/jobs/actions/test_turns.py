@@ -16,7 +16,7 @@ from apps.conversations.domain.conflicts import OnConflict
 from apps.conversations.domain.state import read_state, turn_hash
 from apps.conversations.domain.turns import TurnTakenError
 from apps.conversations.models import Conversation, Summary, Turn, TurnState
-from apps.jobs.actions import summarise_conversation, sweep
+from apps.jobs.actions import fork_at, summarise_conversation, sweep
 from apps.jobs.actions.close_turns import close_summaries, close_turns
 from apps.jobs.actions.find_tools import find_tools
 from apps.jobs.actions.prepare_turn import Busy, TurnAsk, find_sent, prepare_turn
@@ -31,7 +31,7 @@ from apps.lib.ids import uuid7
 from apps.traces.actions import store_bodies
 from apps.traces.domain.bodies import make_body
 from tests.factories.accounts import make_workspace
-from tests.factories.conversations import make_conversation, make_profile, make_turn
+from tests.factories.conversations import make_conversation, make_profile, make_summary, make_turn
 from tests.factories.jobs import make_route
 
 pytestmark = pytest.mark.django_db
@@ -236,6 +236,39 @@ def test_what_is_remembered_of_a_person_is_told_to_nobody_else(end_user: str, kn
     assert ("the word of ours" in told, "the word of theirs" in told, "Carol" in told) == (knows, False, False)
     # Without a name of its own the conversation's tools are for whoever the caller says; nothing is told of them all the same.
     assert call.end_user == (end_user or "carol")
+
+
+def test_a_fork_is_told_the_summary_of_the_turn_that_was_asked_in_its_state_first() -> None:
+    conversation = make_conversation(make_workspace())
+    make_turn(conversation)
+    make_turn(conversation)
+    before = make_summary(conversation, upto=1, text="One.")
+    late = {"state": 2, "policy": OnConflict.FORK}
+    make_turn(conversation, state="failed", number=3, summary_id=None)
+    first = begin(conversation)
+    assert first.summary_id == before.id
+    make_summary(conversation, upto=2, text="Two.")
+    while_it_is_answered = prepared(conversation, **late)
+    end(Item.objects.get(), {"content": "Hi"})
+    close_turns()
+    by_hand = fork_at(Conversation.objects.get(), version=2, now=NOW)
+    for call in (while_it_is_answered, prepared(conversation, **late), prepared(by_hand)):
+        assert call.turn is not None
+        assert call.turn.summary_id == before.id
+        assert [message["content"] for message in messages(call)][1:3] == ["Question 2", "Answer 2"]
+    # A state in which nobody has asked is told the newest.
+    assert "Two." in messages(prepared(conversation))[-1]["content"]
+
+
+def test_what_was_told_no_summary_is_told_none_in_its_fork() -> None:
+    conversation = make_conversation(make_workspace())
+    make_turn(conversation)
+    begin(conversation)
+    make_summary(conversation, upto=1, text="One.")
+    call = prepared(conversation, policy=OnConflict.FORK)
+    assert call.turn is not None
+    assert call.turn.summary_id is None
+    assert messages(call)[0]["content"] == "Question 1"
 
 
 def long_conversation() -> Conversation:
