@@ -127,7 +127,8 @@ def test_some_items_can_be_chosen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(JobStatus.CANCELLED, "batch"), (JobStatus.EXPIRED, "batch"), (JobStatus.COMPLETED, "single")]
+    ("status", "kind"),
+    [(JobStatus.CANCELLED, "batch"), (JobStatus.EXPIRED, "batch"), (JobStatus.COMPLETED, "single"), (JobStatus.COMPLETED, "summary")],
 )
 def test_what_nobody_waits_for_can_only_be_discarded(status: JobStatus, kind: str) -> None:
     job, client = make_dead("down", status=status, kind=kind), make_client()
@@ -135,6 +136,9 @@ def test_what_nobody_waits_for_can_only_be_discarded(status: JobStatus, kind: st
     assert post(client, "requeue", item_ids=[item.public_id]).json() | {"estimate": 0} == {
         "items": 0, "jobs": 0, "left": 0, "impossible": 1, "estimate": 0,
     }  # fmt: skip
+    if kind != "single":
+        rerun = client.post(f"/api/jobs/{job.public_id}/rerun", "{}", content_type="application/json")
+        assert rerun.status_code == 409
     assert post(client, "discard", item_ids=[item.public_id], reason="too late").json() == {"items": 1}
     assert groups(client) == []
 

@@ -20,6 +20,7 @@ from apps.jobs.actions.narrow_index import find_needed, narrow_index
 from apps.jobs.actions.record_change import record_change
 from apps.jobs.actions.replace_requests import replace_requests
 from apps.jobs.actions.ring import ring
+from apps.jobs.actions.summarise_conversation import SUMMARY
 from apps.jobs.domain.dead_items import Change, Selection, read_wish
 from apps.jobs.domain.estimate import Counted, Estimate
 from apps.jobs.domain.lifecycle import ItemState, JobStatus
@@ -58,8 +59,8 @@ _ONE_EMBEDDER = "A collection has one embedding model: items of jobs of kind 'in
 class Requeued:
     """What was (or, in a dry run, would be) requeued.
 
-    `left` is what a second request would take; `impossible` can only be discarded: its job is over, nobody waits for it any more, or its
-    conversation has gone on without it.
+    `left` is what a second request would take; `impossible` can only be discarded: its job is over, nobody waits for it any more, its
+    conversation has gone on without it, or it is a summary, which is made anew.
     """
 
     items: int
@@ -91,7 +92,8 @@ def requeue_dead(
     model = _model(change.model)
     rows = select_dead(selection, workspace_ids=workspace_ids)
     # For a single call nobody waits any more; but a turn's answer still has its place in a conversation where nothing was said since.
-    has_place = ~Q(job__kind="single") | Exists(answerable_turns(OuterRef("id")))
+    # A summary that failed is made anew, by another item.
+    has_place = ~Q(job__kind__in=("single", SUMMARY)) | Exists(answerable_turns(OuterRef("id")))
     possible = rows.filter(has_place, job__status__in=RERUNNABLE)
     found = list(possible.order_by("job_id", "id").values_list("job_id", "id", "job__kind")[: MOST_AT_ONCE + 1])
     left = max(0, possible.count() - MOST_AT_ONCE) if len(found) > MOST_AT_ONCE else 0

@@ -11,12 +11,15 @@ from apps.jobs.actions.narrow_index import narrow_index
 from apps.jobs.actions.record_change import record_change
 from apps.jobs.actions.requeue_dead import RERUNNABLE, put_back, reopen
 from apps.jobs.actions.ring import ring
+from apps.jobs.actions.summarise_conversation import SUMMARY
 from apps.jobs.domain.lifecycle import ItemState, JobStatus
 from apps.jobs.models import Item, Job
 from apps.lib.http_errors import GIVE_UP, ApiError
 
 _NOTHING_FAILED = "Nothing in this batch has failed."
 _NOTHING_NEEDED = "No document waits for what has failed here any more. It can be discarded."
+
+_MADE_ANEW = "A summary that failed is made anew by itself, by another job. This one can be discarded."
 
 
 def rerun_failed(*, workspace_id: UUID, public_id: str, now: datetime, reason: str = "") -> tuple[Job, int]:
@@ -32,6 +35,8 @@ def rerun_failed(*, workspace_id: UUID, public_id: str, now: datetime, reason: s
         # What somebody has discarded stays so.
         dead = Item.objects.filter(job=job, state=ItemState.DEAD, discarded_at=None)
         ids = list(dead.values_list("id", flat=True))
+        if job.kind == SUMMARY and ids:
+            raise ApiError(409, "nothing_failed", _MADE_ANEW, headers=GIVE_UP)
         items = put_back(job.id, narrow_index(ids) if job.kind == INDEX else ids)
         if not items:
             raise ApiError(409, "nothing_failed", _NOTHING_NEEDED if ids else _NOTHING_FAILED, headers=GIVE_UP)
