@@ -19,7 +19,7 @@ Piece = Chunk | CallAnswer | None
 
 @dataclass(frozen=True, slots=True)
 class BegunStream:
-    """An answer of which a piece has come."""
+    """An answer of which a piece has come; or none within 15 s, and `first` is None. If it fails now, its last piece says so."""
 
     first: Chunk | None
     rest: AsyncGenerator[Piece, None]
@@ -37,9 +37,9 @@ class BegunStream:
 async def begin_call(
     *, item_id: UUID, caller: Caller, request: CallRequest, told: StreamedAnswer | None, repeats: Repeats | None = None, now: datetime
 ) -> CallAnswer | BegunStream:
-    """`told` keeps what goes out of a stream; None: the answer is wanted whole. A stream begins with its first piece.
+    """`told` keeps what goes out of a stream; None: the answer is wanted whole. A stream begins with its first piece, or after 15 s.
 
-    The answer in place of a stream when it is there before a piece, or the failure, which has a status of its own.
+    The answer in place of a stream when it is there before that, or the failure, which has a status of its own.
     """
     if told is None:
         return await answer_call(item_id=item_id, caller=caller, request=request, repeats=repeats, now=now)
