@@ -4,7 +4,12 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
+from django.db import transaction
+
 from apps.lib.sql import server_cursor
+
+# Where one budget holds nearly all jobs, the planner would look for each other one through all rows.
+_BY_INDEX = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
 
 # From one budget to the next along the index, whatever number of jobs each holds.
 _HOLDING = """
@@ -28,6 +33,7 @@ WHERE EXISTS (SELECT FROM jobs_aside WHERE budget_id = candidates.id)
 
 def list_holding_budgets(*, now: datetime, known: Collection[UUID], newest: int) -> set[UUID]:
     """The ids of the budgets that hold back jobs, or items of them: of `known` all that do, of the others so many of the newest."""
-    with server_cursor() as cursor:
+    with transaction.atomic(), server_cursor() as cursor:
+        cursor.execute(_BY_INDEX)
         cursor.execute(_HOLDING, {"known": list(known), "newest": newest, "now": now})
         return {row[0] for row in cursor}
