@@ -1,11 +1,12 @@
 """A single call that is sent twice: one item, one answer, one payment."""
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
 
-from apps.jobs.actions.call_threads import in_thread
+from apps.jobs.actions.call_threads import MAX_THREADS, in_thread
 from apps.jobs.domain.lifecycle import ItemState
 from apps.jobs.models import Item
 from apps.traces.models import Body
@@ -33,8 +34,13 @@ async def leave(call: "asyncio.Task[Any]") -> None:
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
-    # All threads are free again, so what was left to them is done.
-    await asyncio.gather(*(in_thread(Item.objects.count) for _ in range(16)))
+    await until_all_is_done()
+
+
+async def until_all_is_done() -> None:
+    """What was left to threads before: they meet once all of them are free at the same time."""
+    meeting = threading.Barrier(MAX_THREADS)
+    await asyncio.gather(*(in_thread(meeting.wait) for _ in range(MAX_THREADS)))
 
 
 async def test_an_answered_call_is_replayed_by_its_key(secret: str) -> None:
@@ -61,7 +67,7 @@ async def test_a_call_under_way_is_joined_and_goes_on_when_one_of_its_callers_go
     item = await next_item()
     await in_thread(begin, item.id)
     joined = [asyncio.create_task(post(secret, GOOD, **KEYED)) for _ in range(3)]
-    await asyncio.gather(*(in_thread(Item.objects.count) for _ in range(16)))
+    await until_all_is_done()
     await leave(joined.pop())
     await end(item)
     answers = await asyncio.gather(first, *joined)
