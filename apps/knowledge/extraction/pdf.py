@@ -8,7 +8,9 @@ from typing import Any
 from apps.knowledge.domain.formats import PDF
 from apps.knowledge.domain.refusals import Refused
 from apps.knowledge.domain.sections import Extracted, Section
+from apps.knowledge.extraction.accents import Accents
 from apps.knowledge.extraction.blanks import Blanks
+from apps.knowledge.extraction.letters import Letters
 from apps.knowledge.extraction.source import Source
 from apps.knowledge.extraction.text import clean, one_line
 
@@ -35,7 +37,7 @@ def read_pdf(source: Source) -> Extracted:
         document = pypdfium2.PdfDocument(source.content)
         pages = len(document)
         source.check_pages(pages, "pages")
-        sections = source.collect(_sections(document, pages, Blanks(raw)), may_be_empty=True)
+        sections = source.collect(_sections(document, pages, raw), may_be_empty=True)
         if not sections:
             raise _without_text(document, pages)
         title = source.title(document.get_metadata_dict().get("Title"))
@@ -53,19 +55,28 @@ def _check_end(content: bytes) -> None:
         raise Refused("damaged", "It was cut short: its end is missing. Upload it again, or save it anew.")
 
 
-def _sections(document: Any, pages: int, blanks: Blanks) -> Iterator[Section]:
-    headings = _headings(document, pages)
+def _sections(document: Any, pages: int, raw: Any) -> Iterator[Section]:
+    headings, blanks = _headings(document, pages), Blanks()
     for number in range(pages):
         page = document[number]
         try:
             textpage = page.get_textpage()
             try:
-                text = clean(_HYPHENATED.sub(_rejoined, blanks.restore(textpage, textpage.get_text_range())))
+                text = clean(_HYPHENATED.sub(_rejoined, _mended(Letters(raw, textpage), blanks)))
             finally:
                 textpage.close()
         finally:
             page.close()
         yield from _split(text, headings.get(number, []), f"page {number + 1}")
+
+
+def _mended(letters: Letters, blanks: Blanks) -> str:
+    """The page's text with accents on their letters, and with the blanks that the library leaves out."""
+    instead = Accents(letters).join()
+    gaps = set(blanks.find(letters, {index for index, other in instead.items() if not other}))
+    if not instead and not gaps:
+        return letters.text
+    return "".join(f"{' ' if index in gaps else ''}{instead.get(index, character)}" for index, character in enumerate(letters.text))
 
 
 def _rejoined(found: re.Match[str]) -> str:

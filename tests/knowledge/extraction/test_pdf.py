@@ -41,11 +41,24 @@ def test_a_word_that_was_parted_is_one_again() -> None:
 def test_words_that_are_moved_apart_instead_of_by_a_blank_are_two() -> None:
     moved = b"(flo) Tj 2.75 Tc (wc) Tj 0 Tc [250 (olors, is)] TJ 2.75 Tc (ab) Tj 0 Tc [250 (lock, not)] TJ 0.5 Tc (apart) Tj 0 Tc"
     assert read(pdf([moved]), "a.pdf").sections[0].text == "flow colors, isa block, notapart"
+    # Also where the page has characters of which the library doesn't know what they mean.
+    assert read(pdf([b"(\\002) Tj " + moved]), "a.pdf").sections[0].text == "flow colors, isa block, notapart"
     # A word that is set wide is one all the same.
     assert read(pdf([b"5 Tc (CONTENTS) Tj 0 Tc"]), "a.pdf").sections[0].text == "CONTENTS"
     # Where nothing is found for long, the rest stands as the library reads it.
     late = read(pdf(*[["Nothing of the kind. " * 100] * 5] * 6, [moved]), "a.pdf").sections[-1].text
     assert late == "flowcolors, isablock, notapart"
+
+
+def test_accents_that_are_drawn_over_their_letters_are_one_with_them() -> None:
+    beside = rb"[(M) -111 (\264) 444 (etro, f) 111 (\250) 222 (ur)] TJ"
+    # The library tells those that are drawn a little higher after the words before them, with blanks about them.
+    raised = b"0 0.1 Td [-2279 (\264)] TJ 0 -0.1 Td"
+    between_words = b"(the cas is) Tj %b 49.5 0 Td (here) Tj -49.5 0 Td" % raised
+    within_a_word = b"(the cas) Tj %b 35.5 0 Td (tle) Tj -35.5 0 Td" % raised
+    alone = b"(`make`, x\264, \250 y) Tj"
+    found = read(pdf([beside, between_words, within_a_word, alone]), "a.pdf").sections[0].text
+    assert found.split("\n") == ["M\xe9tro, f\xfcr", "the c\xe1s is here", "the c\xe1stle", "`make`, x\xb4, \xa8 y"]
 
 
 def test_a_locked_one_is_told_from_a_scanned_one() -> None:
