@@ -219,6 +219,11 @@ class Probe(models.Model):
     events = models.PositiveIntegerField(help_text="Events of memory that were read for it.")
     retrievals = models.PositiveIntegerField(help_text="Turns whose snapshot was compared with the pin, and with each other.")
     open_turns = models.PositiveIntegerField(help_text="Turns that were open, and are held against their items.")
+    # Running counters as they stood then; they begin anew when Redis loses its data.
+    pins_won = models.PositiveBigIntegerField(default=0, db_default=0, help_text="Retrievals that were pinned to a state.")
+    pins_lost = models.PositiveBigIntegerField(default=0, db_default=0, help_text="Retrievals that came second, and took the winner's.")
+    pins_read = models.PositiveBigIntegerField(default=0, db_default=0, help_text="Retrievals that read what was pinned before.")
+    rejected = models.PositiveBigIntegerField(default=0, db_default=0, help_text="Turns that were not asked: their state had moved on.")
     # Each with `kind`, `workspace`, `on` (conversation or profile), `id` and `text`; no names and nothing that was said.
     findings = models.JSONField(default=list)
     is_whole = models.BooleanField("all agree", help_text="Nothing was found.")

@@ -56,7 +56,7 @@ def read_figures(key: str) -> dict[str, float]:
 
 @contextmanager
 def figures_pipeline() -> Iterator["redis.client.Pipeline"]:
-    """Figures that may be lost, sent at the end of the block; RedisError when they are.
+    """Figures that may be lost, sent at the end of the block or before; RedisError when they are.
 
     Settling must not wait for a Redis that hangs: after a failure nobody asks it for ten seconds.
     """
@@ -64,8 +64,8 @@ def figures_pipeline() -> Iterator["redis.client.Pipeline"]:
         msg = "It failed a moment ago and is left alone."
         raise redis.ConnectionError(msg)
     with _hasty_client().pipeline(transaction=False) as pipeline:
-        yield pipeline
         try:
+            yield pipeline
             pipeline.execute()
         except redis.RedisError:
             _Rest.until = time.monotonic() + _REST_SECONDS

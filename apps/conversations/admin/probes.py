@@ -30,7 +30,14 @@ class ProbeAdmin(ReadOnly, ForSuperusers, ModelAdmin):  # type: ignore[misc]  # 
     list_filter = ("is_whole",)
     ordering = ("-checked_at",)
     change_form_outer_before_template = "conversations/findings.html"
-    fields = (("checked_at", "took"), ("conversations", "turns"), ("profiles", "events"), ("retrievals", "open_turns"), "is_whole")
+    fields = (
+        ("checked_at", "took"),
+        ("conversations", "turns"),
+        ("profiles", "events"),
+        ("retrievals", "open_turns"),
+        ("pins_won", "pins_lost", "pins_read", "rejected"),
+        "is_whole",
+    )
     readonly_fields = ("took",)
 
     @admin.display(description="findings")

@@ -3,6 +3,7 @@
 from apps.jobs.actions.advance_job import advance_job
 from apps.jobs.actions.answer_call import answer_call
 from apps.jobs.actions.archive_recipe import archive_recipe
+from apps.jobs.actions.await_item import reply_hub
 from apps.jobs.actions.begin_call import BegunStream, begin_call
 from apps.jobs.actions.cancel_all import cancel_all
 from apps.jobs.actions.cancel_job import cancel_job
@@ -44,6 +45,7 @@ from apps.jobs.actions.submit_batch import submit_batch
 from apps.jobs.actions.submit_documents import Chosen, Terms, submit_documents
 from apps.jobs.actions.summarise_conversation import summarise_conversation
 from apps.jobs.actions.sweep import sweep
+from apps.jobs.actions.take_over_call import take_over_call
 from apps.jobs.actions.validate_job import validate_job
 from apps.jobs.actions.watch_jobs import KeyRefusedError, job_watch
 
@@ -86,6 +88,7 @@ __all__ = [
     "prompt_expander",
     "release_held",
     "repeat_call",
+    "reply_hub",
     "report_waiting",
     "report_work",
     "requeue_dead",
@@ -104,6 +107,7 @@ __all__ = [
     "submit_documents",
     "summarise_conversation",
     "sweep",
+    "take_over_call",
     "tool_checker",
     "turn_ask",
     "validate_job",

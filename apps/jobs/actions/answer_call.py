@@ -18,7 +18,7 @@ async def answer_call(*, item_id: UUID, caller: Caller, request: CallRequest, re
     When the caller goes (this is cancelled), an unsent item is cancelled; a sent one finishes, is stored and charged.
     """
     hub = reply_hub()
-    with hub.expect(item_id) as ended:
+    with hub.expect(item_id) as ended, hub.unheard(item_id, repeats.unheard_in if repeats else ""):
         submission = begin_submission(hub, item_id=item_id, caller=caller, request=request, repeats=repeats, now=now)
         try:
             wait_seconds = await asyncio.wrap_future(submission.waiting)

@@ -14,7 +14,8 @@ from weakref import WeakKeyDictionary
 import redis
 import structlog
 
-from apps.jobs.actions.call_threads import in_thread
+from apps.jobs.actions.call_threads import in_thread, leave_to_thread
+from apps.jobs.actions.keep_unheard import forget_heard
 from apps.jobs.domain.chunk import Chunk, read_message
 from apps.lib.background import INFRASTRUCTURE_ERRORS
 from apps.lib.ids import uuid7
@@ -25,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 _POLL_SECONDS = 1.0
 _AGAIN_SECONDS = 1.0
+_TOGETHER_SECONDS = 0.02
 _ENDED = "SELECT id FROM jobs_item WHERE id = ANY(%b::uuid[]) AND state NOT IN ('waiting', 'running')"
 
 
@@ -35,6 +37,7 @@ class ReplyHub:
         self.channel = f"aiplatform:reply:{uuid7().hex}"
         self._waiting: dict[UUID, list[asyncio.Future[None]]] = {}
         self._readers: dict[UUID, asyncio.Queue[Chunk | None]] = {}
+        self._heard: list[tuple[str, UUID]] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     @contextmanager
@@ -60,6 +63,17 @@ class ReplyHub:
             yield queue
         finally:
             del self._readers[item_id]
+
+    @contextmanager
+    def unheard(self, item_id: UUID, key: str) -> Iterator[None]:
+        """The item stands in this set of Redis until its caller has heard its answer, or has left; an empty key: nowhere."""
+        try:
+            yield
+        finally:
+            if key:
+                if not self._heard:
+                    asyncio.get_running_loop().call_later(_TOGETHER_SECONDS, self._forget_heard)
+                self._heard.append((key, item_id))
 
     def _start(self) -> None:
         for task in self._tasks:
@@ -112,6 +126,10 @@ class ReplyHub:
                 continue
             for item_id in ended:
                 self._tell(item_id)
+
+    def _forget_heard(self) -> None:
+        heard, self._heard = self._heard, []
+        leave_to_thread(forget_heard, heard)
 
 
 _hubs: "WeakKeyDictionary[asyncio.AbstractEventLoop, ReplyHub]" = WeakKeyDictionary()

@@ -34,12 +34,14 @@ class Repeats:
     """What is known of a call that may be a repetition.
 
     `item_id` answers it, within `wait_seconds`; None: nothing does yet. `in_vain` was tried for it and came to nothing.
+    `unheard_in`: where in Redis the call stands until its caller has heard of it.
     """
 
     once: Once
     item_id: UUID | None = None
     wait_seconds: float = 0.0
     in_vain: UUID | None = None
+    unheard_in: str = ""
 
 
 def find_repeats(once: Once, *, now: datetime) -> Repeats:
@@ -58,9 +60,10 @@ def find_repeats(once: Once, *, now: datetime) -> Repeats:
     return Repeats(once, item_id=record.result_id, wait_seconds=max(1.0, (row[1] - now).total_seconds()))
 
 
-async def repeat_call(*, item_id: UUID, wait_seconds: float) -> CallAnswer:
+async def repeat_call(*, item_id: UUID, wait_seconds: float, unheard_in: str = "") -> CallAnswer:
     """The answer of a call that was submitted earlier, when it has one. When this caller goes, the call goes on."""
-    with reply_hub().expect(item_id) as ended:
+    hub = reply_hub()
+    with hub.expect(item_id) as ended, hub.unheard(item_id, unheard_in):
         found = await in_thread(read_ended, item_id)
         if found is None:
             await asyncio.wait([ended], timeout=wait_seconds)

@@ -31,7 +31,11 @@ async def stream_call(
     Whoever stops reading leaves a call alone that has been sent: it ends, is stored and charged. One that wasn't is cancelled.
     """
     hub, loop = reply_hub(), asyncio.get_running_loop()
-    with hub.expect(item_id) as ended, hub.read(item_id) as arriving:
+    with (
+        hub.expect(item_id) as ended,
+        hub.read(item_id) as arriving,
+        hub.unheard(item_id, repeats.unheard_in if repeats else ""),
+    ):
         # The end stands in line behind the pieces that were told before it.
         ended.add_done_callback(lambda _: arriving.put_nowait(None))
         submission = begin_submission(hub, item_id=item_id, caller=caller, request=request, repeats=repeats, now=now)

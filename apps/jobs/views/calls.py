@@ -75,17 +75,18 @@ class _Again:
     wait_seconds: float
     has_cache: bool
     wish: StreamWish
+    unheard_in: str = ""
 
 
 async def _answer(request: HttpRequest, endpoint: str) -> HttpResponseBase:
-    admitted = await in_thread(_admit, request, endpoint)
+    item_id = uuid7()
+    admitted = await in_thread(_admit, request, endpoint, item_id, actions.reply_hub().channel)
     told = StreamedAnswer(is_usage_told=admitted.wish.is_usage_told)
     if isinstance(admitted, _Again):
         item_id, headers = admitted.item_id, {idempotency.REPLAYED_HEADER: "true"}
-        answer = await actions.repeat_call(item_id=item_id, wait_seconds=admitted.wait_seconds)
+        answer = await actions.repeat_call(item_id=item_id, wait_seconds=admitted.wait_seconds, unheard_in=admitted.unheard_in)
         headers |= await in_thread(_headers_of_turn, item_id)
     else:
-        item_id = uuid7()
         begun, headers = await _ask(admitted, item_id, told)
         if isinstance(begun, StreamingHttpResponse):
             return begun
@@ -163,7 +164,7 @@ def refusing_calls() -> Iterator[None]:
         raise ApiError(400, refused.code, refused.message, param=refused.param) from refused
 
 
-def _admit(request: HttpRequest, endpoint: str) -> _New | _Again:
+def _admit(request: HttpRequest, endpoint: str, item_id: UUID, channel: str) -> _New | _Again:
     key = authenticate_key(request.headers.get("Authorization"), now=current_time(), address=request.META.get("REMOTE_ADDR", ""))
     require_scope(key, "chat")
     caller = Caller(workspace_id=key.workspace_id, api_key_id=key.id)
@@ -180,7 +181,12 @@ def _admit(request: HttpRequest, endpoint: str) -> _New | _Again:
         if repeats and repeats.once.is_guess and repeats.once.is_retry and (sent := actions.find_sent(call)):
             return _Again(sent, _PATIENCE_SECONDS, has_cache=False, wish=stream_wish(call.request.rest))
         return _New(caller, call, repeats, has_cache=_wants_cache(request, endpoint), wish=stream_wish(call.request.rest))
-    return _New(caller, call, repeats, has_cache=bool(call.policy.cache_seconds), wish=call.streams)
+    has_cache = bool(call.policy.cache_seconds)
+    if repeats and repeats.once.is_guess:
+        repeats = actions.take_over_call(repeats, item_id=item_id, caller=caller, request=call, channel=channel, now=current_time())
+        if repeats.item_id:
+            return _Again(repeats.item_id, repeats.wait_seconds, has_cache, call.streams, repeats.unheard_in)
+    return _New(caller, call, repeats, has_cache=has_cache, wish=call.streams)
 
 
 def _read(request: HttpRequest, endpoint: str, caller: Caller) -> CallRequest | TurnAsk:

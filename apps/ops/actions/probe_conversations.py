@@ -11,6 +11,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import redis
+import structlog
+
 from apps.conversations.actions import record_probe
 from apps.conversations.domain.turn_chain import CHAIN, CONTEXT, LEFT_OPEN, MEMORY, find_mixed
 from apps.conversations.queries.consistency import (
@@ -22,14 +25,18 @@ from apps.conversations.queries.consistency import (
     read_retrievals,
     sample_ids,
 )
+from apps.jobs.queries import read_counters
 from apps.jobs.queries.open_items import find_open_items
-from apps.knowledge.queries import find_pinned_ids
+from apps.knowledge.queries import find_pinned_ids, read_pin_counts
+
+log = structlog.get_logger(__name__)
 
 _NEWEST = 100
 _OLDER = 100
 _RETRIEVALS = 2_000
 _MOST_FINDINGS = 200
 _LATE = timedelta(minutes=1)
+_MOST_COUNTED = 1e15
 # From the begin of the look until no further conversation, and no further profile, is taken up.
 _CONVERSATIONS_SECONDS, _PROFILES_SECONDS = 10.0, 20.0
 
@@ -66,9 +73,21 @@ def probe_conversations(*, now: datetime, chance: float | None = None) -> dict[s
     ]
     left_open, open_turns = _left_open(now)
     counts |= {"retrievals": len(retrievals), "open_turns": open_turns}
+    counts |= _running_counters()
     told = [asdict(one) for one in (findings + left_open)[:_MOST_FINDINGS]]
     record_probe(counts=counts, findings=told, checked_at=now, seconds=time.monotonic() - began)
     return counts | {"findings": len(findings) + len(left_open)}
+
+
+def _running_counters() -> dict[str, int]:
+    """Nothing where Redis is away; whatever it says, numbers that a column takes."""
+    try:
+        pins, counters = read_pin_counts(), read_counters()
+    except redis.RedisError as error:
+        log.warning("counters_not_read", error=str(error))
+        return {}
+    told = {f"pins_{how}": pins.get(how, 0.0) for how in ("won", "lost", "read")} | {"rejected": counters.get("turn:rejected", 0.0)}
+    return {name: int(min(max(number, 0.0), _MOST_COUNTED)) for name, number in told.items()}
 
 
 def _chosen(on: str, chance: float) -> list[UUID]:

@@ -3,6 +3,7 @@
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.defaultfilters import pluralize
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
@@ -18,7 +19,7 @@ def look_now(request: HttpRequest) -> HttpResponse:
     found = probe_conversations(now=current_time())
     said = f"Looked at {found['conversations']:,} conversations and {found['profiles']:,} people: "
     if found["findings"]:
-        messages.warning(request, f"{said}{found['findings']:,} findings.")
+        messages.warning(request, f"{said}{found['findings']:,} finding{pluralize(found['findings'])}.")
     else:
         messages.success(request, f"{said}all agree.")
     return HttpResponseRedirect(reverse("admin:conversations_probe_changelist"))

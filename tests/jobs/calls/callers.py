@@ -2,14 +2,16 @@
 
 import asyncio
 import json
+import threading
 from typing import Any
 from uuid import UUID
 
+import pytest
 from django.test import AsyncClient
 
 from apps.accounts.actions import create_api_key
 from apps.accounts.domain.keys import Scope
-from apps.jobs.actions.call_threads import in_thread
+from apps.jobs.actions.call_threads import MAX_THREADS, in_thread
 from apps.jobs.domain.lifecycle import ItemState
 from apps.jobs.models import Item
 from apps.lib.redis_client import open_async_redis, redis_client
@@ -47,6 +49,20 @@ async def next_item() -> Item:
         if item is not None:
             return item
         await asyncio.sleep(0.005)
+
+
+async def leave(call: "asyncio.Task[Any]") -> None:
+    """Its caller goes, and all that is done for it then has been done."""
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await until_all_is_done()
+
+
+async def until_all_is_done() -> None:
+    """What was left to threads before: they meet once all of them are free at the same time."""
+    meeting = threading.Barrier(MAX_THREADS)
+    await asyncio.gather(*(in_thread(meeting.wait) for _ in range(MAX_THREADS)))
 
 
 async def until_cancelled() -> None:

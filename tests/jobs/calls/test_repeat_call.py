@@ -1,16 +1,27 @@
 """A single call that is sent twice: one item, one answer, one payment."""
 
 import asyncio
-import threading
 from typing import Any
 
 import pytest
 
-from apps.jobs.actions.call_threads import MAX_THREADS, in_thread
+from apps.jobs.actions.call_threads import in_thread
 from apps.jobs.domain.lifecycle import ItemState
 from apps.jobs.models import Item
 from apps.traces.models import Body
-from tests.jobs.calls.callers import ANSWER, GOOD, begin, end, make_callable, make_secret, next_item, post, until_cancelled
+from tests.jobs.calls.callers import (
+    ANSWER,
+    GOOD,
+    begin,
+    end,
+    leave,
+    make_callable,
+    make_secret,
+    next_item,
+    post,
+    until_all_is_done,
+    until_cancelled,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,19 +39,6 @@ async def answered(secret: str, body: object = GOOD, *, ending: dict[str, Any] |
     call = asyncio.create_task(post(secret, body, **headers))
     await end(await next_item(), **(ending or {}))
     return await call
-
-
-async def leave(call: "asyncio.Task[Any]") -> None:
-    call.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await call
-    await until_all_is_done()
-
-
-async def until_all_is_done() -> None:
-    """What was left to threads before: they meet once all of them are free at the same time."""
-    meeting = threading.Barrier(MAX_THREADS)
-    await asyncio.gather(*(in_thread(meeting.wait) for _ in range(MAX_THREADS)))
 
 
 async def test_an_answered_call_is_replayed_by_its_key(secret: str) -> None:

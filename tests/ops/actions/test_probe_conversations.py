@@ -1,17 +1,22 @@
 """What somebody wrote behind the platform's back is found, told of, and over once it is mended."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+import redis
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from apps.conversations.models import Conversation, Probe, Turn, TurnState
 from apps.conversations.queries.consistency import sample_ids
+from apps.jobs.queries import COUNTERS_KEY
 from apps.knowledge.models import Pin, Snapshot
+from apps.knowledge.queries import PIN_COUNTS_KEY
+from apps.lib.redis_client import redis_client
 from apps.ops.actions.probe_conversations import probe_conversations
 from apps.ops.actions.watch_conditions import watch_conditions
 from apps.ops.domain.conditions import QUIET
@@ -192,13 +197,31 @@ def test_the_page_looks_now_and_leads_to_what_it_found() -> None:
     assert "all agree" in str(next(iter(answer.context["messages"])))
     tamper("conversations_profile", "SET memory = '{}'")
     answer = office.post(reverse("conversations_probe_now"), follow=True)
-    assert "1 findings" in str(next(iter(answer.context["messages"])))
+    assert "1 finding." in str(next(iter(answer.context["messages"])))
     assert reverse("admin:conversations_profile_change", args=[profile.pk]) in answer.content.decode()
     assert answer.context["resolutions"] == {"waited": 1, "moved": 0, "forked": 0, "turns": 2}
     assert answer.redirect_chain == [(page, 302)]
     newest = Probe.objects.latest("checked_at")
     shown = office.get(reverse("admin:conversations_probe_change", args=[newest.pk])).content.decode()
     assert "under 1 key something else is kept" in shown
+
+
+def test_a_look_keeps_how_pins_and_conflicts_went_so_far() -> None:
+    redis_client().hset(PIN_COUNTS_KEY, mapping={"won": "41", "lost": "1e300", "read": "-7"})
+    redis_client().hset(COUNTERS_KEY, "turn:rejected", "3")
+    probe()
+    looked = Probe.objects.get()
+    assert (looked.pins_won, looked.pins_lost, looked.pins_read, looked.rejected) == (41, 10**15, 0, 3)
+    page = make_office_client().get(reverse("admin:conversations_probe_changelist")).content.decode()
+    shown = {name: re.search(rf'id="tile-{name}">.*?<strong>([\d,]+)<', page) for name in ("won", "read", "rejected")}
+    assert {name: found and found[1] for name, found in shown.items()} == {"won": "41", "read": "0", "rejected": "3"}
+
+
+def test_a_look_needs_no_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = redis.Redis(host="127.0.0.1", port=1, socket_connect_timeout=1)
+    monkeypatch.setattr("apps.lib.redis_client.redis_client", lambda: absent)
+    assert probe() == []
+    assert Probe.objects.get().pins_won == 0
 
 
 def test_looks_that_found_nothing_are_kept_for_a_month() -> None:
