@@ -15,6 +15,7 @@ from django.db import transaction
 from apps.jobs.actions.find_kept import with_kept_answers
 from apps.jobs.actions.hold_jobs import Hold, hold_jobs
 from apps.jobs.actions.reserve_items import reserve_items
+from apps.jobs.actions.share_inputs import Begun, Shared, share_inputs
 from apps.jobs.domain.claimed import ClaimedItem
 from apps.jobs.domain.fairness import Candidate, ModelBounds, share_room
 from apps.jobs.domain.ready import NOT_HELD
@@ -187,12 +188,13 @@ def claim_items(
             for job_id, count in counts.items():
                 taken_of[models[job_id]] += count
             candidates = _with_more(candidates, counts, quotas)
+        shared = share_inputs(cursor, _begun(rows, jobs))
         if purses:
-            claimed, held = reserve_items(_with_requests(rows, jobs), purses, quoter, waits=_waits(jobs))
+            claimed, held = reserve_items(_with_requests(rows, jobs, shared), purses, quoter, waits=_waits(jobs))
         failpoint("claim.before_commit")
     failpoint("claim.after_commit")
     hold_jobs(held)
-    return claimed if purses else _with_requests(rows, jobs)
+    return claimed if purses else _with_requests(rows, jobs, shared)
 
 
 def claim_suspects(*, pump_id: UUID, lanes: Sequence[str], quoter: Quoter = _NO_QUOTES) -> list[ClaimedItem]:
@@ -210,7 +212,7 @@ def claim_suspects(*, pump_id: UUID, lanes: Sequence[str], quoter: Quoter = _NO_
         rows = cursor.fetchall()
         cursor.execute(_FACTS, ([row[2] for row in rows],))
         jobs = {job_id: _JobFacts.of(facts) for job_id, *facts in cursor}
-        claimed = _with_requests(rows, jobs)
+        claimed = _with_requests(rows, jobs, share_inputs(cursor, _begun(rows, jobs)))
         held: Sequence[Hold] = ()
         if purses := open_purses_of_jobs(item.subject for item in claimed):
             claimed, held = reserve_items(claimed, purses, quoter, waits=_waits(jobs))
@@ -276,7 +278,17 @@ def _take(cursor: Any, pump_id: UUID, quotas: dict[UUID, int], marked: dict[str,
     return rows
 
 
-def _with_requests(rows: list[tuple[Any, ...]], jobs: dict[UUID, _JobFacts]) -> list[ClaimedItem]:
+def _begun(rows: Sequence[tuple[Any, ...]], jobs: Mapping[UUID, _JobFacts]) -> list[Begun]:
+    """Those of steps of recipes that have everything before them."""
+    return [
+        Begun(item_id=row[0], run_id=row[1], workspace_id=row[3], body_id=bytes(row[13]))
+        for row in rows
+        if jobs[row[2]].kind == "documents" and not row[15] and not row[16]
+    ]
+
+
+def _with_requests(rows: Sequence[tuple[Any, ...]], jobs: Mapping[UUID, _JobFacts], shared: Shared) -> list[ClaimedItem]:
+    rows = [row for row in rows if row[0] not in shared.waiting]
     drafts = {row[0]: row[17] for row in rows if row[15] in _WITH_DRAFT and row[17] is not None}
     bodies = read_bodies([*(row[13] for row in rows), *drafts.values()]) if rows else {}
     claimed = []
@@ -308,4 +320,4 @@ def _with_requests(rows: list[tuple[Any, ...]], jobs: dict[UUID, _JobFacts]) -> 
                 draft=bodies.get(drafts[item_id]) if item_id in drafts else None,
             )
         )
-    return with_kept_answers(claimed)
+    return with_kept_answers(claimed, shared.answers)

@@ -94,12 +94,12 @@ class PaidCall:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An answer that was given before: where it stands, what it had cost, and the run that asked for it."""
+    """An answer that was given before: where it stands, what it had cost, and the run that asked for it, if that is still known."""
 
     answer_body_id: bytes
     status_code: int
     cost_usd: Decimal
-    run_id: UUID
+    run_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
