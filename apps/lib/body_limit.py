@@ -151,7 +151,8 @@ def _too_long(limit: int) -> ApiError:
 async def _refuse(scope: MutableMapping[str, Any], receive: Receive, send: Send, error: ApiError, *, drained: int) -> None:
     while drained >= 0:
         try:
-            message = await asyncio.wait_for(receive(), _QUIET_SECONDS)
+            async with asyncio.timeout(_QUIET_SECONDS):
+                message = await receive()
         except TimeoutError:
             break  # the client waits for us, or is in no hurry
         drained -= len(message.get("body", b""))

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from uuid import UUID
 
 from apps.accounts.queries import find_live_keys
@@ -53,8 +53,7 @@ async def follow_item(*, item_id: UUID, key_id: UUID, after: str = "") -> AsyncG
             quiet = 0 if chunks else quiet + 1
             if quiet and quiet % _QUIET_LOOKS == 0:
                 yield None
-            with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(ended), _LOOK_SECONDS)
+            await asyncio.wait([ended], timeout=_LOOK_SECONDS)
         answer = answer or await in_thread(read_ended, item_id)
     yield answer or _GONE
 

@@ -216,7 +216,8 @@ class PumpLoop:
 
     async def _wait(self, seconds: float) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.wake.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self.wake.wait()
         self.wake.clear()
 
     # --- call -------------------------------------------------------------------------------------------------------

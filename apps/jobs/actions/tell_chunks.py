@@ -93,7 +93,8 @@ class ChunkTeller:
         out: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._awaited.append((self._taken, out))
         with suppress(TimeoutError):
-            await asyncio.wait_for(out, _DRAIN_SECONDS)
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                await out
 
     def _is_out(self, place: tuple[int, int]) -> bool:
         return place[0] <= self._sent[0] and place[1] <= self._sent[1]

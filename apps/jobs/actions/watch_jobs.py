@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import suppress
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -126,10 +127,9 @@ def job_watch() -> JobWatch:
 
 
 async def _wait(news: asyncio.Event) -> None:
-    try:
-        await asyncio.wait_for(news.wait(), HEARTBEAT_SECONDS)
-    except TimeoutError:
-        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(HEARTBEAT_SECONDS):
+            await news.wait()
 
 
 def _facts(job: Job) -> tuple[object, ...]:

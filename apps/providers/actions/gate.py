@@ -319,7 +319,8 @@ class Gate(AbstractAsyncContextManager["Gate"]):
         bucket.next_at = min(bucket.next_at, max(now, bucket.synced_at + pause))
         self.wake()
         try:
-            return await asyncio.wait_for(asyncio.shield(waiter.future), until - now)
+            async with asyncio.timeout(until - now):
+                return await asyncio.shield(waiter.future)
         except TimeoutError:
             waiter.future.cancel()
             return False
@@ -351,7 +352,8 @@ class Gate(AbstractAsyncContextManager["Gate"]):
             pause = max(SOON_SECONDS / 2, min(1.0, nearest - time.monotonic()))
             if pause > SOON_SECONDS:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self.has_work.wait(), pause)
+                    async with asyncio.timeout(pause):
+                        await self.has_work.wait()
             else:
                 await asyncio.sleep(pause)
 
