@@ -8,7 +8,7 @@ import sys
 from bench.stores import stores
 
 PARTS = ("throughput", "latency", "fairness", "ingest", "volume", "desk", "spend", "limiter", "storms")
-PARTS += ("retrieval", "extraction", "assembly", "streams", "recipes", "turns")
+PARTS += ("retrieval", "extraction", "documents", "assembly", "streams", "recipes", "turns")
 
 
 def main() -> int:
