@@ -12,7 +12,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _GUESSED_BYTES = 1 << 17
-_TEXT_CONTROLS = frozenset(b"\t\n\r\f\x1b")
+_TEXT_CONTROLS = frozenset(b"\b\t\n\r\f\x1b")
 # Text has next to no control characters, random bytes have 11 %.
 _MOST_CONTROLS = 0.02
 _HEAD_BYTES = 1 << 16

@@ -1,5 +1,6 @@
 """Plain text: its paragraphs, each with the lines where it stands."""
 
+import re
 from collections.abc import Iterator
 
 from apps.knowledge.domain.anchors import numbered
@@ -9,10 +10,19 @@ from apps.knowledge.extraction.decoding import decode
 from apps.knowledge.extraction.source import Source
 from apps.knowledge.extraction.text import clean, with_line_ends
 
+# How printers and terminals are told of bold and underlined letters: one struck over another; colours, and other orders to a terminal.
+_STRUCK_OVER = re.compile("[^\n]\b")
+_ORDER = re.compile("\x1b\\[[0-9;?]*[A-Za-z]")
+
 
 def read_plain(source: Source) -> Extracted:
-    sections = source.collect(_paragraphs(with_line_ends(decode(source.content))))
+    sections = source.collect(_paragraphs(_seen(with_line_ends(decode(source.content)))))
     return Extracted(media_type=PLAIN, title=source.title(), pages=1, sections=sections)
+
+
+def _seen(text: str) -> str:
+    """As it looks when it is printed, without bold and colours."""
+    return _ORDER.sub("", _STRUCK_OVER.sub("", text))
 
 
 def _paragraphs(text: str) -> Iterator[Section]:

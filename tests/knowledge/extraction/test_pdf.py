@@ -42,7 +42,7 @@ def test_words_that_are_moved_apart_instead_of_by_a_blank_are_two() -> None:
     moved = b"(flo) Tj 2.75 Tc (wc) Tj 0 Tc [250 (olors, is)] TJ 2.75 Tc (ab) Tj 0 Tc [250 (lock, not)] TJ 0.5 Tc (apart) Tj 0 Tc"
     assert read(pdf([moved]), "a.pdf").sections[0].text == "flow colors, isa block, notapart"
     # Also where the page has characters of which the library doesn't know what they mean.
-    assert read(pdf([b"(\\002) Tj " + moved]), "a.pdf").sections[0].text == "flow colors, isa block, notapart"
+    assert read(pdf([b"(a\\002 b ) Tj " + moved]), "a.pdf").sections[0].text == "a b flow colors, isa block, notapart"
     # A word that is set wide is one all the same.
     assert read(pdf([b"5 Tc (CONTENTS) Tj 0 Tc"]), "a.pdf").sections[0].text == "CONTENTS"
     # Where nothing is found for long, the rest stands as the library reads it.

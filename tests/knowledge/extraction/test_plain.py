@@ -33,6 +33,11 @@ def test_what_nobody_sees_is_left_out() -> None:
     assert read(text.encode()).sections[0].text == "\u00c1 softhyphen, a mark and  a bell."
 
 
+def test_text_for_a_printer_or_a_terminal_says_what_is_seen() -> None:
+    struck = "N\bNA\bAM\bME\bE\n  _\bc_\bat - \N{BULLET}\b\N{BULLET} \x1b[1;31mcopies\x1b[0m\n".encode() * 5
+    assert read(struck, "cat.1.txt").sections[0].text.split("\n")[:2] == ["NAME", "  cat - \N{BULLET} copies"]
+
+
 @pytest.mark.parametrize("content", [b"\0\1\2\3" * 50, "no mark".encode("utf-16-le") * 20])
 def test_binary_data_is_no_text(content: bytes) -> None:
     assert refused(content, "a").code == "unsupported_format"
