@@ -122,6 +122,7 @@ async def measure(url: str, secret: str, paths: list[Path]) -> dict[str, Any]:
             "upload_seconds": round(uploaded, 1), "seconds_from_first_upload_to_end": round(seconds, 1),
             "rows": list(_rows(ended)),
             "pdfs_below_98_percent": list_short((name_of(one.path), one.compared) for one in ended if one.compared is not None),
+            "names": sorted(name_of(one.path) for one in ended),
         }  # fmt: skip
 
 
