@@ -27,12 +27,14 @@ def reads_documents(plan: Plan) -> bool:
     return any(reads_text(step) for step in plan.steps)
 
 
-def imagine_requests(plan: Plan, examples: Sequence[Example], *, most_bytes: int) -> Iterator[bytes]:
-    """Bodies of chat completions; what can't be asked of a document is left out."""
+def imagine_requests(plan: Plan, examples: Sequence[Example], *, most_bytes: int, of_job_alone: bool = False) -> Iterator[bytes]:
+    """Bodies of chat completions; what can't be asked of a document is left out. `of_job_alone`: those for all documents together."""
     of_document = [_count(plan, example) for example in examples]
     for step in plan.steps:
         if step.each is Each.JOB:
             yield from _asked(plan, step, Told(), _folded(plan, step, of_document), most_bytes)
+        if of_job_alone:
+            continue
         for example, counts in zip(examples, of_document, strict=True):
             if step.each is Each.PART:
                 parts = example.parts(step.part_tokens)

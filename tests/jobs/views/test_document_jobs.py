@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from apps.jobs.actions import advance_job
-from apps.jobs.models import Job
+from apps.jobs.domain.recipe import Each, Plan, Step
+from apps.jobs.models import Item, Job
 from apps.knowledge.models import Collection, Document
+from apps.traces.models import Body
 from tests.factories.accounts import make_client
 from tests.factories.jobs import make_route
 from tests.factories.knowledge import make_collection, make_read, upload
@@ -87,6 +89,36 @@ def test_what_was_answered_is_not_counted_again(collection: Collection) -> None:
     assert (told["known"], told["requests"]) == (2, 2)
     _, told = post(WANTED | {"reuse": False}, "?dry_run=true")
     assert told["known"] == 0
+
+
+@pytest.mark.usefixtures("collection")
+def test_what_is_kept_no_longer_is_counted_again() -> None:
+    post(WANTED)
+    job = Job.objects.get()
+    advance_job(job_id=job.id, clock=clock)
+    run_out(job)
+    Body.objects.filter(id__in=Item.objects.filter(job=job).values("answer_body_id")).delete()
+    _, told = post(WANTED, "?dry_run=true")
+    assert (told["known"], told["requests"] > 3) == (0, True)
+
+
+def test_one_answer_to_all_is_counted_where_the_documents_are_others_together(collection: Collection) -> None:
+    steps = Step("say", Each.DOCUMENT, "{{ text }}", "tiny"), Step("sum", Each.JOB, "{{ say }}", "tiny", after=("say",))
+    make_recipe(collection.workspace, name="together", plan=Plan(steps))
+    wanted = WANTED | {"recipe": "together"}
+    post(wanted)
+    job = Job.objects.get()
+    advance_job(job_id=job.id, clock=clock)
+    run_out(job)
+    _, told = post(wanted, "?dry_run=true")
+    assert (told["known"], told["requests"]) == (3, 0)
+    some = [one.public_id for one in Document.objects.filter(name__in=["a.txt", "b.txt"])]
+    _, told = post(wanted | {"documents": some}, "?dry_run=true")
+    assert (told["known"], told["requests"]) == (2, 1)
+    assert float(told["estimate"]["cost_usd"]["likely"]) > 0
+    make_read({"d.txt": "Dogs."}, collection=collection)
+    _, told = post(wanted, "?dry_run=true")
+    assert (told["known"], told["requests"]) == (3, 2)
 
 
 def test_documents_are_chosen_by_id_or_by_metadata(collection: Collection) -> None:
