@@ -5,6 +5,7 @@ from apps.jobs.actions.answer_call import answer_call
 from apps.jobs.actions.archive_recipe import archive_recipe
 from apps.jobs.actions.await_item import reply_hub
 from apps.jobs.actions.begin_call import BegunStream, begin_call
+from apps.jobs.actions.begin_repeat import begin_repeat
 from apps.jobs.actions.cancel_all import cancel_all
 from apps.jobs.actions.cancel_job import cancel_job
 from apps.jobs.actions.change_lane import change_lane
@@ -28,7 +29,7 @@ from apps.jobs.actions.mirror_dead import mirror_dead
 from apps.jobs.actions.pause_job import pause_job, resume_job
 from apps.jobs.actions.prepare_turn import find_sent, may_fork, turn_ask
 from apps.jobs.actions.release_held import release_held
-from apps.jobs.actions.repeat_call import find_repeats, repeat_call
+from apps.jobs.actions.repeat_call import find_repeats
 from apps.jobs.actions.report import report_work
 from apps.jobs.actions.report_waiting import report_waiting
 from apps.jobs.actions.requeue_dead import requeue_dead, requeue_one
@@ -45,7 +46,7 @@ from apps.jobs.actions.submit_batch import submit_batch
 from apps.jobs.actions.submit_documents import Chosen, Terms, submit_documents
 from apps.jobs.actions.summarise_conversation import summarise_conversation
 from apps.jobs.actions.sweep import sweep
-from apps.jobs.actions.take_over_call import take_over_call
+from apps.jobs.actions.take_over_call import LeftCall, find_left, take_over_call
 from apps.jobs.actions.validate_job import validate_job
 from apps.jobs.actions.watch_jobs import KeyRefusedError, job_watch
 
@@ -54,12 +55,14 @@ __all__ = [
     "Chosen",
     "Declaration",
     "KeyRefusedError",
+    "LeftCall",
     "Terms",
     "advance_job",
     "answer_call",
     "archive_recipe",
     "begin_call",
     "begin_conversation",
+    "begin_repeat",
     "cancel_all",
     "cancel_job",
     "change_conversation",
@@ -72,6 +75,7 @@ __all__ = [
     "dry_run_batch",
     "expire_files",
     "expire_jobs",
+    "find_left",
     "find_repeats",
     "find_sent",
     "find_shortages",
@@ -87,7 +91,6 @@ __all__ = [
     "pause_job",
     "prompt_expander",
     "release_held",
-    "repeat_call",
     "reply_hub",
     "report_waiting",
     "report_work",

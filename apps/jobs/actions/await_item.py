@@ -5,6 +5,7 @@ each second is the net below it, so that a lost word (or a Redis that is down) c
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +21,7 @@ from apps.jobs.domain.chunk import Chunk, read_message
 from apps.lib.background import INFRASTRUCTURE_ERRORS
 from apps.lib.ids import uuid7
 from apps.lib.redis_client import open_async_redis
+from apps.lib.shutdown import is_stopping
 from apps.lib.sql import server_cursor
 
 log = structlog.get_logger(__name__)
@@ -27,6 +29,7 @@ log = structlog.get_logger(__name__)
 _POLL_SECONDS = 1.0
 _AGAIN_SECONDS = 1.0
 _TOGETHER_SECONDS = 0.02
+_MOST_UNFORGOTTEN = 10_000
 _ENDED = "SELECT id FROM jobs_item WHERE id = ANY(%b::uuid[]) AND state NOT IN ('waiting', 'running')"
 
 
@@ -38,6 +41,8 @@ class ReplyHub:
         self._waiting: dict[UUID, list[asyncio.Future[None]]] = {}
         self._readers: dict[UUID, asyncio.Queue[Chunk | None]] = {}
         self._heard: list[tuple[str, UUID]] = []
+        # What Redis could not be told; the newest, should it be away for long.
+        self._unforgotten: deque[tuple[str, UUID]] = deque(maxlen=_MOST_UNFORGOTTEN)
         self._tasks: list[asyncio.Task[None]] = []
 
     @contextmanager
@@ -66,14 +71,32 @@ class ReplyHub:
 
     @contextmanager
     def unheard(self, item_id: UUID, key: str) -> Iterator[None]:
-        """The item stands in this set of Redis until its caller has heard its answer, or has left; an empty key: nowhere."""
+        """The item stands there in Redis until its caller has heard its answer, or has left; an empty key: nowhere.
+
+        Whom a process that stops sends away has not left.
+        """
         try:
             yield
-        finally:
-            if key:
-                if not self._heard:
-                    asyncio.get_running_loop().call_later(_TOGETHER_SECONDS, self._forget_heard)
-                self._heard.append((key, item_id))
+        except (asyncio.CancelledError, GeneratorExit):
+            if not is_stopping():
+                self.forget(item_id, key)
+            raise
+        except BaseException:
+            self.forget(item_id, key)
+            raise
+        self.forget(item_id, key)
+
+    def forget(self, item_id: UUID, key: str) -> None:
+        """Nobody waits for the item any more."""
+        if not key:
+            return
+        if is_stopping():
+            # The process may be over before a thread comes to it.
+            self._forget([(key, item_id)])
+            return
+        if not self._heard:
+            asyncio.get_running_loop().call_later(_TOGETHER_SECONDS, self._forget_heard)
+        self._heard.append((key, item_id))
 
     def _start(self) -> None:
         for task in self._tasks:
@@ -117,6 +140,10 @@ class ReplyHub:
     async def _poll_for_ever(self) -> None:
         while True:
             await asyncio.sleep(_POLL_SECONDS)
+            if self._unforgotten:
+                again = list(self._unforgotten)
+                self._unforgotten.clear()
+                leave_to_thread(self._forget, again)
             if not self._waiting:
                 continue
             try:
@@ -129,7 +156,12 @@ class ReplyHub:
 
     def _forget_heard(self) -> None:
         heard, self._heard = self._heard, []
-        leave_to_thread(forget_heard, heard)
+        leave_to_thread(self._forget, heard)
+
+    def _forget(self, heard: Sequence[tuple[str, UUID]]) -> None:
+        """What can't be forgotten now would be given to others as unheard, once this process is gone: it is tried again."""
+        if not forget_heard(heard):
+            self._unforgotten.extend(heard)
 
 
 _hubs: "WeakKeyDictionary[asyncio.AbstractEventLoop, ReplyHub]" = WeakKeyDictionary()

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from apps.accounts.actions import remember_result
 from apps.accounts.domain.idempotency import Once
 from apps.accounts.queries import find_record
 from apps.jobs.actions.await_item import reply_hub
-from apps.jobs.actions.call_threads import in_thread
+from apps.jobs.actions.call_threads import in_thread, leave_to_thread
 from apps.jobs.domain.call_answer import ANSWER_GONE, CallAnswer, EndedCall, answer_of
 from apps.jobs.domain.lifecycle import OPEN_ITEM_STATES, ItemState
 from apps.lib.http_errors import GIVE_UP, ApiError
@@ -60,14 +61,22 @@ def find_repeats(once: Once, *, now: datetime) -> Repeats:
     return Repeats(once, item_id=record.result_id, wait_seconds=max(1.0, (row[1] - now).total_seconds()))
 
 
-async def repeat_call(*, item_id: UUID, wait_seconds: float, unheard_in: str = "") -> CallAnswer:
-    """The answer of a call that was submitted earlier, when it has one. When this caller goes, the call goes on."""
+async def repeat_call(*, item_id: UUID, wait_seconds: float, taken_over: Repeats | None = None, now: datetime) -> CallAnswer:
+    """The answer of a call that was submitted earlier, when it has one. When this caller goes, the call goes on.
+
+    `taken_over`: of a call that nobody else waits for. When this caller goes, too, its package may still send it again by itself.
+    """
     hub = reply_hub()
-    with hub.expect(item_id) as ended, hub.unheard(item_id, unheard_in):
-        found = await in_thread(read_ended, item_id)
-        if found is None:
-            await asyncio.wait([ended], timeout=wait_seconds)
+    with hub.expect(item_id) as ended, hub.unheard(item_id, taken_over.unheard_in if taken_over else ""):
+        try:
             found = await in_thread(read_ended, item_id)
+            if found is None:
+                await asyncio.wait([ended], timeout=wait_seconds)
+                found = await in_thread(read_ended, item_id)
+        except asyncio.CancelledError:
+            if taken_over:
+                leave_to_thread(remember_result, taken_over.once, result_id=item_id, in_place_of=None, now=now)
+            raise
     return found or STILL_RUNNING
 
 

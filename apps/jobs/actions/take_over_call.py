@@ -3,19 +3,26 @@
 What Redis names is looked for in Postgres, and must be the very same call of the same API key.
 """
 
-from dataclasses import replace
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
 from apps.accounts.domain.idempotency import RETRY_WITHIN
-from apps.jobs.actions.keep_unheard import enter_unheard, find_gone, forget_heard
+from apps.jobs.actions.await_item import ReplyHub, reply_hub
+from apps.jobs.actions.call_threads import in_thread
+from apps.jobs.actions.keep_unheard import enter_unheard, find_gone, move_unheard
 from apps.jobs.actions.repeat_call import Repeats
 from apps.jobs.domain.call_request import Caller, CallRequest
 from apps.lib.sql import server_cursor
 from apps.traces.domain.bodies import make_body
 
+# A process that lives listens again this soon after Redis was restarted, or its connection lost; a new one begins to listen sooner.
+_make_sure = partial(asyncio.sleep, 3.0)
 # All that tells two calls apart: whoever reaches Redis can name any item.
 _FIND = """
 SELECT item.id, item.reply_to, job.expires_at
@@ -31,23 +38,56 @@ ORDER BY item.id
 _TAKE = "UPDATE jobs_item SET reply_to = %b WHERE id = %b AND reply_to = %b AND state IN ('waiting', 'running', 'done')"
 
 
-def take_over_call(repeats: Repeats, *, item_id: UUID, caller: Caller, request: CallRequest, channel: str, now: datetime) -> Repeats:
-    """The call that answers this one, or `repeats` as it came; either way marked as unheard, until `repeats.unheard_in` forgets it.
+@dataclass(frozen=True, slots=True)
+class LeftCall:
+    """The same call, asked by a process that seems to be gone: its callers were told on `channel`."""
 
-    `channel` is what the callers of this process are told on.
+    item_id: UUID
+    channel: str
+    expires_at: datetime
+
+
+def find_left(
+    repeats: Repeats, *, item_id: UUID, caller: Caller, request: CallRequest, channel: str, now: datetime
+) -> tuple[Repeats, Sequence[LeftCall]]:
+    """`repeats` marked as unheard, until `unheard_in` forgets it, and what it may take over.
+
+    `channel` is what the callers of this process are told on. Only of calls that seem to be left Postgres is asked.
     """
-    key, others = enter_unheard(repeats.once, item_id)
+    key, standing = enter_unheard(repeats.once, item_id, channel, now=now)
     repeats = replace(repeats, unheard_in=key)
-    found = _find(others, caller, request, now) if others else []
-    gone = find_gone({left for _, left, _ in found}) if found else set()
-    for found_id, left, expires_at in found:
-        if left in gone and _take(found_id, left, channel):
-            forget_heard([(key, item_id)])
-            return replace(repeats, item_id=found_id, wait_seconds=max(1.0, (expires_at - now).total_seconds()))
-    return repeats
+    others = standing.keys() - {channel}
+    ids = [found for gone in sorted(find_gone(others)) for found in standing[gone]] if others else []
+    return repeats, _still_gone(_find(ids, caller, request, now), channel) if ids else []
 
 
-def _find(ids: list[UUID], caller: Caller, request: CallRequest, now: datetime) -> list[tuple[UUID, str, datetime]]:
+async def take_over_call(repeats: Repeats, left: Sequence[LeftCall], *, item_id: UUID, now: datetime) -> Repeats:
+    """The call that answers this one, or `repeats` as it came. Some seconds pass: whoever lives is listening by then."""
+    hub = reply_hub()
+    try:
+        await _make_sure()
+    except asyncio.CancelledError:
+        hub.forget(item_id, repeats.unheard_in)
+        raise
+    taken = await in_thread(_take_first, hub, left)
+    if taken is None:
+        return repeats
+    await in_thread(move_unheard, repeats.unheard_in, heard=item_id, unheard=taken.item_id, channel=hub.channel)
+    return replace(repeats, item_id=taken.item_id, wait_seconds=max(1.0, (taken.expires_at - now).total_seconds()))
+
+
+def _take_first(hub: ReplyHub, left: Sequence[LeftCall]) -> LeftCall | None:
+    return next((call for call in _still_gone(left, hub.channel) if _take(call, hub.channel)), None)
+
+
+def _still_gone(left: Sequence[LeftCall], own_channel: str) -> list[LeftCall]:
+    """Without those of this process, which lives, whether it is heard of in Redis or not."""
+    others = {call.channel for call in left} - {own_channel}
+    gone = find_gone(others) if others else set()
+    return [call for call in left if call.channel in gone]
+
+
+def _find(ids: list[UUID], caller: Caller, request: CallRequest, now: datetime) -> list[LeftCall]:
     with server_cursor() as cursor:
         cursor.execute(
             _FIND,
@@ -65,10 +105,10 @@ def _find(ids: list[UUID], caller: Caller, request: CallRequest, now: datetime) 
                 "since": now - RETRY_WITHIN,
             },
         )
-        return cursor.fetchall()
+        return [LeftCall(*row) for row in cursor.fetchall()]
 
 
-def _take(item_id: UUID, left: str, channel: str) -> bool:
+def _take(call: LeftCall, channel: str) -> bool:
     with server_cursor() as cursor:
-        cursor.execute(_TAKE, (channel, item_id, left))
+        cursor.execute(_TAKE, (channel, call.item_id, call.channel))
         return cursor.rowcount == 1

@@ -1,13 +1,13 @@
 """Single calls, as OpenAI's clients make them. Async: while a caller waits, neither a thread nor a database connection is held."""
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
@@ -65,6 +65,7 @@ class _New:
     repeats: Repeats | None
     has_cache: bool
     wish: StreamWish
+    left: Sequence[actions.LeftCall] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +76,24 @@ class _Again:
     wait_seconds: float
     has_cache: bool
     wish: StreamWish
-    unheard_in: str = ""
+    taken_over: Repeats | None = None
 
 
 async def _answer(request: HttpRequest, endpoint: str) -> HttpResponseBase:
     item_id = uuid7()
     admitted = await in_thread(_admit, request, endpoint, item_id, actions.reply_hub().channel)
+    if isinstance(admitted, _New) and admitted.repeats and admitted.left:
+        admitted = await _take_over(admitted, admitted.repeats, item_id)
     told = StreamedAnswer(is_usage_told=admitted.wish.is_usage_told)
     if isinstance(admitted, _Again):
-        item_id, headers = admitted.item_id, {idempotency.REPLAYED_HEADER: "true"}
-        answer = await actions.repeat_call(item_id=item_id, wait_seconds=admitted.wait_seconds, unheard_in=admitted.unheard_in)
-        headers |= await in_thread(_headers_of_turn, item_id)
+        item_id = admitted.item_id
+        begun, headers = await _repeat(admitted)
     else:
         begun, headers = await _ask(admitted, item_id, told)
-        if isinstance(begun, StreamingHttpResponse):
-            return begun
-        answer = begun
+    if isinstance(begun, actions.BegunStream):
+        lines = begun.written(partial(written, told=told))
+        return stream_events(lines, {ITEM_HEADER: public_id(ITEM_PREFIX, item_id), **headers})
+    answer = begun
     headers[ITEM_HEADER] = public_id(ITEM_PREFIX, item_id)
     if not answer.should_retry:
         headers |= GIVE_UP
@@ -105,21 +108,35 @@ async def _answer(request: HttpRequest, endpoint: str) -> HttpResponseBase:
     return HttpResponse(answer.content, status=answer.status, content_type="application/json", headers=headers)
 
 
-async def _ask(new: _New, item_id: UUID, told: StreamedAnswer) -> tuple[StreamingHttpResponse | CallAnswer, dict[str, str]]:
+async def _take_over(new: _New, repeats: Repeats, item_id: UUID) -> _New | _Again:
+    """The same call of a process that is gone answers it, unless that process turns out to live."""
+    repeats = await actions.take_over_call(repeats, new.left, item_id=item_id, now=current_time())
+    if repeats.item_id is None:
+        return new
+    return _Again(repeats.item_id, repeats.wait_seconds, new.has_cache, new.wish, repeats)
+
+
+async def _repeat(again: _Again) -> tuple[actions.BegunStream | CallAnswer, dict[str, str]]:
+    begun = await actions.begin_repeat(
+        item_id=again.item_id,
+        wait_seconds=again.wait_seconds,
+        is_streamed=again.wish.is_streamed,
+        taken_over=again.taken_over,
+        now=current_time(),
+    )
+    return begun, {idempotency.REPLAYED_HEADER: "true", **await in_thread(_headers_of_turn, again.item_id)}
+
+
+async def _ask(new: _New, item_id: UUID, told: StreamedAnswer) -> tuple[actions.BegunStream | CallAnswer, dict[str, str]]:
     """What is streamed is answered from its first piece on; all else once it has ended. And the headers that tell of a turn."""
-    headers: dict[str, str] = {}
     tells = told if new.wish.is_streamed else None
-    begun: CallAnswer | actions.BegunStream
     if isinstance(new.call, TurnAsk):
         headers, begun = await say(new.call, item_id, tells, new.repeats)
-    else:
-        begun = await actions.begin_call(
-            item_id=item_id, caller=new.caller, request=new.call, told=tells, repeats=new.repeats, now=current_time()
-        )
-    if isinstance(begun, CallAnswer):
         return begun, headers
-    lines = begun.written(partial(written, told=told))
-    return stream_events(lines, {ITEM_HEADER: public_id(ITEM_PREFIX, item_id), **headers}), headers
+    begun = await actions.begin_call(
+        item_id=item_id, caller=new.caller, request=new.call, told=tells, repeats=new.repeats, now=current_time()
+    )
+    return begun, {}
 
 
 async def say(
@@ -182,11 +199,10 @@ def _admit(request: HttpRequest, endpoint: str, item_id: UUID, channel: str) -> 
             return _Again(sent, _PATIENCE_SECONDS, has_cache=False, wish=stream_wish(call.request.rest))
         return _New(caller, call, repeats, has_cache=_wants_cache(request, endpoint), wish=stream_wish(call.request.rest))
     has_cache = bool(call.policy.cache_seconds)
+    left: Sequence[actions.LeftCall] = ()
     if repeats and repeats.once.is_guess:
-        repeats = actions.take_over_call(repeats, item_id=item_id, caller=caller, request=call, channel=channel, now=current_time())
-        if repeats.item_id:
-            return _Again(repeats.item_id, repeats.wait_seconds, has_cache, call.streams, repeats.unheard_in)
-    return _New(caller, call, repeats, has_cache=has_cache, wish=call.streams)
+        repeats, left = actions.find_left(repeats, item_id=item_id, caller=caller, request=call, channel=channel, now=current_time())
+    return _New(caller, call, repeats, has_cache, call.streams, left)
 
 
 def _read(request: HttpRequest, endpoint: str, caller: Caller) -> CallRequest | TurnAsk:

@@ -40,15 +40,15 @@ async def turns(request: HttpRequest, conversation_id: str) -> HttpResponseBase:
         message = f"Turns are made by POST, not {request.method}; GET /api/conversations/{{id}}/history lists them."
         raise ApiError(405, "method_not_allowed", message, headers={"Allow": "POST"})
     ask, repeats = await in_thread(_admit, request, conversation_id)
+    is_streamed, told = stream_wish(ask.request.rest).is_streamed, StreamedAnswer(is_usage_told=False)
     if repeats and repeats.item_id:
-        answer = await actions.repeat_call(item_id=repeats.item_id, wait_seconds=repeats.wait_seconds)
-        return await _whole(
-            repeats.item_id, answer, {"Idempotency-Replayed": "true"}, is_streamed=stream_wish(ask.request.rest).is_streamed
-        )
-    item_id, told = uuid7(), StreamedAnswer(is_usage_told=False)
-    headers, begun = await say(ask, item_id, told if stream_wish(ask.request.rest).is_streamed else None, repeats)
+        item_id, headers = repeats.item_id, {"Idempotency-Replayed": "true"}
+        begun = await actions.begin_repeat(item_id=item_id, wait_seconds=repeats.wait_seconds, is_streamed=is_streamed, now=current_time())
+    else:
+        item_id = uuid7()
+        headers, begun = await say(ask, item_id, told if is_streamed else None, repeats)
     if isinstance(begun, CallAnswer):
-        return await _whole(item_id, begun, headers)
+        return await _whole(item_id, begun, headers, is_streamed=is_streamed)
     headers[ITEM_HEADER] = public_id(ITEM_PREFIX, item_id)
     return stream_events(_with_turn(begun.written(partial(written, told=told)), item_id), headers)
 
@@ -66,7 +66,7 @@ def _admit(request: HttpRequest, conversation_id: str) -> tuple[TurnAsk, Repeats
     return actions.turn_ask(caller, conversation.id, wanted, headers=request.headers), repeats
 
 
-async def _whole(item_id: UUID, answer: CallAnswer, headers: dict[str, str], *, is_streamed: bool = False) -> HttpResponseBase:
+async def _whole(item_id: UUID, answer: CallAnswer, headers: dict[str, str], *, is_streamed: bool) -> HttpResponseBase:
     headers = {ITEM_HEADER: public_id(ITEM_PREFIX, item_id), **headers}
     if answer.content is None or answer.status != 200:
         raise failure_of(in_words(answer), headers if answer.should_retry else headers | GIVE_UP)

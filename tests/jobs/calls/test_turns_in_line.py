@@ -246,3 +246,15 @@ async def test_a_stream_of_a_turn_that_was_refused_while_it_waited_ends_with_the
 
 async def _read(lines: Any) -> list[bytes]:
     return [line async for line in lines]
+
+
+async def test_a_streamed_turn_whose_answer_comes_in_one_piece_is_a_stream_as_well(conversation: Conversation) -> None:
+    """Redis told none of its pieces, say."""
+    secret = await in_thread(make_secret)
+    call = asyncio.create_task(post(secret, {"input": "Hi", "stream": True}, f"/api/conversations/{conversation.public_id}/turns"))
+    await end(await next_item(), answer=HELLO)
+    answer = await call
+    assert answer["Content-Type"] == "text/event-stream"
+    told = b"".join(await _read(answer.streaming_content))
+    assert b"Hello" in told
+    assert b"event: turn" in told
