@@ -226,7 +226,7 @@ class Probe(models.Model):
     rejected = models.PositiveBigIntegerField(default=0, db_default=0, help_text="Turns that were not asked: their state had moved on.")
     # Each with `kind`, `workspace`, `on` (conversation or profile), `id` and `text`; no names and nothing that was said.
     findings = models.JSONField(default=list)
-    is_whole = models.BooleanField("all agree", help_text="Nothing was found.")
+    is_whole = models.BooleanField("all agree", help_text="Whether nothing was found.")
 
     class Meta:
         indexes = [models.Index(fields=["checked_at"], name="conversations_probe_by_time")]

@@ -35,7 +35,8 @@ class ProbeAdmin(ReadOnly, ForSuperusers, ModelAdmin):  # type: ignore[misc]  # 
         ("conversations", "turns"),
         ("profiles", "events"),
         ("retrievals", "open_turns"),
-        ("pins_won", "pins_lost", "pins_read", "rejected"),
+        ("pins_won", "pins_lost"),
+        ("pins_read", "rejected"),
         "is_whole",
     )
     readonly_fields = ("took",)

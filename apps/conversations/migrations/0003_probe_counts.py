@@ -10,6 +10,11 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AlterField(
+            model_name='probe',
+            name='is_whole',
+            field=models.BooleanField(help_text='Whether nothing was found.', verbose_name='all agree'),
+        ),
         migrations.AddField(
             model_name='probe',
             name='pins_lost',
