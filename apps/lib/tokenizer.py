@@ -6,6 +6,8 @@ from typing import Any
 
 # What a chat format adds to each message.
 MESSAGE_TOKENS = 4
+# The tokenizer refuses texts of more than 200,000 tokens, or 1,000,000 characters. A character has at most four bytes, a token at least one.
+_MOST_AT_ONCE = 50_000
 
 
 @cache
@@ -24,5 +26,9 @@ def load_tokenizer() -> None:
 
 
 def count_tokens(text: str) -> int:
-    """Tokens of a text; what looks like a token of a chat format counts as the text that it is."""
-    return len(_encoding().encode_ordinary(text))
+    """Tokens of a text of any length; what looks like a token of a chat format counts as the text that it is.
+
+    A long one is counted in parts: one token too many for each 50,000 characters at most.
+    """
+    encode, parts = _encoding().encode_ordinary, range(0, len(text), _MOST_AT_ONCE)
+    return sum(len(encode(text[begin : begin + _MOST_AT_ONCE])) for begin in parts)

@@ -87,6 +87,18 @@ def test_a_turn_is_closed_once_and_makes_the_next_version() -> None:
     assert bytes(conversation.tip_hash) == bytes(turn.hash or b"") == turn_hash(bytes(turn.previous_hash), **said)
 
 
+def test_more_than_the_tokenizer_takes_at_once_is_refused_and_answered_in_words() -> None:
+    conversation = make_conversation(make_workspace())
+    with pytest.raises(CallRefusedError) as refused:
+        prepare_turn(ask(conversation, "\u00e9" * 250_000))
+    assert refused.value.code == "context_length_exceeded"
+    turn = begin(conversation)
+    end(Item.objects.get(id=turn.item_id), {"content": "\u00e9" * 250_000})
+    assert close_turns() == 1
+    turn.refresh_from_db()
+    assert (turn.state, turn.answer_tokens) == ("answered", 250_000)
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
