@@ -101,7 +101,10 @@ def test_the_sdk_talks_and_the_platform_keeps_what_was_said(live: Live) -> None:
         # What was read first is not what is there: rejected before anything is asked.
         with pytest.raises(openai.ConflictError) as conflict:
             say("Again.", extra={"conversation_state": turns[1]["state"], "on_conflict": "reject"})
-        assert conflict.value.code == "conversation_conflict"
+        assert (conflict.value.code, conflict.value.param) == ("conversation_conflict", "conversation_state")
+        with pytest.raises(openai.BadRequestError) as ahead:
+            say("Again.", extra={"conversation_state": 99})
+        assert ahead.value.param == "conversation_state"
         # Forked, it goes on from what was read.
         forked = say("And now?", extra={"conversation_state": turns[1]["state"], "on_conflict": "fork"})
         fork_id = forked.headers["x-conversation-id"]
@@ -175,8 +178,10 @@ def test_streamed_over_the_api_it_ends_with_the_turn_and_a_repeated_one_is_asked
     ends = []
     for _ in range(2):
         with urlopen(request, timeout=60) as answer:
-            ends.append(answer.read().decode().split("\n\n")[-2])
-    assert ends[0] == ends[1]
+            told = {name: text for name, text in answer.headers.items() if name.startswith("X-Conversation-")}
+            ends.append((len(told), told, answer.read().decode().split("\n\n")[-2]))
+    # Which turn it is, and in which state it was asked, is told again with it.
+    assert (ends[0], ends[0][0]) == (ends[1], 3)
     assert Turn.objects.count() == 3
 
 
@@ -189,7 +194,9 @@ def test_what_failed_leaves_the_conversation_as_it_was(live: Live) -> None:
     assert api.send(f"/{made['id']}/turns", {"input": "Yes."})["number"] == 1
     assert [turn["status"] for turn in api.send(f"/{made['id']}/history")["data"]] == ["answered", "failed"]
     assert api.refused(f"/{made['id']}/turns", {"inputs": "x"})[1]["code"] == "unknown_parameter"
-    assert api.refused(f"/{made['id']}/turns", {"input": "x", "state": "7"})[0] == 400
+    for path, body, param in (("turns", {"input": "x", "state": "7"}, "state"), ("fork", {"version": 7}, "version")):
+        status, problem = api.refused(f"/{made['id']}/{path}", body)
+        assert (status, problem["param"]) == (400, param)
     changed = api.send(f"/{made['id']}", {"title": "Refunds", "window_tokens": 1000}, method="PATCH")
     assert (changed["title"], changed["window_tokens"]) == ("Refunds", 1000)
     api.send(f"/{made['id']}", method="DELETE")

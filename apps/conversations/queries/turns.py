@@ -163,14 +163,14 @@ def _find_asked(conversation: Conversation, version: int, tip: bytes) -> Turn | 
     return asked.order_by("id").only("summary_id").first()
 
 
-def tip_at(conversation: Conversation, version: int) -> bytes:
-    """The hash of the turn that made a version; ApiError 400 when there is no such version yet."""
+def tip_at(conversation: Conversation, version: int, *, param: str = "state") -> bytes:
+    """The hash of the turn that made a version; ApiError 400 when there is no such version yet: `param` named it."""
     if version == 0:
         return first_hash(conversation.root_id)
     found = conversation.turns.filter(state=TurnState.ANSWERED, number=version).values_list("hash", flat=True).first()
     if found is None:
         message = f"The conversation is at version {conversation.version}; there is no {version}."
-        raise ApiError(400, "invalid_value", message, param="state")
+        raise ApiError(400, "invalid_value", message, param=param)
     return bytes(found)
 
 

@@ -37,7 +37,7 @@ def fork_at(conversation: "Conversation", *, version: int | None, created_by_id:
     close_turns(conversation_id=conversation.id)
     conversation = find_conversation_by_id(workspace_id=conversation.workspace_id, key=conversation.id)
     at = conversation.version if version is None else version
-    tip_at(conversation, at)
+    tip_at(conversation, at, param="version")
     with transaction.atomic():
         return conversations.fork_conversation(original=conversation, version=at, fork_id=uuid7(), created_by_id=created_by_id, now=now)
 

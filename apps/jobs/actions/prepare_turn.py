@@ -90,7 +90,7 @@ def prepare_turn(ask: TurnAsk, *, resolution: str = "", embedded: Embedded | Non
     close_turns(conversation_id=ask.conversation_id)
     close_summaries(conversation_id=ask.conversation_id)
     conversation = find_conversation_by_id(workspace_id=ask.caller.workspace_id, key=ask.conversation_id)
-    read = ask.request.read
+    read, param = ask.request.read, ask.request.state_param
     under_way = find_open_turn(conversation.id)
     is_stale = read is not None and not read.fits(conversation.version, bytes(conversation.tip_hash))
     resolved = Resolved(conversation.version, resolution or (MOVED if is_stale else ""))
@@ -99,13 +99,13 @@ def prepare_turn(ask: TurnAsk, *, resolution: str = "", embedded: Embedded | Non
         return Busy(under_way.item_id if under_way else None)
     if is_stale or under_way:
         if policy is OnConflict.REJECT or (
-            read is not None and is_stale and not read.fits(read.version, tip_at(conversation, read.version))
+            read is not None and is_stale and not read.fits(read.version, tip_at(conversation, read.version, param=param))
         ):
             state = read_state(conversation).token
             standing = "a turn is being answered in it" if under_way else "it has moved on"
             message = f"The conversation is in state {state}, and {standing}. Read it, and send the turn again with that state."
             count_turn("rejected")
-            raise ApiError(409, "conversation_conflict", message, param="state", headers=GIVE_UP)
+            raise ApiError(409, "conversation_conflict", message, param=param, headers=GIVE_UP)
         if policy is OnConflict.FORK:
             resolved = Resolved(read.version if read else conversation.version, FORKED, fork_to=uuid7())
     composed = compose_turn(conversation, ask.request, resolved, created_by_id=ask.created_by_id, embedded=embedded)

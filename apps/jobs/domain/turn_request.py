@@ -21,7 +21,10 @@ LONGEST_SAID = 200_000
 
 @dataclass(frozen=True, slots=True)
 class TurnRequest:
-    """`text`: what is said, or empty when `results` of the caller's tools come; `rest`: all else of the request, for the model."""
+    """`text`: what is said, or empty when `results` of the caller's tools come; `rest`: all else of the request, for the model.
+
+    `state_param`: the field that `read` came in.
+    """
 
     text: str
     results: list[dict[str, Any]] | None
@@ -29,6 +32,7 @@ class TurnRequest:
     rest: dict[str, Any]
     read: ReadState | None
     on_conflict: OnConflict | None
+    state_param: str = "state"
 
 
 def names_conversation(body: bytes) -> dict[str, Any] | None:
@@ -56,9 +60,8 @@ def read_chat_turn(values: Mapping[str, Any]) -> TurnRequest:
     system = "\n\n".join(_text(message, place) for place, message in enumerate(messages) if message.get("role") in _INSTRUCTS)
     said = [(place, message) for place, message in enumerate(messages) if message.get("role") not in _INSTRUCTS]
     rest = {name: value for name, value in values.items() if name not in (CONVERSATION, STATE, ON_CONFLICT, "messages")}
-    return TurnRequest(
-        *_said(said), system=system, rest=rest, read=_read(values.get(STATE), STATE), on_conflict=_on_conflict(values.get(ON_CONFLICT))
-    )
+    read, on_conflict = _read(values.get(STATE), STATE), _on_conflict(values.get(ON_CONFLICT))
+    return TurnRequest(*_said(said), system=system, rest=rest, read=read, on_conflict=on_conflict, state_param=STATE)
 
 
 def read_native_turn(values: Mapping[str, Any]) -> TurnRequest:

@@ -124,7 +124,7 @@ async def _repeat(again: _Again) -> tuple[actions.BegunStream | CallAnswer, dict
         taken_over=again.taken_over,
         now=current_time(),
     )
-    return begun, {idempotency.REPLAYED_HEADER: "true", **await in_thread(_headers_of_turn, again.item_id)}
+    return begun, {idempotency.REPLAYED_HEADER: "true", **await in_thread(headers_of_turn, again.item_id)}
 
 
 async def _ask(new: _New, item_id: UUID, told: StreamedAnswer) -> tuple[actions.BegunStream | CallAnswer, dict[str, str]]:
@@ -152,7 +152,7 @@ async def say(
     return {_CONVERSATION_HEADER: public_id(CONVERSATION_PREFIX, ask.conversation_id)} if is_known else {}, begun
 
 
-def _headers_of_turn(item_id: UUID) -> dict[str, str]:
+def headers_of_turn(item_id: UUID) -> dict[str, str]:
     """Of a turn that was sent before; closed, whoever waited for it first."""
     actions.close_turns(item_id=item_id)
     turn = find_turn_of_item(item_id)

@@ -11,6 +11,7 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
 from apps.accounts.actions import authenticate_key
+from apps.accounts.domain import idempotency
 from apps.accounts.permissions import require_scope
 from apps.conversations.queries.turns import find_conversation, find_turn_of_item
 from apps.jobs import actions
@@ -24,7 +25,7 @@ from apps.jobs.domain.streamed_answer import StreamedAnswer
 from apps.jobs.domain.turn_request import read_native_turn
 from apps.jobs.models import ITEM_PREFIX
 from apps.jobs.serializers.conversations import present_turns
-from apps.jobs.views.calls import ITEM_HEADER, failure_of, find_repeated, refusing_calls, say
+from apps.jobs.views.calls import ITEM_HEADER, failure_of, find_repeated, headers_of_turn, refusing_calls, say
 from apps.jobs.views.streams import answered_lines, written
 from apps.lib.clock import current_time
 from apps.lib.http_errors import GIVE_UP, ApiError
@@ -42,8 +43,9 @@ async def turns(request: HttpRequest, conversation_id: str) -> HttpResponseBase:
     ask, repeats = await in_thread(_admit, request, conversation_id)
     is_streamed, told = stream_wish(ask.request.rest).is_streamed, StreamedAnswer(is_usage_told=False)
     if repeats and repeats.item_id:
-        item_id, headers = repeats.item_id, {"Idempotency-Replayed": "true"}
+        item_id = repeats.item_id
         begun = await actions.begin_repeat(item_id=item_id, wait_seconds=repeats.wait_seconds, is_streamed=is_streamed, now=current_time())
+        headers = {idempotency.REPLAYED_HEADER: "true", **await in_thread(headers_of_turn, item_id)}
     else:
         item_id = uuid7()
         headers, begun = await say(ask, item_id, told if is_streamed else None, repeats)
