@@ -108,7 +108,8 @@ def _object(told: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _add_tool_call(calls: dict[int, dict[str, Any]], told: Any) -> None:
     call = calls.setdefault(_index(told, _MOST_TOOL_CALLS), {"id": "", "type": "function", "function": dict.fromkeys(_FUNCTION, "")})
     for name in ("id", "type"):
-        if isinstance(told.get(name), str):
+        # Some providers say it once, and that it is empty in each later piece.
+        if isinstance(told.get(name), str) and told[name]:
             call[name] = told[name]
     function = _object(told, "function")
     for name in _FUNCTION:

@@ -29,7 +29,8 @@ def test_chat_stream_puts_tool_calls_and_choices_together() -> None:
         stream,
         chunk(DELTA | {"tool_calls": [call]}),
         chunk({"tool_calls": [{"index": 0, "function": {"arguments": '{"a"'}}]}),
-        chunk({"tool_calls": [{"index": 0, "function": {"arguments": ":1}"}}]}),
+        # Some say each name again, and nothing in it.
+        chunk({"tool_calls": [{"index": 0, "id": "", "type": "", "function": {"name": "", "arguments": ":1}"}}]}),
         chunk({"content": "he", "reasoning_content": "hm"}, index=1),
         chunk({"content": "llo"}, index=1, finish="stop"),
     )
