@@ -61,7 +61,8 @@ class ChatAssembly:
 
     def _add_choice(self, told: Mapping[str, Any]) -> None:
         choice = self._choices.setdefault(_index(told, _MOST_CHOICES), _Choice())
-        if isinstance(told.get("finish_reason"), str):
+        # Some providers say "" until they are done.
+        if isinstance(told.get("finish_reason"), str) and told["finish_reason"]:
             choice.finish_reason = told["finish_reason"]
         for name, entries in _object(told, "logprobs").items():
             if isinstance(entries, list):

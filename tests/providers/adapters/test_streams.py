@@ -33,6 +33,8 @@ def test_chat_stream_puts_tool_calls_and_choices_together() -> None:
         chunk({"tool_calls": [{"index": 0, "id": "", "type": "", "function": {"name": "", "arguments": ":1}"}}]}),
         chunk({"content": "he", "reasoning_content": "hm"}, index=1),
         chunk({"content": "llo"}, index=1, finish="stop"),
+        # Not an end either.
+        chunk({}, finish=""),
     )
     assert stream.whole() is None
     told += fed(stream, chunk({}, finish="tool_calls"), orjson.dumps({"choices": [], "usage": {"prompt_tokens": 3}}), b"[DONE]")
@@ -43,7 +45,7 @@ def test_chat_stream_puts_tool_calls_and_choices_together() -> None:
     assert whole["choices"][1]["message"] == {"role": "assistant", "content": "hello", "refusal": None, "reasoning_content": "hm"}
     assert (whole["id"], whole["created"], whole["usage"]) == ("c1", 7, {"prompt_tokens": 3})
     # Nobody asked for the usage: its chunk is told to nobody.
-    assert len(told) == 6
+    assert len(told) == 7
 
 
 @pytest.mark.parametrize(
