@@ -6,7 +6,8 @@ from typing import Any
 
 # What a chat format adds to each message.
 MESSAGE_TOKENS = 4
-# The tokenizer refuses texts of more than 200,000 tokens, or 1,000,000 characters. A character has at most four bytes, a token at least one.
+# The tokenizer refuses more than 200,000 tokens, or a million characters, at once. A character has at most four bytes,
+# and a token at least one.
 _MOST_AT_ONCE = 50_000
 
 
