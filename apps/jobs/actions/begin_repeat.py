@@ -7,7 +7,7 @@ from uuid import UUID
 
 from apps.jobs.actions.begin_call import BegunStream, Piece
 from apps.jobs.actions.repeat_call import Repeats, repeat_call
-from apps.jobs.actions.stream_call import HEARTBEAT_SECONDS
+from apps.jobs.actions.stream_call import ends_soon
 from apps.jobs.domain.call_answer import CallAnswer
 
 
@@ -22,7 +22,7 @@ async def begin_repeat(
         return await repeat_call(item_id=item_id, wait_seconds=wait_seconds, taken_over=taken_over, now=now)
     asking = asyncio.create_task(repeat_call(item_id=item_id, wait_seconds=wait_seconds, taken_over=taken_over, now=now))
     try:
-        if await _ends_soon(asking):
+        if await ends_soon(asking):
             return asking.result()
     except asyncio.CancelledError:
         asking.cancel()
@@ -30,14 +30,9 @@ async def begin_repeat(
     return BegunStream(None, _waited_for(asking))
 
 
-async def _ends_soon(asking: "asyncio.Task[CallAnswer]") -> bool:
-    """Within 15 s."""
-    return bool((await asyncio.wait([asking], timeout=HEARTBEAT_SECONDS))[0])
-
-
 async def _waited_for(asking: "asyncio.Task[CallAnswer]") -> AsyncGenerator[Piece, None]:
     try:
-        while not await _ends_soon(asking):
+        while not await ends_soon(asking):
             yield None
         yield asking.result()
     finally:

@@ -11,7 +11,7 @@ from apps.jobs.actions.ask_turn import ask_turn
 from apps.jobs.actions.begin_call import BegunStream, Piece, begin_call
 from apps.jobs.actions.prepare_turn import TurnAsk
 from apps.jobs.actions.repeat_call import Repeats
-from apps.jobs.actions.stream_call import HEARTBEAT_SECONDS
+from apps.jobs.actions.stream_call import ends_soon
 from apps.jobs.domain.call_answer import CallAnswer
 from apps.jobs.domain.call_request import CallRefusedError, CallRequest
 from apps.jobs.domain.streamed_answer import StreamedAnswer
@@ -43,7 +43,7 @@ async def say_turn(
 
     asking: asyncio.Task[_Said] = asyncio.create_task(ask_turn(ask, send=send, clock=clock))
     try:
-        while not await _ends_soon(asking):
+        while not await ends_soon(asking):
             if told and not is_sent:
                 return None, BegunStream(None, _waited_for(asking))
     except asyncio.CancelledError:
@@ -52,14 +52,9 @@ async def say_turn(
     return asking.result()
 
 
-async def _ends_soon(asking: "asyncio.Task[_Said]") -> bool:
-    """Within 15 s."""
-    return bool((await asyncio.wait([asking], timeout=HEARTBEAT_SECONDS))[0])
-
-
 async def _waited_for(asking: "asyncio.Task[_Said]") -> AsyncGenerator[Piece, None]:
     try:
-        while not await _ends_soon(asking):
+        while not await ends_soon(asking):
             yield None
         try:
             _, begun = asking.result()

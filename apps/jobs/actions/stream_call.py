@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from apps.jobs.actions.await_item import reply_hub
@@ -21,6 +22,11 @@ from apps.jobs.domain.streamed_answer import StreamedAnswer
 from apps.lib.redis_client import open_async_redis
 
 HEARTBEAT_SECONDS = 15.0
+
+
+async def ends_soon(task: "asyncio.Task[Any]") -> bool:
+    """Within 15 s; if not, whoever waits for it is sent a sign of life."""
+    return bool((await asyncio.wait([task], timeout=HEARTBEAT_SECONDS))[0])
 
 
 async def stream_call(

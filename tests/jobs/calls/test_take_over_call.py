@@ -28,7 +28,7 @@ GONE = "aiplatform:reply:of-a-process-that-was-killed"
 
 # The package gives their functions these names, too.
 taking = importlib.import_module("apps.jobs.actions.take_over_call")
-repeating = importlib.import_module("apps.jobs.actions.begin_repeat")
+streaming = importlib.import_module("apps.jobs.actions.stream_call")
 
 
 @pytest.fixture(autouse=True)
@@ -235,7 +235,7 @@ async def test_whoever_takes_it_over_and_leaves_gets_it_when_it_comes_again(secr
 async def test_a_stream_that_gets_the_answer_of_another_call_begins_before_it_is_there(
     secret: str, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repeating, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(streaming, "HEARTBEAT_SECONDS", 0.01)
     streamed = GOOD | {"stream": True}
     first = asyncio.create_task(post(secret, streamed, **headers))
     item = await next_item()

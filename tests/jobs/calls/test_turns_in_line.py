@@ -144,7 +144,7 @@ async def test_slow_embeddings_hold_up_nobody_elses_turn(conversation: Conversat
 async def test_a_stream_that_waits_for_another_turn_shows_that_it_lives(
     conversation: Conversation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(saying, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(streaming, "HEARTBEAT_SECONDS", 0.01)
     secret = await in_thread(make_secret, "acme")
     first = asyncio.create_task(said(conversation, "Hello"))
     item = await next_item()
@@ -163,7 +163,7 @@ async def test_a_stream_that_waits_for_another_turn_shows_that_it_lives(
 
 
 async def test_a_stream_that_waited_in_vain_says_so_in_its_place(conversation: Conversation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saying, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(streaming, "HEARTBEAT_SECONDS", 0.01)
     first = asyncio.create_task(said(conversation, "Hello"))
     item = await next_item()
     call, begun = await said(conversation, "And?", stream=True)
@@ -188,7 +188,7 @@ async def test_a_streamed_turn_whose_model_is_slow_tells_in_which_fork_it_is_ask
         await (next_item() if periods == 1 else asyncio.wait([asking]))
         return periods > 1
 
-    monkeypatch.setattr(saying, "_ends_soon", ends_soon)
+    monkeypatch.setattr(saying, "ends_soon", ends_soon)
     monkeypatch.setattr(streaming, "HEARTBEAT_SECONDS", 0.01)
     await in_thread(make_turn, conversation)
     secret = await in_thread(make_secret, "acme")
@@ -207,7 +207,7 @@ async def test_a_streamed_turn_whose_model_is_slow_tells_in_which_fork_it_is_ask
 async def test_where_a_turn_is_asked_that_waits_for_its_vector_is_told_unless_it_may_be_forked(
     conversation: Conversation, monkeypatch: pytest.MonkeyPatch, policy: str
 ) -> None:
-    monkeypatch.setattr(saying, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(streaming, "HEARTBEAT_SECONDS", 0.01)
 
     def begin() -> tuple[str, str]:
         make_callable("embed")
@@ -228,7 +228,7 @@ async def test_where_a_turn_is_asked_that_waits_for_its_vector_is_told_unless_it
 async def test_a_stream_of_a_turn_that_was_refused_while_it_waited_ends_with_the_reason(
     conversation: Conversation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(saying, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(streaming, "HEARTBEAT_SECONDS", 0.01)
     secret = await in_thread(make_secret, "acme")
     first = asyncio.create_task(said(conversation, "Hello"))
     item = await next_item()
